@@ -1,0 +1,192 @@
+"""What a weight space is: the shapes of a feed-forward network's layers, and which symmetries its activation allows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal
+
+from mnfn_cli.errors import UsageError
+
+Group = Literal["scale", "sign", "permutation"]
+Pair = tuple[int, int]
+
+GROUP_OF_ACTIVATION: Mapping[str, Group] = {
+    "relu": "scale",
+    "leaky_relu": "scale",
+    "sin": "sign",
+    "tanh": "sign",
+    "gelu": "permutation",
+    "silu": "permutation",
+    "sigmoid": "permutation",
+}
+"""Which numbers may multiply a hidden neuron without changing the function (paper, Prop. 3.4)."""
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """The shapes and the activation of a feed-forward network with ``L`` layers.
+
+    Layer ``i`` (1..L) maps ``widths[i - 1]`` channels to ``widths[i]``. The first ``len(kernels)`` layers are
+    convolutions; global average pooling follows the last of them, and all other layers are dense. The activation
+    stands after every layer but the last. Two specs are equal when the networks they describe are.
+
+    Args:
+        widths: channels ``n_0, ..., n_L``.
+        activation: a key of ``GROUP_OF_ACTIVATION``.
+        kernels, strides, paddings: one (height, width) pair for each convolution.
+        omega: a SIREN computes ``sin(omega * (W x + b))``; 1 for every other activation.
+
+    Raises:
+        UsageError: fewer than two layers, a size that is not positive, or an unknown activation.
+
+    >>> NetworkSpec.mlp([2, 32, 32, 1], activation="sin", omega=30.0).num_parameters
+    1185
+    >>> NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10).num_parameters
+    4970
+    """
+
+    widths: tuple[int, ...]
+    activation: str
+    kernels: tuple[Pair, ...] = ()
+    strides: tuple[Pair, ...] = ()
+    paddings: tuple[Pair, ...] = ()
+    omega: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.num_layers < 2:
+            raise UsageError("network spec", f"{self.num_layers} layers; a weight space needs at least 2")
+        if self.activation not in GROUP_OF_ACTIVATION:
+            known = ", ".join(GROUP_OF_ACTIVATION)
+            raise UsageError("network spec", f"unknown activation '{self.activation}'; known: {known}")
+        if not len(self.kernels) == len(self.strides) == len(self.paddings) <= self.num_layers:
+            raise UsageError("network spec", "kernels, strides and paddings need one entry for each convolution")
+        sizes = [*self.widths, *(size for pair in (*self.kernels, *self.strides) for size in pair)]
+        if min(sizes) < 1 or any(size < 0 for pair in self.paddings for size in pair):
+            raise UsageError("network spec", "widths, kernels and strides must be positive, paddings not negative")
+
+    @classmethod
+    def mlp(cls, widths: Sequence[int], activation: str, omega: float = 1.0) -> "NetworkSpec":
+        """Describe a dense network with ``widths`` = inputs, hidden widths, outputs."""
+        return cls(tuple(widths), activation, omega=float(omega))
+
+    @classmethod
+    def cnn(
+        cls,
+        channels: Sequence[int],
+        *,
+        kernel: int | Pair | Sequence[int | Pair] = 3,
+        stride: int | Pair | Sequence[int | Pair] = 1,
+        padding: int | Pair | Sequence[int | Pair] = 0,
+        hidden: Sequence[int] = (),
+        outputs: int,
+        activation: str = "relu",
+    ) -> "NetworkSpec":
+        """Describe convolutions, global average pooling and dense layers.
+
+        Args:
+            channels: input channels and the channels after each convolution.
+            kernel, stride, padding: one number, a (height, width) tuple, or a list with one of those a convolution.
+            hidden: widths of hidden dense layers after the pooling.
+            outputs: number of outputs (classes).
+            activation: after every layer but the last.
+        """
+        count = len(channels) - 1
+        return cls(
+            widths=(*channels, *hidden, outputs),
+            activation=activation,
+            kernels=_pairs("kernel", kernel, count),
+            strides=_pairs("stride", stride, count),
+            paddings=_pairs("padding", padding, count),
+        )
+
+    @property
+    def num_layers(self) -> int:
+        """``L``, the number of layers."""
+        return len(self.widths) - 1
+
+    @property
+    def hidden_widths(self) -> tuple[int, ...]:
+        """``n_1, ..., n_{L-1}``, the widths on which the group acts."""
+        return self.widths[1:-1]
+
+    @property
+    def group(self) -> Group:
+        """The symmetry beyond permutations that the activation allows."""
+        return GROUP_OF_ACTIVATION[self.activation]
+
+    @property
+    def weight_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape ``(out, in, *kernel)`` of every weight."""
+        kernels = (*self.kernels, *(((),) * (self.num_layers - len(self.kernels))))
+        return tuple(
+            (n_out, n_in, *kernel)
+            for n_in, n_out, kernel in zip(self.widths[:-1], self.widths[1:], kernels, strict=True)
+        )
+
+    @property
+    def bias_shapes(self) -> tuple[tuple[int], ...]:
+        """Shape ``(out,)`` of every bias."""
+        return tuple((n,) for n in self.widths[1:])
+
+    @property
+    def kernel_entries(self) -> tuple[int, ...]:
+        """``w_1, ..., w_L``: kernel entries of every layer, 1 for a dense one."""
+        return tuple(prod(shape[2:]) for shape in self.weight_shapes)
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers one network holds."""
+        return sum(map(prod, self.weight_shapes)) + sum(map(prod, self.bias_shapes))
+
+    def feature_map_sizes(self, image_size: Pair) -> list[Pair]:
+        """Return the (height, width) after each convolution of a picture of ``image_size``; 0 where it does not fit.
+
+        >>> NetworkSpec.cnn([1, 16, 16, 16], stride=2, outputs=10).feature_map_sizes((16, 16))
+        [(7, 7), (3, 3), (1, 1)]
+        """
+        sizes = []
+        height, width = image_size
+        for (kh, kw), (sh, sw), (ph, pw) in zip(self.kernels, self.strides, self.paddings, strict=True):
+            height = max((height + 2 * ph - kh) // sh + 1, 0)
+            width = max((width + 2 * pw - kw) // sw + 1, 0)
+            sizes.append((height, width))
+        return sizes
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object that ``from_json`` reads back."""
+        document: dict[str, Any] = {"widths": list(self.widths), "activation": self.activation}
+        if self.kernels:
+            document |= {
+                "kernels": [list(pair) for pair in self.kernels],
+                "strides": [list(pair) for pair in self.strides],
+                "paddings": [list(pair) for pair in self.paddings],
+            }
+        if self.omega != 1.0:
+            document["omega"] = self.omega
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "NetworkSpec":
+        """Read what ``to_json`` wrote; raises KeyError, TypeError or ValueError for anything else."""
+        pairs = {
+            name: tuple((int(h), int(w)) for h, w in document.get(name, ()))
+            for name in ("kernels", "strides", "paddings")
+        }
+        widths = tuple(int(n) for n in document["widths"])
+        return cls(widths, str(document["activation"]), omega=float(document.get("omega", 1.0)), **pairs)
+
+    def __str__(self) -> str:
+        layers = " -> ".join(map(str, self.widths))
+        if self.kernels:
+            kernels = ", ".join(f"{h}x{w}" for h, w in self.kernels)
+            layers += f", kernels {kernels}"
+        omega = f" (omega {self.omega:g})" if self.activation == "sin" else ""
+        return f"{layers}, {self.activation}{omega}"
+
+
+def _pairs(name: str, value: int | Pair | Sequence[int | Pair], count: int) -> tuple[Pair, ...]:
+    """Spread one number, one pair or a list of them over ``count`` convolutions."""
+    entries = value if isinstance(value, list) else [value] * count
+    if len(entries) != count:
+        raise UsageError("network spec", f"{name} has {len(entries)} entries for {count} convolutions")
+    return tuple((entry, entry) if isinstance(entry, int) else (entry[0], entry[1]) for entry in entries)
