@@ -1,0 +1,191 @@
+"""A batch of networks' weights and biases, or of features that live where those do."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from mnfn_cli.errors import DataError
+from mnfn_cli.weightspace.naming import pair_layers
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+
+class WeightSpaceFeatures:
+    """Weights ``(batch, channels, out, in, *kernel)`` and biases ``(batch, channels, out)``, one of each a layer.
+
+    Raw weights have one channel. Immutable by convention: every method returns a new object, whose tensors may be
+    views of the old ones.
+
+    Args:
+        weights: one tensor a layer.
+        biases: one tensor a layer.
+    """
+
+    __slots__ = ("biases", "weights")
+
+    def __init__(self, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
+        if len(weights) != len(biases):
+            raise ValueError(f"{len(weights)} weights but {len(biases)} biases")
+        self.weights = tuple(weights)
+        self.biases = tuple(biases)
+
+    @property
+    def batch(self) -> int:
+        """Number of networks."""
+        return self.biases[0].shape[0]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels; 1 for raw weights."""
+        return self.biases[0].shape[1]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The tensors' dtype."""
+        return self.biases[0].dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.biases[0].device
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Yield every tensor: W(1), b(1), W(2), b(2), ..."""
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            yield weight
+            yield bias
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """Apply ``function`` to every tensor."""
+        return type(self)([function(w) for w in self.weights], [function(b) for b in self.biases])
+
+    def zip_map(self, function: Callable[[Tensor, Tensor], Tensor], other: "WeightSpaceFeatures") -> Self:
+        """Apply ``function`` to every pair of tensors of ``self`` and ``other``."""
+        weights = [function(a, b) for a, b in zip(self.weights, other.weights, strict=True)]
+        biases = [function(a, b) for a, b in zip(self.biases, other.biases, strict=True)]
+        return type(self)(weights, biases)
+
+    def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Return the features on another device or in another dtype."""
+        return self.map(lambda tensor: tensor.to(device=device, dtype=dtype))
+
+    def select(self, index: slice | Tensor | Sequence[int]) -> Self:
+        """Return the networks that ``index`` picks from the batch; a slice is a view."""
+        return self.map(lambda tensor: tensor[index])
+
+    def flatten(self) -> Tensor:
+        """Return every number of each network, ``(batch, channels * numbers)``: W(1), b(1), W(2), ..."""
+        return torch.cat([tensor.flatten(1) for tensor in self.tensors()], dim=1)
+
+    def detach(self) -> Self:
+        """Return the features without their history of gradients."""
+        return self.map(Tensor.detach)
+
+    @classmethod
+    def cat(cls, parts: Sequence["WeightSpaceFeatures"]) -> Self:
+        """Join batches of one weight space along the batch axis."""
+        layers = range(len(parts[0].weights))
+        weights = [torch.cat([part.weights[i] for part in parts]) for i in layers]
+        biases = [torch.cat([part.biases[i] for part in parts]) for i in layers]
+        return cls(weights, biases)
+
+    @classmethod
+    def zeros(cls, spec: NetworkSpec, batch: int, channels: int = 1, dtype: torch.dtype = torch.float32) -> Self:
+        """Return all-zero features of a weight space."""
+        weights = [torch.zeros(batch, channels, *shape, dtype=dtype) for shape in spec.weight_shapes]
+        biases = [torch.zeros(batch, channels, *shape, dtype=dtype) for shape in spec.bias_shapes]
+        return cls(weights, biases)
+
+    @classmethod
+    def randn(
+        cls,
+        spec: NetworkSpec,
+        batch: int,
+        channels: int = 1,
+        *,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Self:
+        """Draw standard normal features of a weight space."""
+
+        def draw(shape: tuple[int, ...]) -> Tensor:
+            return torch.randn(batch, channels, *shape, generator=generator, dtype=dtype)
+
+        return cls([draw(shape) for shape in spec.weight_shapes], [draw(shape) for shape in spec.bias_shapes])
+
+    @classmethod
+    def from_state_dicts(
+        cls,
+        state_dicts: Sequence[Mapping[str, Tensor]],
+        spec: NetworkSpec | None = None,
+        names: Sequence[str] | None = None,
+    ) -> Self:
+        """Stack single networks, whatever their tensors are called.
+
+        Layers are ordered by the natural sort of their names (2 before 10); see ``naming.pair_layers``.
+
+        Args:
+            state_dicts: one mapping from tensor name to tensor a network.
+            spec: if given, every tensor must have its shape.
+            names: what to call each network in an error; its number by default.
+
+        Raises:
+            DataError: a missing bias, an extra tensor, or a shape that differs; all bad networks are named.
+        """
+        names = names or [f"network {i}" for i in range(len(state_dicts))]
+        rows, errors = [], []
+        for name, state_dict in zip(names, state_dicts, strict=True):
+            try:
+                rows.append(_ordered(state_dict, name, spec, rows[0] if rows else None))
+            except DataError as error:
+                errors.append(error)
+        if errors:
+            raise DataError.together(errors)
+        stacked = [torch.stack([row[i] for row in rows])[:, None] for i in range(len(rows[0]))]
+        return cls(stacked[0::2], stacked[1::2])
+
+    def to_state_dicts(self, names: Sequence[str] | None = None) -> list[dict[str, Tensor]]:
+        """Split a batch with one channel into single networks.
+
+        Args:
+            names: tensor names in the order W(1), b(1), ...; by default ``layers.0.weight``, ``layers.0.bias``, ...
+        """
+        if self.channels != 1:
+            raise ValueError(f"state dicts hold raw weights; these features have {self.channels} channels")
+        names = names or [f"layers.{i}.{kind}" for i in range(len(self.weights)) for kind in ("weight", "bias")]
+        tensors = list(self.tensors())
+        return [
+            {name: tensor[row, 0] for name, tensor in zip(names, tensors, strict=True)} for row in range(self.batch)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in self.tensors())
+        return f"WeightSpaceFeatures({shapes})"
+
+
+def _ordered(
+    state_dict: Mapping[str, Tensor], name: str, spec: NetworkSpec | None, like: list[Tensor] | None
+) -> list[Tensor]:
+    """Return one network's tensors as W(1), b(1), ..., checked against the spec or the network before it."""
+    tensors = []
+    for weight, bias in pair_layers(state_dict, name):
+        tensors += [state_dict[weight], state_dict[bias]]
+    if spec is not None:
+        pairs = zip(spec.weight_shapes, spec.bias_shapes, strict=True)
+        expected = [shape for pair in pairs for shape in pair]
+    elif like is not None:
+        expected = [tuple(tensor.shape) for tensor in like]
+    else:
+        return tensors
+    found = [tuple(tensor.shape) for tensor in tensors]
+    if len(found) != len(expected):
+        raise DataError(name, f"{len(found) // 2} layers, expected {len(expected) // 2}")
+    for layer, (got, want) in enumerate(zip(found, expected, strict=True)):
+        if got != want:
+            tensor_name = [key for pair in pair_layers(state_dict, name) for key in pair][layer]
+            raise DataError(f"{name}:{tensor_name}", f"shape {got}, expected {want}")
+    return tensors
