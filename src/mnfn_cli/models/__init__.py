@@ -1,0 +1,1 @@
+"""Complete neural functionals, one file each, and their registry."""

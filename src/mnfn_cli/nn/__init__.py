@@ -1,0 +1,1 @@
+"""Neural-functional layers: equivariant maps, activations, invariant steps."""

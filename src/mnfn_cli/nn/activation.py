@@ -1,0 +1,48 @@
+"""Functions of single entries that keep a group."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mnfn_cli.errors import UsageError
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import Group, NetworkSpec
+
+FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh, "sin": torch.sin}
+
+_KEEPS: Mapping[str, frozenset[Group]] = {
+    # relu(d x) = d relu(x) for d > 0; tanh(-x) = -tanh(x)
+    "relu": frozenset({"scale", "permutation"}),
+    "tanh": frozenset({"sign", "permutation"}),
+    "sin": frozenset({"sign", "permutation"}),
+}
+
+
+class EquivariantActivation(nn.Module):
+    """Apply a function to every entry, one that commutes with the spec's group.
+
+    Args:
+        spec: the weight space.
+        name: ``relu`` for the scaling group, ``tanh`` or ``sin`` for the sign group.
+
+    Raises:
+        UsageError: the function breaks the group.
+    """
+
+    def __init__(self, spec: NetworkSpec, name: str) -> None:
+        super().__init__()
+        if spec.group not in _KEEPS[name]:
+            fitting = " or ".join(key for key, groups in _KEEPS.items() if spec.group in groups)
+            raise UsageError(
+                "model.activation", f"{name} breaks the {spec.group} group of {spec.activation} networks; use {fitting}"
+            )
+        self.name = name
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Apply the function."""
+        return features.map(FUNCTIONS[self.name])
+
+    def extra_repr(self) -> str:
+        """Describe the layer."""
+        return self.name

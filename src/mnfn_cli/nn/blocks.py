@@ -1,0 +1,126 @@
+"""Which numbers of a weight space may meet in an equivariant linear map.
+
+Every entry of a weight space carries a *character*: the number by which a group element multiplies it. A linear map
+commutes with the scaling or the sign group exactly if it joins only entries of equal character and shares its
+coefficients along every permuted axis (paper, Theorem 5.1). Hence the entries fall into blocks, each a matrix
+``(positions, entries)``: positions are what the group permutes, and all entries of one position have one character.
+An equivariant linear map is one dense matrix for each block, the same at every position.
+
+For the scaling group, with ``d`` the neurons' factors:
+
+    block               position                entries             character
+    W(1), b(1)          neuron j of layer 1     W(1)[j, :], b(1)[j] d(1)[j]
+    W(i), 1 < i < L     pair of neurons j, k    W(i)[j, k]          d(i)[j] / d(i-1)[k]
+    b(i), 1 < i < L     neuron j of layer i     b(i)[j]             d(i)[j]
+    W(L)                neuron k of layer L-1   W(L)[:, k]          1 / d(L-1)[k]
+    b(L)                the output              b(L)[:]             1
+
+For the sign group ``1 / d = d``, so the block of ``W(L)`` joins the one that holds ``b(L-1)``.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+
+@dataclass(frozen=True)
+class Part:
+    """One tensor of a weight space, seen as ``(batch, positions, entries * channels)``.
+
+    Args:
+        kind: which tensor: a weight or a bias.
+        layer: its layer, counted from 1 as in the formulas.
+        shape: of the tensor without batch and channels: ``(out, in, *kernel)`` or ``(out,)``.
+        free_input, free_output: whether the input or the output axis is an entry axis: no permutation touches it.
+    """
+
+    kind: Literal["W", "b"]
+    layer: int
+    shape: tuple[int, ...]
+    free_input: bool
+    free_output: bool
+
+    @property
+    def name(self) -> str:
+        """The tensor's name in the formulas, ``W(1)`` or ``b(1)``."""
+        return f"{self.kind}({self.layer})"
+
+    @property
+    def kernel_entries(self) -> int:
+        """Kernel entries, 1 for a dense layer or a bias; they count as channels."""
+        size = 1
+        for length in self.shape[2:]:
+            size *= length
+        return size
+
+    @property
+    def entries(self) -> int:
+        """Entries at one position, for one channel."""
+        free = self.shape[0] if self.free_output else 1
+        free *= self.shape[1] if self.free_input else 1
+        return free * self.kernel_entries
+
+    def take(self, features: WeightSpaceFeatures) -> Tensor:
+        """Return the tensor as ``(batch, positions, entries * channels)``.
+
+        Features that came out of ``put`` lie in memory in just this order, so nothing is copied for them.
+        """
+        if self.kind == "b":
+            values = features.biases[self.layer - 1].movedim(1, 2)
+            return values.flatten(1)[:, None] if self.free_output else values
+        values = features.weights[self.layer - 1].movedim(1, 3)
+        if self.free_output:
+            return values.transpose(1, 2).flatten(2)
+        return values.flatten(2) if self.free_input else values.flatten(1, 2).flatten(2)
+
+    def put(self, values: Tensor, channels: int) -> Tensor:
+        """Return ``(batch, positions, entries * channels)`` as a tensor of the weight space: a view."""
+        batch = values.shape[0]
+        if self.kind == "b":
+            return values.reshape(batch, self.shape[0], channels).movedim(2, 1)
+        n_out, n_in, *kernel = self.shape
+        if self.free_output:
+            return values.reshape(batch, n_in, n_out, channels, *kernel).transpose(1, 2).movedim(3, 1)
+        return values.reshape(batch, n_out, n_in, channels, *kernel).movedim(3, 1)
+
+
+Family = tuple[Part, ...]
+"""Parts of one character for every scaling-group element."""
+
+Block = tuple[Family, ...]
+"""Families of one character for every element of the layer's group; one family alone for the scaling group."""
+
+
+def parts_of(spec: NetworkSpec) -> tuple[list[Part], list[Part]]:
+    """Return the parts of a weight space: ``W(1..L)`` and ``b(1..L)``."""
+    last = spec.num_layers
+    weights = [
+        Part("W", i, shape, free_input=i == 1, free_output=i == last) for i, shape in enumerate(spec.weight_shapes, 1)
+    ]
+    biases = [
+        Part("b", i, shape, free_input=False, free_output=i == last) for i, shape in enumerate(spec.bias_shapes, 1)
+    ]
+    return weights, biases
+
+
+def equivariant_blocks(spec: NetworkSpec, sign_terms: bool) -> list[Block]:
+    """Return the blocks of a weight space.
+
+    Args:
+        spec: the weight space.
+        sign_terms: also join what has one character under sign flips only.
+    """
+    weights, biases = parts_of(spec)
+    first, last = (weights[0], biases[0]), (weights[-1],)
+    middle: list[Block] = [((weight,),) for weight in weights[1:-1]]
+    inner = [(bias,) for bias in biases[1:-1]]
+    output: Block = ((biases[-1],),)
+    if not sign_terms:
+        return [(first,), *middle, *((family,) for family in inner), (last,), output]
+    if spec.num_layers == 2:
+        return [(first, last), output]
+    return [(first,), *middle, *((family,) for family in inner[:-1]), (inner[-1], last), output]

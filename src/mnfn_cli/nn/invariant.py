@@ -1,0 +1,90 @@
+"""From equivariant features to invariant numbers: out with scale or sign, then with permutations (Theorem 5.3)."""
+
+import torch
+from torch import Tensor, nn
+
+from mnfn_cli.nn.blocks import Part, parts_of
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+
+class NormalizeEntries(nn.Module):
+    """Divide every entry's vector of channels and kernel entries by its length: invariant to scaling.
+
+    ``x / |x|``, then a learnable gain and offset for each channel and kernel entry, shared over neurons; they start
+    normal(0, 1). A zero vector stays zero, with zero gradient. ``b(L)``, which the group does not touch, is left alone.
+
+    Args:
+        spec: the weight space.
+        channels: of the features.
+
+    Shapes:
+        in and out ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``.
+    """
+
+    def __init__(self, spec: NetworkSpec, channels: int) -> None:
+        super().__init__()
+        weights, biases = parts_of(spec)
+        self.kernel_dims = [len(part.shape) - 2 for part in weights]
+        sizes = [(channels, *part.shape[2:]) for part in weights]
+        self.weight_gains = nn.ParameterList(torch.randn(size) for size in sizes)
+        self.weight_offsets = nn.ParameterList(torch.randn(size) for size in sizes)
+        self.bias_gains = nn.ParameterList(torch.randn(channels) for _ in biases[:-1])
+        self.bias_offsets = nn.ParameterList(torch.randn(channels) for _ in biases[:-1])
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Normalise."""
+        weights = []
+        for weight, gain, offset in zip(features.weights, self.weight_gains, self.weight_offsets, strict=True):
+            kernel_axes = tuple(range(-gain.dim() + 1, 0))
+            # (batch, out, in, channels, *kernel): the axes of one entry's vector come last.
+            entries = weight.movedim(1, 3)
+            weights.append(torch.addcmul(offset, gain, _unit(entries, (3, *kernel_axes))).movedim(3, 1))
+        biases = []
+        for bias, gain, offset in zip(features.biases[:-1], self.bias_gains, self.bias_offsets, strict=True):
+            biases.append(torch.addcmul(offset, gain, _unit(bias.movedim(1, 2), (2,))).movedim(2, 1))
+        return WeightSpaceFeatures(weights, [*biases, features.biases[-1]])
+
+
+def _unit(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Divide by the length along ``axes``; zero stays zero.
+
+    The largest entry is divided out first: a length of 1e30 or 1e-30 would overflow or vanish when squared, and the
+    floor of 1e-12 under the length is then relative, so that it does not break the scaling symmetry. The quotient
+    does not depend on that divisor, so its gradient is that of ``x / |x|`` although the divisor is held constant.
+    """
+    largest = x.detach().abs().amax(dim=axes, keepdim=True)
+    scaled = x / torch.where(largest > 0, largest, 1.0)
+    return scaled / torch.linalg.vector_norm(scaled, dim=axes, keepdim=True).clamp_min(1e-12)
+
+
+class AbsoluteValue(nn.Module):
+    """Take every entry's absolute value, an even function: invariant to sign flips. ``b(L)`` included, as published."""
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Take the absolute value."""
+        return features.map(torch.abs)
+
+
+class MeanPool(nn.Module):
+    """Average over every permuted axis: invariant to permutations.
+
+    Layer 1 keeps its input axis, layer ``L`` its output axis, every layer its kernel entries.
+
+    Args:
+        spec: the weight space.
+        channels: of the features.
+
+    Shapes:
+        in ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``; out ``(batch, numbers)``.
+    """
+
+    def __init__(self, spec: NetworkSpec, channels: int) -> None:
+        super().__init__()
+        weights, biases = parts_of(spec)
+        self.parts: list[Part] = [*weights, *biases]
+        self.numbers = channels * sum(part.entries for part in self.parts)
+
+    def forward(self, features: WeightSpaceFeatures) -> Tensor:
+        """Average and concatenate."""
+        return torch.cat([part.take(features).mean(dim=1) for part in self.parts], dim=1)

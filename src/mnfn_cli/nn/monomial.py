@@ -1,0 +1,147 @@
+"""The linear layer that commutes with the monomial group (paper, Theorem 5.1)."""
+
+from collections.abc import Iterator, Sequence
+from math import sqrt
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mnfn_cli.errors import UsageError
+from mnfn_cli.nn.blocks import Block, Part, equivariant_blocks
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+
+class MonomialLinear(nn.Module):
+    """Map ``d`` channels to ``e``, commuting with every element of the spec's monomial group.
+
+    For the scaling group (relu), with kernel entries counted as channels:
+
+        E(W)(1)[j,k] = sum_q A[k,q] W(1)[j,q] + B[k] b(1)[j]      E(b)(1)[j] = sum_q C[q] W(1)[j,q] + D b(1)[j]
+        E(W)(i)[j,k] = P_i W(i)[j,k]                              E(b)(i)[j] = S_i b(i)[j]          1 < i < L
+        E(W)(L)[j,k] = sum_p F[j,p] W(L)[p,k]                     E(b)(L)[j] = sum_p G[j,p] b(L)[p] + T[j]
+
+    For the sign group (sin, tanh) also ``E(W)(L)[j,k] += H[j] b(L-1)[k]`` and ``E(b)(L-1)[j] += sum_p R[p] W(L)[p,j]``,
+    and with L = 2 ``W(1)`` and ``W(2)`` meet too. The layer is complete: every equivariant affine map is one of these.
+    The coefficients live in one matrix for each block of entries of one character (``nn.blocks``), so a layer is a
+    handful of matrix products. They start Xavier normal, as published.
+
+    Args:
+        spec: the weight space; its activation chooses the group.
+        in_channels: ``d``.
+        out_channels: ``e``.
+        sign_terms: leave out with ``False`` what only the sign group allows (the published tanh model does).
+
+    Shapes:
+        in ``(batch, d, out, in, *kernel)`` and ``(batch, d, out)``; out the same with ``e``.
+
+    Raises:
+        UsageError: the activation allows permutations only.
+
+    >>> spec = NetworkSpec.cnn([1, 16, 16, 16], outputs=10, activation="relu")
+    >>> layer = MonomialLinear(spec, in_channels=1, out_channels=16)
+    >>> layer(WeightSpaceFeatures.zeros(spec, batch=2)).weights[1].shape
+    torch.Size([2, 16, 16, 16, 3, 3])
+    """
+
+    def __init__(self, spec: NetworkSpec, in_channels: int, out_channels: int, *, sign_terms: bool = True) -> None:
+        super().__init__()
+        if spec.group == "permutation":
+            raise UsageError(
+                "MonomialLinear", f"{spec.activation} networks have permutation symmetry only; use HNPLinear"
+            )
+        self.spec = spec
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self._output = f"b({spec.num_layers})"
+        self.blocks = equivariant_blocks(spec, sign_terms and spec.group == "sign")
+        self.matrices = nn.ParameterList(
+            torch.empty(_entries(block) * out_channels, _entries(block) * in_channels) for block in self.blocks
+        )
+        self.constant = nn.Parameter(torch.empty(spec.widths[-1] * out_channels))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw every coefficient anew: normal with ``std^2 = 2 / (fan_in + fan_out)``.
+
+        Both fans are sums over the maps of one family into one output; a map that only the sign group allows counts
+        alone. ``T`` is drawn with ``G`` and counts with fan_in 0.
+        """
+        for family, std, part in self._standard_deviations():
+            coefficient = self._coefficients(part, family)
+            coefficient.normal_(std=std)
+            if part.name == self._output:
+                self.constant.normal_(std=std)
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Apply the map."""
+        tensors: dict[str, Tensor] = {}
+        for block, matrix in zip(self.blocks, self.matrices, strict=True):
+            parts = _parts(block)
+            constant = self.constant if parts[0].name == self._output else None
+            if len(parts) == 1:
+                # Most entries are here, and cat and split would copy them.
+                pieces: Sequence[Tensor] = [F.linear(parts[0].take(features), matrix, constant)]
+            else:
+                joined = torch.cat([part.take(features) for part in parts], dim=2)
+                sizes = [part.entries * self.out_channels for part in parts]
+                pieces = F.linear(joined, matrix).split(sizes, dim=2)
+            for part, piece in zip(parts, pieces, strict=True):
+                tensors[part.name] = part.put(piece, self.out_channels)
+        layers = range(1, self.spec.num_layers + 1)
+        return WeightSpaceFeatures([tensors[f"W({i})"] for i in layers], [tensors[f"b({i})"] for i in layers])
+
+    def coefficients(self) -> dict[tuple[str, str], Tensor]:
+        """Return every coefficient by (output, input) tensor, as a view of the parameters.
+
+        ``("W(1)", "b(1)")`` is ``B`` of the formulas. Rows and columns run over the free axis, then the channel, then
+        the kernel entries. ``T`` is ``constant``.
+        """
+        return {
+            (target.name, source.name): self._coefficients(target, (source,))
+            for block in self.blocks
+            for target in _parts(block)
+            for source in _parts(block)
+        }
+
+    def extra_repr(self) -> str:
+        """Describe the layer."""
+        return f"{self.in_channels} -> {self.out_channels}, {self.spec.group} group"
+
+    def _coefficients(self, target: Part, sources: tuple[Part, ...]) -> Tensor:
+        """Return the coefficients from neighbouring ``sources`` into ``target``: a view."""
+        for block, matrix in zip(self.blocks, self.matrices, strict=True):
+            parts = _parts(block)
+            if target in parts:
+                row = sum(part.entries for part in parts[: parts.index(target)]) * self.out_channels
+                column = sum(part.entries for part in parts[: parts.index(sources[0])]) * self.in_channels
+                height = target.entries * self.out_channels
+                width = sum(part.entries for part in sources) * self.in_channels
+                return matrix[row : row + height, column : column + width]
+        raise KeyError(target.name)
+
+    def _standard_deviations(self) -> Iterator[tuple[tuple[Part, ...], float, Part]]:
+        """Yield (sources, standard deviation, target) for all coefficients."""
+        for block in self.blocks:
+            for own_family in block:
+                for target in own_family:
+                    for family in block:
+                        maps_in = len(family) + (target.name == self._output)
+                        fan_in = sum(part.entries for part in family) * self.in_channels
+                        fan_out = maps_in * target.entries * self.out_channels
+                        if family is own_family:
+                            yield family, sqrt(2 / (fan_in + fan_out)), target
+                            continue
+                        for source in family:
+                            fans = source.entries * self.in_channels + target.entries * self.out_channels
+                            yield (source,), sqrt(2 / fans), target
+
+
+def _parts(block: Block) -> list[Part]:
+    return [part for family in block for part in family]
+
+
+def _entries(block: Block) -> int:
+    return sum(part.entries for part in _parts(block))

@@ -1,0 +1,134 @@
+"""The monomial group of a weight space and its action (paper, Section 4; docs/symmetries.md)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mnfn_cli.errors import UsageError
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+
+class MonomialElement:
+    """One group element for each network of a batch: a permutation and a number for every hidden neuron.
+
+    It acts, with ``d(0) = d(L) = 1`` and identities at the input and the output, by
+
+        (g W)(i)[j, k] = d(i)[j] / d(i-1)[k] * W(i)[p_i^-1(j), p_{i-1}^-1(k)]
+        (g b)(i)[j]    = d(i)[j]             * b(i)[p_i^-1(j)]
+
+    and, for numbers that the activation allows (``NetworkSpec.group``), leaves the network's function unchanged.
+
+    Args:
+        permutations: ``p_1, ..., p_{L-1}``, integer tensors ``(batch, n_i)``; neuron ``k`` moves to ``p_i[k]``.
+        scales: ``d(1), ..., d(L-1)``, floating tensors ``(batch, n_i)``, none of them zero.
+    """
+
+    def __init__(self, permutations: Sequence[Tensor], scales: Sequence[Tensor]) -> None:
+        self.permutations = tuple(permutations)
+        self.scales = tuple(scales)
+
+    @classmethod
+    def identity(cls, spec: NetworkSpec, batch: int, dtype: torch.dtype = torch.float64) -> "MonomialElement":
+        """Return the element that changes nothing."""
+        permutations = [torch.arange(n).expand(batch, n) for n in spec.hidden_widths]
+        return cls(permutations, [torch.ones(batch, n, dtype=dtype) for n in spec.hidden_widths])
+
+    @classmethod
+    def sample(
+        cls,
+        spec: NetworkSpec,
+        batch: int,
+        scale: tuple[float, float] = (1.0, 1e4),
+        *,
+        log_uniform: bool = False,
+        permute: bool = True,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> "MonomialElement":
+        """Draw random elements of the spec's group.
+
+        Args:
+            spec: the weight space.
+            batch: number of elements.
+            scale: for the scaling group, the interval of the factors; it does not matter for other groups.
+            log_uniform: draw the factors' logarithms uniformly, instead of the factors (``U[low, high]``).
+            permute: draw uniform permutations; identities otherwise.
+            generator: source of randomness; torch's global one by default.
+            dtype: of the factors.
+
+        Raises:
+            UsageError: not ``0 < low <= high < infinity``.
+        """
+        low, high = scale
+        if not 0 < low <= high < float("inf"):
+            raise UsageError("scale", f"[{low:g}, {high:g}] is no interval of positive numbers, the lower first")
+
+        def factors(n: int) -> Tensor:
+            if spec.group == "permutation":
+                return torch.ones(batch, n, dtype=dtype)
+            if spec.group == "sign":
+                return torch.randint(0, 2, (batch, n), generator=generator).to(dtype) * 2 - 1
+            uniform = torch.rand(batch, n, generator=generator, dtype=dtype)
+            return low * (high / low) ** uniform if log_uniform else low + (high - low) * uniform
+
+        def permutation(n: int) -> Tensor:
+            if not permute:
+                return torch.arange(n).expand(batch, n)
+            return torch.rand(batch, n, generator=generator).argsort(dim=1)
+
+        permutations = [permutation(n) for n in spec.hidden_widths]
+        return cls(permutations, [factors(n) for n in spec.hidden_widths])
+
+    def act(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Return the features after the action, in their dtype and with the same memory order of axes.
+
+        Args:
+            features: one network for each element, any number of channels.
+        """
+        sources = [permutation.argsort(dim=1) for permutation in self.permutations]
+        scales = [scale.to(device=features.device, dtype=features.dtype) for scale in self.scales]
+        sources = [source.to(features.device) for source in sources]
+        last = len(features) - 1
+        rows = torch.arange(features.batch, device=features.device)
+        weights, biases = [], []
+        for i, (weight, bias) in enumerate(zip(features.weights, features.biases, strict=True)):
+            # Neurons to the front, so that one neuron's channels and kernel entries move as one block.
+            blocks, values = weight.movedim(1, 3), bias.movedim(1, 2)
+            beyond = (1,) * (blocks.dim() - 3)
+            if i == 0:
+                blocks = blocks[rows[:, None], sources[i]]
+                factor = scales[i][:, :, None]
+            elif i == last:
+                blocks = blocks[rows[:, None], :, sources[i - 1]].transpose(1, 2)
+                factor = scales[i - 1].reciprocal()[:, None, :]
+            else:
+                blocks = blocks[rows[:, None, None], sources[i][:, :, None], sources[i - 1][:, None, :]]
+                factor = scales[i][:, :, None] * scales[i - 1].reciprocal()[:, None, :]
+            weights.append((blocks * factor.view(*factor.shape, *beyond)).movedim(3, 1))
+            if i != last:
+                values = values[rows[:, None], sources[i]] * scales[i][:, :, None]
+            biases.append(values.movedim(2, 1))
+        return WeightSpaceFeatures(weights, biases)
+
+    def inverse(self) -> "MonomialElement":
+        """Return the elements that undo these."""
+        inverses = [permutation.argsort(dim=1) for permutation in self.permutations]
+        scales = [
+            scale.gather(1, permutation).reciprocal()
+            for scale, permutation in zip(self.scales, self.permutations, strict=True)
+        ]
+        return MonomialElement(inverses, scales)
+
+    def compose(self, other: "MonomialElement") -> "MonomialElement":
+        """Return ``self other``: first ``other``, then ``self``."""
+        permutations, scales = [], []
+        for p_g, d_g, p_h, d_h in zip(self.permutations, self.scales, other.permutations, other.scales, strict=True):
+            permutations.append(p_g.gather(1, p_h))
+            scales.append(d_g * d_h.gather(1, p_g.argsort(dim=1)))
+        return MonomialElement(permutations, scales)
+
+    def select(self, index: slice | Tensor) -> "MonomialElement":
+        """Return the elements that ``index`` picks from the batch."""
+        return MonomialElement([p[index] for p in self.permutations], [d[index] for d in self.scales])

@@ -1,0 +1,67 @@
+"""Run many networks at once."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mnfn_cli.errors import UsageError
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+
+def activate(x: Tensor, spec: NetworkSpec) -> Tensor:
+    """Apply the spec's activation, with omega for a SIREN, entry by entry."""
+    match spec.activation:
+        case "sin":
+            return torch.sin(spec.omega * x)
+        case "tanh" | "sigmoid":
+            return getattr(torch, spec.activation)(x)
+        case name:
+            return getattr(F, name)(x)
+
+
+def run_networks(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: Tensor) -> Tensor:
+    """Evaluate every network of a batch on every input, in the features' dtype.
+
+    Args:
+        spec: the weight space.
+        features: raw weights (one channel) of ``batch`` networks.
+        inputs: ``(inputs, n_0)``, for a CNN ``(inputs, n_0, height, width)``; with one axis more in front, of size
+            ``batch``, each network has inputs of its own.
+
+    Returns:
+        ``(batch, inputs, n_L)``.
+
+    Raises:
+        UsageError: inputs of another shape, or pictures too small for the convolutions.
+    """
+    if features.channels != 1:
+        raise UsageError("features", f"{features.channels} channels; only raw weights (1 channel) are networks")
+    item_dims = 3 if spec.kernels else 1
+    shared = inputs.dim() == item_dims + 1
+    channel_axis = inputs.dim() - item_dims
+    if inputs.dim() not in (item_dims + 1, item_dims + 2) or inputs.shape[channel_axis] != spec.widths[0]:
+        raise UsageError("inputs", f"shape {tuple(inputs.shape)} does not fit a network of {spec.widths[0]} inputs")
+    if spec.kernels and min(map(min, spec.feature_map_sizes((inputs.shape[-2], inputs.shape[-1])))) < 1:
+        raise UsageError("inputs", f"{inputs.shape[-2]}x{inputs.shape[-1]} pictures are too small for {spec}")
+    x = inputs.to(features.dtype)
+    x = x.expand(features.batch, *x.shape) if shared else x
+    last = len(features) - 1
+    for i, (weight, bias) in enumerate(zip(features.weights, features.biases, strict=True)):
+        if i < len(spec.kernels):
+            x = _convolve(x, weight[:, 0], bias[:, 0], spec.strides[i], spec.paddings[i])
+        else:
+            x = torch.baddbmm(bias, x, weight[:, 0].transpose(1, 2))
+        if i != last:
+            x = activate(x, spec)
+        if i == len(spec.kernels) - 1:
+            x = x.mean(dim=(-2, -1))
+    return x
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
+    """Convolve ``(batch, inputs, in, height, width)`` with each network's own kernels, as one grouped convolution."""
+    batch, inputs, channels = x.shape[:3]
+    grouped = x.transpose(0, 1).reshape(inputs, batch * channels, *x.shape[3:])
+    y = F.conv2d(grouped, weight.flatten(0, 1), bias.flatten(), stride, padding, groups=batch)
+    return y.view(inputs, batch, -1, *y.shape[2:]).transpose(0, 1)
