@@ -1,4 +1,4 @@
-"""The Monomial-NFN for one number a network: monomial layers, an invariant step, mean pool, MLP (paper, Section 5.3)."""
+"""The Monomial-NFN for one number a network: monomial layers, invariant step, mean pool, MLP (paper, Section 5.3)."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -53,13 +53,17 @@ class MonomialGeneralization(nn.Module):
         fitting = {"scale": "normalize", "sign": "absolute"}.get(spec.group, invariant)
         if invariant != fitting:
             raise UsageError(
-                "model.invariant", f"{invariant} is not invariant for {spec.activation} networks; use {fitting}"
+                "model.invariant",
+                f"{invariant} is not invariant for {spec.activation} networks; use {fitting}",
             )
         self.spec = spec
         self.canonicalize = canonicalize
         layers: list[nn.Module] = []
         for d, e in pairwise([1, *channels]):
-            layers += [MonomialLinear(spec, d, e, sign_terms=sign_terms), EquivariantActivation(spec, activation)]
+            layers += [
+                MonomialLinear(spec, d, e, sign_terms=sign_terms),
+                EquivariantActivation(spec, activation),
+            ]
         if invariant == "normalize":
             layers.append(NormalizeEntries(spec, channels[-1]))
         else:

@@ -9,7 +9,11 @@ from mnfn_cli.errors import UsageError
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import Group, NetworkSpec
 
-FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh, "sin": torch.sin}
+FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "sin": torch.sin,
+}
 
 _KEEPS: Mapping[str, frozenset[Group]] = {
     # relu(d x) = d relu(x) for d > 0; tanh(-x) = -tanh(x)
@@ -35,7 +39,8 @@ class EquivariantActivation(nn.Module):
         if spec.group not in _KEEPS[name]:
             fitting = " or ".join(key for key, groups in _KEEPS.items() if spec.group in groups)
             raise UsageError(
-                "model.activation", f"{name} breaks the {spec.group} group of {spec.activation} networks; use {fitting}"
+                "model.activation",
+                f"{name} breaks the {spec.group} group of {spec.activation} networks; use {fitting}",
             )
         self.name = name
 

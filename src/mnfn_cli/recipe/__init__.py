@@ -1,0 +1,25 @@
+"""Recipes: what to train, on what and how, as closed YAML files. Nothing here imports torch."""
+
+from mnfn_cli.recipe.catalogue import CatalogueEntry, find_recipe, list_recipes
+from mnfn_cli.recipe.loading import load_recipe, parse_recipe
+from mnfn_cli.recipe.overrides import apply_overrides
+from mnfn_cli.recipe.schema import MODELS, Augment, Data, Monomial, Optimizer, Recipe, Training
+from mnfn_cli.recipe.writing import recipe_to_document, recipe_to_yaml
+
+__all__ = [
+    "MODELS",
+    "Augment",
+    "CatalogueEntry",
+    "Data",
+    "Monomial",
+    "Optimizer",
+    "Recipe",
+    "Training",
+    "apply_overrides",
+    "find_recipe",
+    "list_recipes",
+    "load_recipe",
+    "parse_recipe",
+    "recipe_to_document",
+    "recipe_to_yaml",
+]

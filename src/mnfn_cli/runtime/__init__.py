@@ -1,0 +1,1 @@
+"""Device, seeds, interruption, and how engines report."""

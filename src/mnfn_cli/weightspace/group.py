@@ -87,29 +87,23 @@ class MonomialElement:
         Args:
             features: one network for each element, any number of channels.
         """
-        sources = [permutation.argsort(dim=1) for permutation in self.permutations]
-        scales = [scale.to(device=features.device, dtype=features.dtype) for scale in self.scales]
-        sources = [source.to(features.device) for source in sources]
-        last = len(features) - 1
-        rows = torch.arange(features.batch, device=features.device)
+        device, dtype, batch = features.device, features.dtype, features.batch
+        ends = (features.weights[0].shape[3], features.weights[-1].shape[2])
+        sources = [permutation.argsort(dim=1).to(device) for permutation in self.permutations]
+        sources = [torch.arange(ends[0], device=device)[None], *sources, torch.arange(ends[1], device=device)[None]]
+        # Products and quotients of factors are taken in the factors' dtype, and rounded once.
+        factors = [scale.to(device) for scale in self.scales]
+        factors = [factors[0].new_ones(1, ends[0]), *factors, factors[0].new_ones(1, ends[1])]
         weights, biases = [], []
         for i, (weight, bias) in enumerate(zip(features.weights, features.biases, strict=True)):
-            # Neurons to the front, so that one neuron's channels and kernel entries move as one block.
-            blocks, values = weight.movedim(1, 3), bias.movedim(1, 2)
-            beyond = (1,) * (blocks.dim() - 3)
-            if i == 0:
-                blocks = blocks[rows[:, None], sources[i]]
-                factor = scales[i][:, :, None]
-            elif i == last:
-                blocks = blocks[rows[:, None], :, sources[i - 1]].transpose(1, 2)
-                factor = scales[i - 1].reciprocal()[:, None, :]
-            else:
-                blocks = blocks[rows[:, None, None], sources[i][:, :, None], sources[i - 1][:, None, :]]
-                factor = scales[i][:, :, None] * scales[i - 1].reciprocal()[:, None, :]
-            weights.append((blocks * factor.view(*factor.shape, *beyond)).movedim(3, 1))
-            if i != last:
-                values = values[rows[:, None], sources[i]] * scales[i][:, :, None]
-            biases.append(values.movedim(2, 1))
+            values = bias.movedim(1, 2)
+            biases.append((_gather(values, sources[i + 1]) * factors[i + 1][:, :, None].to(dtype)).movedim(2, 1))
+            # Neurons to the front, so that the channels and kernel entries of a pair move as one block.
+            blocks = weight.movedim(1, 3)
+            pairs = sources[i + 1][:, :, None] * blocks.shape[2] + sources[i][:, None, :]
+            factor = (factors[i + 1][:, :, None] / factors[i][:, None, :]).to(dtype)
+            moved = _gather(blocks.flatten(1, 2), pairs.flatten(1)).view(batch, *factor.shape[1:], *blocks.shape[3:])
+            weights.append((moved * factor.view(*factor.shape, *(1,) * (blocks.dim() - 3))).movedim(3, 1))
         return WeightSpaceFeatures(weights, biases)
 
     def inverse(self) -> "MonomialElement":
@@ -132,3 +126,10 @@ class MonomialElement:
     def select(self, index: slice | Tensor) -> "MonomialElement":
         """Return the elements that ``index`` picks from the batch."""
         return MonomialElement([p[index] for p in self.permutations], [d[index] for d in self.scales])
+
+
+def _gather(blocks: Tensor, index: Tensor) -> Tensor:
+    """Return ``blocks[n, index[n, j]]`` for ``(batch, positions, ...)`` blocks: whole blocks are copied, not entries."""
+    batch, positions = blocks.shape[:2]
+    flat = index + torch.arange(batch, device=index.device)[:, None] * positions
+    return blocks.flatten(0, 1).index_select(0, flat.flatten()).view(batch, index.shape[1], *blocks.shape[2:])

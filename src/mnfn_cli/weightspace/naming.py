@@ -40,7 +40,9 @@ def pair_layers(names: Iterable[str], where: str) -> list[tuple[str, str]]:
             bare = bare.split(".", 1)[1]
         layer, _, kind = bare.rpartition(".")
         if kind not in ("weight", "bias"):
-            raise DataError(f"{where}:{name}", "no weight and no bias of a layer; mnfn reads dense and convolution layers")
+            raise DataError(
+                f"{where}:{name}", "no weight and no bias of a layer; mnfn reads dense and convolution layers"
+            )
         if kind in halves.setdefault(layer, {}):
             raise DataError(f"{where}:{name}", f"the layer '{layer}' has two tensors called {kind}")
         halves[layer][kind] = name

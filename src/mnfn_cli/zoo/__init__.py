@@ -1,0 +1,1 @@
+"""Zoos on disk: store, checkpoints, images, augmentation, building."""

@@ -1,0 +1,42 @@
+"""Neural networks' weights as data: zoos, monomial symmetry, neural functionals and their tasks.
+
+The names below are the public API. They load on first use, so that ``import mnfn_cli`` does not import torch.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mnfn_cli.models.registry import build_model as build_model
+    from mnfn_cli.nn.monomial import MonomialLinear as MonomialLinear
+    from mnfn_cli.tasks.run import load_run as load_run
+    from mnfn_cli.weightspace.canonical import canonicalize as canonicalize
+    from mnfn_cli.weightspace.features import WeightSpaceFeatures as WeightSpaceFeatures
+    from mnfn_cli.weightspace.group import MonomialElement as MonomialElement
+    from mnfn_cli.weightspace.run import run_networks as run_networks
+    from mnfn_cli.weightspace.spec import NetworkSpec as NetworkSpec
+    from mnfn_cli.zoo.store import open_zoo as open_zoo
+    from mnfn_cli.zoo.writer import save_zoo as save_zoo
+
+_HOME = {
+    "MonomialElement": "mnfn_cli.weightspace.group",
+    "MonomialLinear": "mnfn_cli.nn.monomial",
+    "NetworkSpec": "mnfn_cli.weightspace.spec",
+    "WeightSpaceFeatures": "mnfn_cli.weightspace.features",
+    "build_model": "mnfn_cli.models.registry",
+    "canonicalize": "mnfn_cli.weightspace.canonical",
+    "load_run": "mnfn_cli.tasks.run",
+    "open_zoo": "mnfn_cli.zoo.store",
+    "run_networks": "mnfn_cli.weightspace.run",
+    "save_zoo": "mnfn_cli.zoo.writer",
+}
+
+__all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - names only
+__version__ = version("mnfn")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'mnfn_cli' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)

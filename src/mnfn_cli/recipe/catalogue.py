@@ -1,0 +1,67 @@
+"""The shipped recipes: ``recipes/`` at the root of a clone, ``mnfn_cli/_recipes`` in an installed wheel."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from mnfn_cli.errors import RecipeError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_FOLDERS = (_PACKAGE / "_recipes", _PACKAGE.parents[1] / "recipes")
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """A shipped recipe.
+
+    Attributes:
+        name: the task and the recipe, such as ``generalization/relu-monomial``.
+        summary: the first line of comment in its file.
+        path: the file.
+    """
+
+    name: str
+    summary: str
+    path: Path
+
+
+def list_recipes() -> list[CatalogueEntry]:
+    """Return the shipped recipes, sorted by name.
+
+    >>> [entry.name for entry in list_recipes() if "relu" in entry.name]
+    ['generalization/relu-monomial']
+    """
+    folder = next(folder for folder in _FOLDERS if folder.is_dir())
+    paths = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.glob("*/*.yaml")}
+    return [CatalogueEntry(name, _summary(path), path) for name, path in sorted(paths.items())]
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """Return the file of a recipe: a shipped one by its name, or any file by its path.
+
+    A name is only ever looked up in the list of shipped recipes, so none leads out of it.
+
+    Raises:
+        RecipeError: neither a shipped recipe nor a file; the message holds the nearest name.
+    """
+    shipped = {entry.name: entry.path for entry in list_recipes()}
+    if name_or_path in shipped:
+        return shipped[name_or_path]
+    path = Path(name_or_path)
+    if _exists(path):
+        return path
+    near = difflib.get_close_matches(name_or_path, shipped, n=1)
+    advice = f"did you mean '{near[0]}'?" if near else f"the shipped recipes are {', '.join(shipped)}"
+    raise RecipeError(name_or_path, f"no shipped recipe and no file, {advice}")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long or with a NUL byte is no file either
+        return False
+
+
+def _summary(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return next((line.strip("# \n") for line in file if line.startswith("#")), "")

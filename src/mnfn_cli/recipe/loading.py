@@ -1,0 +1,64 @@
+"""From a name, a file or a document to a :class:`Recipe`, with all faults in one pass."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from mnfn_cli.errors import RecipeError
+from mnfn_cli.recipe.catalogue import find_recipe
+from mnfn_cli.recipe.messages import plain_faults
+from mnfn_cli.recipe.overrides import apply_overrides, override_key
+from mnfn_cli.recipe.reader import read_file
+from mnfn_cli.recipe.schema import Recipe
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Load a shipped recipe by its name, or a file, and set the overrides.
+
+    Args:
+        name_or_path: such as ``generalization/relu-monomial`` or ``my-recipe.yaml``.
+        overrides: such as ``optimizer.lr=1e-3``; see :func:`apply_overrides`.
+
+    Raises:
+        RecipeError: all faults of the recipe, one a line: ``FILE:key: what is wrong, what to do``; or all
+            faults of the overrides' form; or an unknown name.
+        StorageError: the file cannot be read.
+
+    >>> load_recipe("generalization/relu-monomial", ["training.epochs=5"]).training.epochs
+    5
+    """
+    path = find_recipe(name_or_path)
+    document = read_file(path)
+    content = apply_overrides(document.content, overrides)
+    faults = list(document.faults)
+    try:
+        recipe = parse_recipe(content, str(path), [override_key(override) for override in overrides])
+    except RecipeError as error:
+        faults.append(error)
+    if faults:
+        raise RecipeError.together(faults)
+    return recipe
+
+
+def parse_recipe(document: Mapping[str, Any], where: str, overridden: Collection[str] = ()) -> Recipe:
+    """Check a document against the schema.
+
+    Args:
+        document: keys and values, as :func:`recipe_to_document` gives them.
+        where: what errors call the document, most often its file.
+        overridden: dotted keys set on the command line; a fault in one of them names the override instead.
+
+    Raises:
+        RecipeError: all faults, one a line.
+
+    >>> parse_recipe({"version": 1, "task": "generalization"}, "my.yaml")
+    Traceback (most recent call last):
+    mnfn_cli.errors.RecipeError: my.yaml:model: missing
+    my.yaml:optimizer: missing
+    my.yaml:training: missing
+    """
+    try:
+        return Recipe.model_validate(dict(document))
+    except ValidationError as error:
+        raise RecipeError.together(plain_faults(error, where, overridden)) from None

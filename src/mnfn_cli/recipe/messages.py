@@ -1,0 +1,106 @@
+"""What the schema found, in plain words: one line per fault, with the key and what to do."""
+
+import difflib
+from collections.abc import Collection
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from mnfn_cli.errors import RecipeError, printable
+from mnfn_cli.recipe.schema import MODELS, dotted_keys
+
+# By pydantic's name of the fault; `{value}` is what the recipe says, the other names are pydantic's own.
+_MESSAGES = {
+    "missing": "missing",
+    "int_type": "a whole number is needed, not {value}",
+    "float_type": "a number is needed, not {value}",
+    "bool_type": "true or false is needed, not {value}",
+    "string_type": "text is needed, not {value}; put it in quotes",
+    "string_unicode": "text of whole Unicode characters is needed",
+    "string_pattern_mismatch": "the path of a zoo is needed, not {value}",
+    "tuple_type": "a list such as [1, 2] is needed, not {value}",
+    "finite_number": "a finite number is needed, not {value}",
+    "greater_than": "must be above {gt:g}, not {value}",
+    "greater_than_equal": "must be at least {ge:g}, not {value}",
+    "less_than": "must be below {lt:g}, not {value}",
+    "less_than_equal": "must be at most {le}, not {value}",
+    "literal_error": "must be {expected}, not {value}",
+    "value_error": "{error}",
+    "model_type": "a section with keys is needed, not {value}",
+    "model_attributes_type": "a section with keys is needed, not {value}",
+    "union_tag_not_found": "missing; the models are {models}",
+    "union_tag_invalid": "no model is called '{tag}'; the models are {models}",
+}
+
+
+def plain_faults(error: ValidationError, where: str, overridden: Collection[str] = ()) -> list[RecipeError]:
+    """Translate pydantic's error into recipe errors, one a fault.
+
+    Args:
+        error: what validating a recipe raised.
+        where: what to call the recipe.
+        overridden: dotted keys that were set on the command line; faults in them, or in their sections
+            as a whole, name the override instead.
+    """
+    faults = []
+    for detail in error.errors(include_url=False):
+        parts = _path(detail)
+        key = ".".join(parts)
+        place = f"override {key}" if _concerns(key, overridden) else f"{where}:{key}"
+        faults.append(RecipeError(place, _problem(detail, parts)))
+    return faults
+
+
+def _concerns(key: str, overridden: Collection[str]) -> bool:
+    return any(f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.") for name in overridden)
+
+
+def _path(detail: ErrorDetails) -> list[str]:
+    parts = [str(part) for part in detail["loc"]]
+    if parts[:1] == ["model"] and len(parts) > 1:
+        del parts[1]  # pydantic's own note of which model it chose
+    if detail["type"].startswith("union_tag"):
+        parts.append("name")
+    return parts
+
+
+def _problem(detail: ErrorDetails, parts: list[str]) -> str:
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key, {_suggestion(*parts)}"
+    if detail["type"] not in _MESSAGES:
+        return detail["msg"]
+    names = {"value": _shown(detail["input"]), "models": ", ".join(MODELS), **detail.get("ctx", {})}
+    return _MESSAGES[detail["type"]].format(**names)
+
+
+def _suggestion(*parts: str) -> str:
+    *section, name = parts
+    if "." in name:
+        return "a recipe has sections; only overrides have dotted keys"
+    known = [key.split(".") for key in dotted_keys()]
+    siblings = [leaf for *parents, leaf in known if parents == section]
+    elsewhere = [".".join(key) for key in known if key[-1] == name]
+    near = difflib.get_close_matches(name, siblings, n=1) or elsewhere
+    return f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(siblings)}"
+
+
+def _shown(value: Any) -> str:
+    """Show a value as the recipe writes it; collections by their kind, for they may be large."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case dict():
+            return "a section"
+        case list() | tuple():
+            return "a list"
+        case str():
+            return f"the text '{printable(value)}'"
+        case int() if abs(value) >= 10**20:
+            return "a huge number"
+        case float():
+            return str(value).replace("inf", ".inf").replace("nan", ".nan")
+        case _:
+            return str(value)

@@ -1,0 +1,128 @@
+"""safetensors files: written atomically, read with every fault named."""
+
+import json
+import stat
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save_file
+from torch import Tensor
+
+from mnfn_cli.errors import DataError
+from mnfn_cli.storage.atomic import replacing
+
+MAX_HEADER_BYTES = 100_000_000
+MAX_TENSORS = 10_000
+_FLOATS = {"F64", "F32", "F16", "BF16"}
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file atomically.
+
+    Args:
+        path: the file.
+        tensors: by name; views are copied, for a file holds no shared memory.
+        metadata: text by key, kept in the header.
+    """
+    packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(packed, temporary, dict(metadata or {}))
+
+
+def read_tensors(path: Path, *, floats_only: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a whole safetensors file into memory, without a map: a mapped file cut short kills the process.
+
+    Returns:
+        The tensors by name, and the header's metadata.
+
+    Raises:
+        DataError: the file is missing, is no safetensors file, or is damaged; or, with ``floats_only``, a tensor is
+            not float64, float32, float16 or bfloat16.
+    """
+    check_regular_file(path)
+    header = _read_header(path)
+    if floats_only:
+        for name, entry in header.items():
+            if name != "__metadata__" and entry["dtype"] not in _FLOATS:
+                raise DataError(f"{path}:{name}", f"dtype {entry['dtype']}; weights are F64, F32, F16 or BF16")
+    try:
+        tensors = load(path.read_bytes())
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise DataError(path, f"no readable safetensors file: {error}") from None
+    return tensors, dict(header.get("__metadata__", {}))
+
+
+def map_tensors(path: Path) -> dict[str, Tensor]:
+    """Open a safetensors file of ours as memory-mapped tensors: a slice reads only what it needs.
+
+    Raises:
+        DataError: as ``read_tensors``.
+    """
+    check_regular_file(path)
+    _read_header(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise DataError(path, f"no readable safetensors file: {error}") from None
+
+
+def check_regular_file(path: Path) -> None:
+    """Raise ``DataError`` unless ``path`` is a regular file: a pipe would block, a device never end."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise DataError(path, f"cannot read: {error.strerror}") from None
+    if not stat.S_ISREG(mode):
+        raise DataError(path, "is no regular file")
+
+
+def all_finite(tensor: Tensor) -> bool:
+    """Return whether a tensor holds neither NaN nor infinity."""
+    # The sum of x * 0 is NaN exactly if an entry is not finite, and needs no mask in memory.
+    return bool(torch.isfinite((tensor * 0).sum()))
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    """Return the JSON header, after checks that the library leaves out or words for programmers."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(64)
+            if start.startswith(b"version https://git-lfs"):
+                raise DataError(path, "is a git-lfs pointer, not the file itself; fetch it with git lfs pull")
+            if start.lstrip()[:5].lower() in (b"<!doc", b"<html"):
+                raise DataError(path, "is an HTML page, not a safetensors file; download it again")
+            if len(start) < 8:
+                raise DataError(path, f"has {size} bytes; a safetensors file has at least 8")
+            length = struct.unpack("<Q", start[:8])[0]
+            if length > min(size - 8, MAX_HEADER_BYTES):
+                raise DataError(path, f"header of {length} bytes in a file of {size}: damaged, or no safetensors file")
+            file.seek(8)
+            content = file.read(length)
+    except OSError as error:
+        raise DataError(path, f"cannot read: {error.strerror}") from None
+    try:
+        header = json.loads(content.decode(), object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise DataError(path, f"header is no JSON object: {error}") from None
+    if not isinstance(header, dict):
+        raise DataError(path, "header is no JSON object")
+    if len(header) > MAX_TENSORS:
+        raise DataError(path, f"{len(header)} tensors; at most {MAX_TENSORS} are read")
+    for name, entry in header.items():
+        if name != "__metadata__" and not (isinstance(entry, dict) and isinstance(entry.get("dtype"), str)):
+            raise DataError(f"{path}:{name}", "header entry is no tensor")
+    return header
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"'{twice}' is there twice")
+    return dict(pairs)

@@ -1,0 +1,212 @@
+"""Act on a zoo with random group elements, and prove network by network that no function changed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mnfn_cli.errors import NumericError, UsageError
+from mnfn_cli.runtime.progress import Progress, Silent
+from mnfn_cli.runtime.seeds import generator
+from mnfn_cli.storage.folders import check_output, new_folder
+from mnfn_cli.storage.tensors import map_tensors
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.weightspace.run import run_networks
+from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.store import Zoo, open_zoo
+from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
+
+if TYPE_CHECKING:
+    import polars as pl
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 0.5, torch.float16: 0.1}
+"""Largest max |f - g| / max |f| that rounding the new weights to their dtype may cause."""
+
+BLOCK = 64
+"""Networks that are acted on together: few enough that a block of Small CNN Zoo networks stays in the cache."""
+
+PROBES = 32
+"""Random inputs, and real ones, on which a network is compared with its source."""
+
+
+@dataclass(frozen=True)
+class AugmentReport:
+    """What an augmentation found out about itself.
+
+    Args:
+        zoo: the new zoo.
+        largest_error: largest max |f - g| / max |f| of any network; None without the check.
+        constant: emitted networks that compute a constant, of which the check proves little; None without the check.
+    """
+
+    zoo: Zoo
+    largest_error: float | None
+    constant: int | None
+
+
+def augment_zoo(
+    source: Zoo,
+    output: Path,
+    *,
+    scale: tuple[float, float] = (1.0, 1e4),
+    copies: int = 1,
+    keep_original: bool = False,
+    log_uniform: bool = False,
+    permute: bool = True,
+    verify: bool = True,
+    seed: int = 0,
+    force: bool = False,
+    command: str = "augment_zoo",
+    progress: Progress | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> AugmentReport:
+    """Write a zoo of networks that compute the same functions with other weights.
+
+    Every copy keeps its source's split and labels; ``source_id`` names the source. With ``verify``, every emitted
+    network, its weights as stored, runs in float64 beside its source on random and on real inputs, and the columns
+    ``relative_error`` and ``constant`` say what came out.
+
+    Args:
+        source: the zoo to act on.
+        output: the folder to make.
+        scale: for the scaling group, the interval of the factors of hidden neurons.
+        copies: copies of each network.
+        keep_original: put the source's networks in front, unchanged.
+        log_uniform, permute: see ``MonomialElement.sample``.
+        verify: run the proof.
+        seed: of the group elements; copy ``c`` of row ``r`` gets one element whatever the other arguments are.
+        force: replace an existing output.
+        command: how it was called, for zoo.json.
+        progress: listener.
+        check: called between blocks; may raise to interrupt.
+
+    Raises:
+        NumericError: a network left the tolerance of its dtype; all such networks are named.
+        UsageError: fewer than one copy.
+        OutputError: the output exists or collides with the source.
+    """
+    if copies < 1:
+        raise UsageError("--copies", f"{copies} copies; at least 1")
+    check_output(output, force, inputs=(source.path,))
+    progress = progress or Silent()
+    probes = _probes(source, seed) if verify else []
+    progress.start("augmenting", len(source) * (copies + keep_original))
+    errors, constants = [], []
+    with new_folder(output, force=force) as folder:
+        writer = ShardWriter(folder, source.spec)
+        for copy in range(0 if keep_original else 1, copies + 1):
+            for start in range(0, len(source), BLOCK):
+                check()
+                block = source.read(slice(start, start + BLOCK))
+                emitted = block
+                if copy:
+                    random = generator(seed, "element", copy, start)
+                    element = MonomialElement.sample(
+                        source.spec, block.batch, scale, log_uniform=log_uniform, permute=permute, generator=random
+                    )
+                    emitted = element.act(block)
+                if verify:
+                    error, constant = compare(source.spec, block, emitted, probes)
+                    errors.append(error)
+                    constants.append(constant)
+                writer.append(emitted)
+                progress.advance(block.batch)
+        writer.finish()
+        table = _table(source, copies, keep_original)
+        if verify:
+            table = _proven(source, table, torch.cat(errors), torch.cat(constants))
+        made = {
+            "command": command,
+            "source_zoo": source.document["made"] | {"path": str(source.path), "fingerprint": source.fingerprint},
+            "group_elements": {
+                "group": source.spec.group,
+                "scale": list(scale) if source.spec.group == "scale" else None,
+                "log_uniform": log_uniform,
+                "permute": permute,
+                "copies": copies,
+                "seed": seed,
+            },
+            "verified": verify,
+        }
+        pictures = source.path / "images.safetensors"
+        finish_zoo(
+            folder,
+            source.spec,
+            table,
+            made=made,
+            images=source.document["images"],
+            pictures=map_tensors(pictures) if pictures.exists() else None,
+        )
+    largest = max((float(error.max()) for error in errors), default=None)
+    count = int(torch.cat(constants).sum()) if constants else None
+    return AugmentReport(open_zoo(output), largest, count)
+
+
+def compare(
+    spec: NetworkSpec, before: WeightSpaceFeatures, after: WeightSpaceFeatures, probes: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Run two batches of networks side by side in float64.
+
+    Returns:
+        max |f - g| / max |f| over the probes, ``(batch,)`` (0 where both are 0), and whether f is constant.
+    """
+    outputs = [
+        torch.cat([run_networks(spec, networks.to(dtype=torch.float64), probe) for probe in probes], dim=1)
+        for networks in (before, after)
+    ]
+    f, g = outputs
+    difference = (f - g).abs().flatten(1).amax(dim=1)
+    largest = f.abs().flatten(1).amax(dim=1)
+    error = torch.where(difference == 0, 0.0, difference / largest)
+    spread = (f.amax(dim=1) - f.amin(dim=1)).amax(dim=1)
+    return error.nan_to_num(nan=torch.inf), spread <= 1e-12 * largest
+
+
+def _probes(zoo: Zoo, seed: int) -> list[Tensor]:
+    """Return random inputs of the networks' real ones' shape, and real ones where the zoo has some."""
+    pictures = zoo.path / "images.safetensors"
+    real = map_tensors(pictures).get("inputs") if pictures.exists() else None
+    if real is not None:
+        shape = tuple(real.shape[1:])
+    elif zoo.spec.kernels:
+        side = next(n for n in range(1, 1000) if min(map(min, zoo.spec.feature_map_sizes((n, n)))) > 0)
+        shape = (zoo.spec.widths[0], 2 * side, 2 * side)
+    else:
+        shape = (zoo.spec.widths[0],)
+    random = torch.randn(PROBES, *shape, dtype=torch.float64, generator=generator(seed, "probes"))
+    return [random] if real is None else [random, real[:PROBES].double()]
+
+
+def _table(source: Zoo, copies: int, keep_original: bool) -> "pl.DataFrame":
+    import polars as pl
+
+    stale = [name for name in ("source_id", "relative_error", "constant") if name in source.table.columns]
+    bare = source.table.drop(stale)
+    frames = [bare.with_columns(source_id=pl.col("id"))] if keep_original else []
+    for copy in range(1, copies + 1):
+        frames.append(bare.with_columns(source_id=pl.col("id"), id=pl.col("id") + f"-g{copy}"))
+    return pl.concat(frames)
+
+
+def _proven(source: Zoo, table: "pl.DataFrame", errors: Tensor, constants: Tensor) -> "pl.DataFrame":
+    import polars as pl
+
+    tolerance = TOLERANCE[source.read(slice(0, 1)).dtype]
+    beyond = torch.nonzero(errors > tolerance).flatten().tolist()
+    if beyond:
+        ids: list[Any] = table["id"].to_list()
+        raise NumericError.together(
+            NumericError(
+                f"{source.path}:{ids[row]}",
+                f"function changed: max |f - g| / max |f| = {errors[row]:.1e}, more than {tolerance:g}",
+            )
+            for row in beyond
+        )
+    return table.with_columns(
+        pl.Series("relative_error", errors.tolist(), dtype=pl.Float64),
+        pl.Series("constant", constants.tolist(), dtype=pl.Boolean),
+    )

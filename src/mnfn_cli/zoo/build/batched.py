@@ -1,0 +1,248 @@
+"""Train many small classifiers side by side, each as if it were alone."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mnfn_cli.errors import UsageError
+from mnfn_cli.runtime.progress import Progress, Silent
+from mnfn_cli.runtime.seeds import generator
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.build.forward import compute_logits, first_patches, pack_networks, split_layers, unpack_networks
+from mnfn_cli.zoo.build.hyperparameters import Hyperparameters
+from mnfn_cli.zoo.build.optimizers import OPTIMIZERS
+
+BATCH_SIZE = 32
+CHUNK_SIZE = 32
+"""Networks in one batched computation: enough to hide the cost of a call, few enough to stay in a CPU's cache."""
+PICTURES_AT_ONCE = 256
+
+
+def count_steps(hyperparameters: Hyperparameters, num_images: int, epochs: int, batch_size: int = BATCH_SIZE) -> int:
+    """Return the number of optimizer steps that a network takes."""
+    return epochs * math.ceil(hyperparameters.subset_size(num_images) / batch_size)
+
+
+def plan_chunks(
+    hyperparameters: Sequence[Hyperparameters],
+    num_images: int,
+    epochs: int,
+    batch_size: int = BATCH_SIZE,
+    chunk_size: int = CHUNK_SIZE,
+) -> list[list[int]]:
+    """Divide networks into chunks for ``train_networks``: one optimizer each, similar numbers of steps.
+
+    Args:
+        hyperparameters: of every network.
+        num_images: pictures in the training set.
+        epochs: passes over a network's subset.
+        batch_size: pictures in a step.
+        chunk_size: the most networks in a chunk; the chunks of one optimizer differ by one network at most.
+
+    Returns:
+        the networks' positions in ``hyperparameters``, each in exactly one chunk, most steps first.
+    """
+    chunks = []
+    for optimizer in OPTIMIZERS:
+        rows = [row for row, drawn in enumerate(hyperparameters) if drawn.optimizer == optimizer]
+        rows.sort(key=lambda row: count_steps(hyperparameters[row], num_images, epochs, batch_size), reverse=True)
+        parts = math.ceil(len(rows) / chunk_size)
+        edges = [len(rows) * part // parts for part in range(parts + 1)] if parts else []
+        chunks += [rows[start:end] for start, end in pairwise(edges)]
+    return chunks
+
+
+def draw_start(
+    spec: NetworkSpec,
+    hyperparameters: Sequence[Hyperparameters],
+    seed: int,
+    dtype: torch.dtype = torch.float32,
+) -> WeightSpaceFeatures:
+    """Draw the initial weights and biases of every network from its own seed.
+
+    They are torch's for ``Conv2d`` and ``Linear``, uniform in ``+-1 / sqrt(fan_in)``, times ``initial_scale``.
+
+    Returns:
+        weights ``(networks, 1, out, in, *kernel)`` and biases ``(networks, 1, out)``.
+    """
+    start = WeightSpaceFeatures.zeros(spec, len(hyperparameters), dtype=dtype)
+    for row, drawn in enumerate(hyperparameters):
+        stream = generator(seed, "start", drawn.seed)
+        for weight, bias in zip(start.weights, start.biases, strict=True):
+            bound = drawn.initial_scale / math.sqrt(weight[row, 0, 0].numel())
+            weight[row].uniform_(-bound, bound, generator=stream)
+            bias[row].uniform_(-bound, bound, generator=stream)
+    return start
+
+
+def draw_order(hyperparameters: Hyperparameters, num_images: int, epoch: int, seed: int) -> Tensor:
+    """Return the pictures of a network's subset in the order of one epoch, ``(subset_size,)``.
+
+    The subset is the first ``ceil(train_fraction * num_images)`` entries of the network's own permutation.
+    """
+    subset = torch.randperm(num_images, generator=generator(seed, "subset", hyperparameters.seed))
+    size = hyperparameters.subset_size(num_images)
+    order = torch.randperm(size, generator=generator(seed, "order", hyperparameters.seed, epoch))
+    return subset[order]
+
+
+def train_networks(
+    spec: NetworkSpec,
+    images: Tensor,
+    labels: Tensor,
+    hyperparameters: Sequence[Hyperparameters],
+    *,
+    epochs: int,
+    batch_size: int = BATCH_SIZE,
+    seed: int,
+    progress: Progress = Silent(),
+    check: Callable[[], None] = lambda: None,
+    device: torch.device | str,
+) -> WeightSpaceFeatures:
+    """Train every network on its own share of the pictures, with cross-entropy, in one batched computation.
+
+    Without dropout each network ends, to rounding, where a plain loop over its own batches ends: one network
+    never touches another, and one that diverges comes back as it is, with numbers that are not finite.
+
+    Args:
+        spec: the architecture, with at least one convolution; global average pooling follows the last one.
+        images: ``(pictures, channels, height, width)``; their dtype is that of the computation.
+        labels: ``(pictures,)``, integers below ``n_L``.
+        hyperparameters: one a network, all with the same optimizer (``plan_chunks`` sorts them so).
+        epochs: passes of every network over its own subset; the last batch of a pass may be smaller.
+        batch_size: pictures in a step.
+        seed: the zoo's seed; with a network's own it decides its start, subset, order and dropout.
+        progress: hears ``advance(1)`` for every network that has finished.
+        check: called before every step; what it raises ends the training.
+        device: where to compute.
+
+    Returns:
+        weights ``(networks, 1, out, in, *kernel)`` and biases ``(networks, 1, out)``, on the CPU, in the order of
+        ``hyperparameters``.
+
+    Raises:
+        UsageError: optimizers differ, or the pictures do not fit the spec.
+    """
+    names = {drawn.optimizer for drawn in hyperparameters}
+    if len(names) > 1:
+        raise UsageError("hyperparameters", f"optimizers {', '.join(sorted(names))} in one chunk; use plan_chunks")
+    patches = first_patches(spec, images.to(device))
+    labels = labels.to(device)
+    steps = [count_steps(drawn, len(images), epochs, batch_size) for drawn in hyperparameters]
+    # Most steps first: the networks that still train are then always the first rows.
+    rows = sorted(range(len(steps)), key=lambda row: -steps[row])
+    drawn, steps = [hyperparameters[row] for row in rows], [steps[row] for row in rows]
+
+    numbers = pack_networks(draw_start(spec, drawn, seed, images.dtype)).to(device)
+    learning_rates, weight_decays = (
+        numbers.new_tensor([getattr(one, name) for one in drawn]) for name in ("learning_rate", "weight_decay")
+    )
+    optimizer = OPTIMIZERS[drawn[0].optimizer](numbers, learning_rates, weight_decays)
+    batches = _Batches(drawn, len(images), batch_size, seed, numbers)
+    dropout = _Dropout(drawn, sum(spec.hidden_widths), seed, numbers)
+    active = len(drawn)
+    for step in range(steps[0]):
+        check()
+        while steps[active - 1] <= step:
+            active -= 1
+            progress.advance()
+        chosen, shares = batches.take(step, active)
+        layers = split_layers(spec, numbers[:active])
+        tensors = [tensor.requires_grad_() for layer in layers for tensor in layer]
+        inputs = patches.flatten(1)[chosen].unflatten(-1, patches.shape[1:])
+        logits = compute_logits(spec, layers, inputs, dropout.draw(active, batch_size))
+        losses = F.cross_entropy(logits.flatten(0, 1), labels[chosen].flatten(), reduction="none")
+        gradients = torch.autograd.grad(losses @ shares.flatten(), tensors)
+        optimizer.step(torch.cat([gradient.flatten(1) for gradient in gradients], dim=1))
+    progress.advance(active)
+    return unpack_networks(spec, numbers[torch.tensor(rows, device=device).argsort()].cpu())
+
+
+@torch.no_grad()
+def measure_accuracy(
+    spec: NetworkSpec, features: WeightSpaceFeatures, images: Tensor, labels: Tensor, *, chunk_size: int = CHUNK_SIZE
+) -> Tensor:
+    """Return the fraction of pictures that each network classifies correctly.
+
+    Args:
+        spec: the architecture.
+        features: raw weights of ``networks`` networks.
+        images: ``(pictures, channels, height, width)``, on the device of the features.
+        labels: ``(pictures,)``.
+        chunk_size: networks in one computation.
+
+    Returns:
+        ``(networks,)``; what a network with numbers that are not finite gets has no meaning.
+
+    Raises:
+        UsageError: the pictures do not fit the spec.
+    """
+    patches = first_patches(spec, images)
+    correct = torch.zeros(features.batch, device=features.device)
+    for start in range(0, features.batch, chunk_size):
+        chunk = slice(start, start + chunk_size)
+        layers = split_layers(spec, pack_networks(features.select(chunk)))
+        networks = len(layers[0][0])
+        for some, answers in zip(patches.split(PICTURES_AT_ONCE), labels.split(PICTURES_AT_ONCE), strict=True):
+            logits = compute_logits(spec, layers, some.expand(networks, *some.shape))
+            correct[chunk] += (logits.argmax(-1) == answers).sum(-1)
+    return correct / len(labels)
+
+
+class _Batches:
+    """Which pictures every network sees at every step.
+
+    All batches have one size on paper. The last one of an epoch is filled up with repetitions that count nothing:
+    a picture's share in the mean over its batch is 1 over the batch's true size, and 0 for a repetition.
+    """
+
+    def __init__(
+        self, drawn: Sequence[Hyperparameters], num_images: int, batch_size: int, seed: int, like: Tensor
+    ) -> None:
+        self._drawn, self._num_images, self._seed = drawn, num_images, seed
+        self._sizes = [one.subset_size(num_images) for one in drawn]
+        self._per_epoch = [math.ceil(size / batch_size) for size in self._sizes]
+        self._columns = torch.arange(batch_size, device=like.device)
+        width = max(self._per_epoch) * batch_size
+        self._orders = torch.zeros(len(drawn), width, dtype=torch.long, device=like.device)
+        self._shares = like.new_zeros(len(drawn), width)
+        for shares, size in zip(self._shares, self._sizes, strict=True):
+            for batch in shares[:size].split(batch_size):
+                batch.fill_(1 / len(batch))
+
+    def take(self, step: int, active: int) -> tuple[Tensor, Tensor]:
+        """Return the pictures of a step and their shares, ``(active, batch_size)`` each."""
+        firsts = [step % per_epoch * len(self._columns) for per_epoch in self._per_epoch[:active]]
+        for row, first in enumerate(firsts):
+            if first == 0:
+                order = draw_order(self._drawn[row], self._num_images, step // self._per_epoch[row], self._seed)
+                # A repetition is of the last picture, so that it cannot be the one that overflows.
+                self._orders[row] = order[-1]
+                self._orders[row, : len(order)] = order
+        columns = torch.tensor(firsts, device=self._columns.device)[:, None] + self._columns
+        return self._orders[:active].gather(1, columns), self._shares[:active].gather(1, columns)
+
+
+class _Dropout:
+    """Factors that silence whole hidden channels of single pictures, from each network's own stream."""
+
+    def __init__(self, drawn: Sequence[Hyperparameters], width: int, seed: int, like: Tensor) -> None:
+        self._rates = like.new_tensor([one.dropout for one in drawn])[:, None, None]
+        self._streams = [generator(seed, "dropout", one.seed) for one in drawn]
+        self._needed = any(one.dropout > 0 for one in drawn)
+        self._width = width
+
+    def draw(self, active: int, batch_size: int) -> Tensor | None:
+        """Return ``(active, batch_size, width)``, 0 or 1 / (1 - rate) each; None where no network drops anything."""
+        if not self._needed:
+            return None
+        rates = self._rates[:active]
+        uniform = torch.empty(active, batch_size, self._width)
+        for row, stream in zip(uniform, self._streams, strict=False):
+            torch.rand(row.shape, generator=stream, out=row)
+        return (uniform.to(rates.device) >= rates) / (1 - rates)

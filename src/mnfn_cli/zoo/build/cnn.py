@@ -1,0 +1,263 @@
+"""Build a zoo of classifiers: draw, train in chunks, measure, and finish; interrupted, it continues where it was."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mnfn_cli.errors import DataError, OutputError, UsageError
+from mnfn_cli.runtime.progress import Progress, Silent
+from mnfn_cli.runtime.seeds import derive_seed, generator
+from mnfn_cli.storage.atomic import write_json
+from mnfn_cli.storage.folders import check_output, new_folder, partial_path
+from mnfn_cli.storage.tensors import read_tensors, save_tensors
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.build.batched import measure_accuracy, plan_chunks, train_networks
+from mnfn_cli.zoo.build.hyperparameters import RANGES, Hyperparameters, draw
+from mnfn_cli.zoo.images import ImageSet
+from mnfn_cli.zoo.store import Zoo, open_zoo
+from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ACTIVATIONS = ("relu", "leaky_relu", "tanh")
+HIDDEN_CHANNELS = (16, 16, 16)
+TRAIN_FRACTION = 0.8
+SPLIT_FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
+PROBES = 64
+
+
+@dataclass(frozen=True)
+class CnnZooPlan:
+    """What a zoo of classifiers is to be; two builds of one plan give one zoo.
+
+    Args:
+        spec: the networks.
+        count: how many of them.
+        epochs: passes over each network's own part of the training pictures.
+        seed: of everything drawn.
+    """
+
+    spec: NetworkSpec
+    count: int
+    epochs: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.epochs < 1:
+            raise UsageError("zoo build cnn", "--count and --epochs must be at least 1")
+
+
+def cnn_spec(images: ImageSet, activation: str) -> NetworkSpec:
+    """Return the Small CNN Zoo's architecture for these pictures.
+
+    Three 3x3 convolutions of 16 channels with stride 2, without padding where the pictures allow it, with padding 1
+    where they are too small; global average pooling; one dense layer.
+
+    Raises:
+        UsageError: pictures without labels, of one class only, or an activation that classifiers are not built with.
+    """
+    if images.labels is None:
+        raise UsageError(images.source, "pictures without labels; classifiers need one subfolder a class, or labels")
+    if len(images.classes) < 2:
+        raise UsageError(images.source, f"{len(images.classes)} class; classifiers need at least 2")
+    if activation not in ACTIVATIONS:
+        raise UsageError("--activation", f"'{activation}'; choose one of {', '.join(ACTIVATIONS)}")
+    size = (images.pixels.shape[2], images.pixels.shape[3])
+    channels = [images.pixels.shape[1], *HIDDEN_CHANNELS]
+    for padding in (0, 1):
+        spec = NetworkSpec.cnn(
+            channels, kernel=3, stride=2, padding=padding, outputs=len(images.classes), activation=activation
+        )
+        if min(map(min, spec.feature_map_sizes(size))) > 0:
+            break
+    return spec
+
+
+def build_cnn_zoo(
+    plan: CnnZooPlan,
+    images: ImageSet,
+    output: Path,
+    *,
+    force: bool = False,
+    command: str = "build_cnn_zoo",
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Zoo:
+    """Train ``plan.count`` classifiers and write them as a zoo.
+
+    It grows in ``NAME.partial``; the same call continues there. Networks that diverge are drawn and trained again.
+
+    Args:
+        plan: what to build.
+        images: labelled pictures; 80 % train the networks, the others measure them.
+        output: the folder to make.
+        force: replace an existing output.
+        command: how it was called, for zoo.json.
+        device: where to train.
+        progress: listener.
+        check: called between steps; may raise to interrupt.
+
+    Raises:
+        OutputError: the output exists, is in use, or another build is unfinished under its name.
+    """
+    progress = progress or Silent()
+    check_output(output, force)
+    train, held_out, normalisation = prepare_images(images, plan.seed)
+    identity = {
+        "spec": plan.spec.to_json(),
+        "count": plan.count,
+        "epochs": plan.epochs,
+        "seed": plan.seed,
+        "ranges": RANGES,
+        "images": images.describe() | {"checksum": float(images.pixels.double().sum())},
+    }
+    _refuse_other_build(output, identity)
+    with new_folder(output, force=force, keep_partial=True) as folder:
+        write_json(folder / "build.json", identity)
+        progress.start("training networks", plan.count)
+        drawn = draw(plan.count, plan.seed)
+        features, accuracies = _train_missing(folder, plan, drawn, train, held_out, device, progress, check)
+        writer = ShardWriter(folder, plan.spec)
+        writer.append(features)
+        writer.finish()
+        for chunk in folder.glob("chunk-*.safetensors"):
+            chunk.unlink()
+        (folder / "build.json").unlink()
+        finish_zoo(
+            folder,
+            plan.spec,
+            _table(plan, drawn, accuracies),
+            made={
+                "command": command,
+                "seed": plan.seed,
+                "epochs": plan.epochs,
+                "batch_size": 32,
+                "hyperparameter_ranges": RANGES,
+                "pictures": {"train": len(train[0]), "held_out": len(held_out[0])},
+                "split": SPLIT_FRACTIONS,
+            },
+            images=images.describe() | {"normalisation": normalisation},
+            pictures={"inputs": held_out[0][:PROBES]},
+        )
+    return open_zoo(output)
+
+
+def prepare_images(images: ImageSet, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], dict[str, Any]]:
+    """Shuffle, split 80 to 20, and standardise by the training part's mean and standard deviation.
+
+    Returns:
+        (pictures, labels) that train, (pictures, labels) that measure, and the normalisation for zoo.json.
+    """
+    assert images.labels is not None
+    order = torch.randperm(len(images.pixels), generator=generator(seed, "pictures"))
+    pixels, labels = images.pixels[order], images.labels[order]
+    edge = round(TRAIN_FRACTION * len(pixels))
+    if not 0 < edge < len(pixels):
+        raise DataError(images.source, f"{len(pixels)} pictures; classifiers need more")
+    mean, std = float(pixels[:edge].double().mean()), float(pixels[:edge].double().std())
+    if std == 0:
+        raise DataError(images.source, "all pictures are of one even colour")
+    inputs = (pixels - mean) / std
+    return (inputs[:edge], labels[:edge]), (inputs[edge:], labels[edge:]), {"mean": mean, "std": std}
+
+
+def _train_missing(
+    folder: Path,
+    plan: CnnZooPlan,
+    drawn: list[Hyperparameters],
+    train: tuple[Tensor, Tensor],
+    held_out: tuple[Tensor, Tensor],
+    device: torch.device | str,
+    progress: Progress,
+    check: Callable[[], None],
+) -> tuple[WeightSpaceFeatures, list[float]]:
+    """Train every chunk that is not on disk yet; redraw what diverged (in ``drawn`` too) until nothing has."""
+    rows = list(range(plan.count))
+    features = WeightSpaceFeatures.zeros(plan.spec, plan.count)
+    accuracies = [0.0] * plan.count
+    attempt = 0
+    while rows:
+        chunks = plan_chunks([drawn[row] for row in rows], len(train[0]), plan.epochs)
+        diverged = []
+        for number, chunk in enumerate(chunks):
+            members = [rows[position] for position in chunk]
+            file = folder / f"chunk-{attempt}-{number:05d}.safetensors"
+            if not file.exists():
+                trained, measured = _train_chunk(plan, [drawn[r] for r in members], train, held_out, device, check)
+                tensors = trained.to(device="cpu").flatten()
+                save_tensors(file, {"networks": tensors, "accuracy": measured.cpu()})
+            saved, _ = read_tensors(file)
+            finite = saved["networks"].isfinite().all(dim=1).tolist()
+            diverged += [row for row, fine in zip(members, finite, strict=True) if not fine]
+            _put(features, members, saved["networks"])
+            for row, accuracy in zip(members, saved["accuracy"].tolist(), strict=True):
+                accuracies[row] = accuracy
+            progress.advance(sum(finite), accuracy=sum(saved["accuracy"].tolist()) / len(members))
+        rows = sorted(diverged)
+        attempt += 1
+        for row in rows:
+            drawn[row] = draw(1, derive_seed(plan.seed, "redrawn", attempt, row))[0]
+    return features, accuracies
+
+
+def _train_chunk(
+    plan: CnnZooPlan,
+    drawn: Sequence[Hyperparameters],
+    train: tuple[Tensor, Tensor],
+    held_out: tuple[Tensor, Tensor],
+    device: torch.device | str,
+    check: Callable[[], None],
+) -> tuple[WeightSpaceFeatures, Tensor]:
+    features = train_networks(plan.spec, *train, drawn, epochs=plan.epochs, seed=plan.seed, check=check, device=device)
+    return features, measure_accuracy(plan.spec, features, *(tensor.to(device) for tensor in held_out))
+
+
+def _put(features: WeightSpaceFeatures, rows: list[int], networks: Tensor) -> None:
+    """Write flat networks ``(rows, numbers)`` into their rows."""
+    start = 0
+    for tensor in features.tensors():
+        size = tensor[0].numel()
+        tensor[rows] = networks[:, start : start + size].view(len(rows), *tensor.shape[1:])
+        start += size
+
+
+def _table(plan: CnnZooPlan, drawn: list[Hyperparameters], accuracies: list[float]) -> "pl.DataFrame":
+    import polars as pl
+
+    width = len(str(plan.count - 1))
+    order = torch.randperm(plan.count, generator=generator(plan.seed, "split")).tolist()
+    splits = [""] * plan.count
+    edges = [round(plan.count * share) for share in (SPLIT_FRACTIONS["train"], 1 - SPLIT_FRACTIONS["test"])]
+    for position, row in enumerate(order):
+        splits[row] = "train" if position < edges[0] else "val" if position < edges[1] else "test"
+    columns: dict[str, list[Any]] = {
+        "id": [f"{row:0{width}d}" for row in range(plan.count)],
+        "split": splits,
+        "activation": [plan.spec.activation] * plan.count,
+        "test_accuracy": accuracies,
+    }
+    records = [asdict(hyperparameters) for hyperparameters in drawn]
+    return pl.DataFrame(columns | {name: [record[name] for record in records] for name in records[0]})
+
+
+def _refuse_other_build(output: Path, identity: dict[str, Any]) -> None:
+    file = partial_path(output) / "build.json"
+    if not file.exists():
+        return
+    try:
+        other = json.loads(file.read_text("utf-8"))
+    except ValueError:
+        raise OutputError(partial_path(output), "is left from a build and damaged; remove it and build again") from None
+    if other != json.loads(json.dumps(identity)):
+        wrong = ", ".join(sorted(key for key in identity if other.get(key) != json.loads(json.dumps(identity[key]))))
+        raise OutputError(
+            partial_path(output), f"holds an unfinished build with other {wrong}; finish that one or remove the folder"
+        )

@@ -1,0 +1,78 @@
+"""What the networks of a zoo differ in: hyperparameters drawn for each network from one table of ranges."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Literal
+
+from mnfn_cli.runtime.seeds import derive_seed
+
+OptimizerName = Literal["adam", "sgd", "rmsprop"]
+
+RANGES: dict[str, dict[str, list[Any]]] = {
+    "optimizer": {"choice": ["adam", "sgd", "rmsprop"]},
+    "learning_rate": {"log-uniform": [1e-4, 3e-2]},
+    "weight_decay": {"log-uniform": [1e-8, 1e-2]},
+    "dropout": {"uniform": [0.0, 0.5]},
+    "initial_scale": {"log-uniform": [0.3, 3.0]},
+    "train_fraction": {"choice": [0.1, 0.25, 0.5, 1.0]},
+}
+"""One entry a hyperparameter: the options of a choice, or the lowest and the highest value of a distribution."""
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """How one network is trained.
+
+    Args:
+        optimizer: "adam", "sgd" (momentum 0.9) or "rmsprop".
+        learning_rate: step size of the optimizer, constant.
+        weight_decay: factor of the L2 penalty, as in ``torch.optim``.
+        dropout: chance in [0, 1) that a hidden channel is silenced for a picture.
+        initial_scale: factor on torch's default initial weights and biases.
+        train_fraction: share in (0, 1] of the training pictures that the network ever sees.
+        seed: of the network's start, subset, order and dropout.
+    """
+
+    optimizer: OptimizerName
+    learning_rate: float
+    weight_decay: float
+    dropout: float
+    initial_scale: float
+    train_fraction: float
+    seed: int
+
+    def subset_size(self, num_images: int) -> int:
+        """Return how many of ``num_images`` training pictures the network sees."""
+        return math.ceil(self.train_fraction * num_images)
+
+
+def draw(count: int, seed: int) -> list[Hyperparameters]:
+    """Draw hyperparameters for ``count`` networks from ``RANGES``.
+
+    Network ``i`` depends on ``seed`` and ``i`` alone: a larger zoo begins with the networks of a smaller one.
+
+    >>> draw(3, seed=0) == draw(5, seed=0)[:3]
+    True
+    """
+    return [_draw_one(derive_seed(seed, "network", i)) for i in range(count)]
+
+
+def _draw_one(seed: int) -> Hyperparameters:
+    drawn: dict[str, Any] = {
+        name: _draw_value(limits, Random(derive_seed(seed, name))) for name, limits in RANGES.items()
+    }
+    return Hyperparameters(**drawn, seed=seed)
+
+
+def _draw_value(limits: Mapping[str, Any], random: Random) -> float | str:
+    """Draw from one entry of ``RANGES``."""
+    match limits:
+        case {"choice": options}:
+            return random.choice(options)
+        case {"uniform": [low, high]}:
+            return random.uniform(low, high)
+        case {"log-uniform": [low, high]}:
+            return math.exp(random.uniform(math.log(low), math.log(high)))
+    raise ValueError(f"{limits} is no range")

@@ -1,0 +1,214 @@
+"""A zoo on disk: stacked tensors in shards, a table with one row a network, and a description (docs/formats.md)."""
+
+import json
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mnfn_cli.errors import DataError, MnfnError
+from mnfn_cli.storage.checksums import sha256
+from mnfn_cli.storage.folders import existing_folder
+from mnfn_cli.storage.tensors import all_finite, map_tensors
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FORMAT_VERSION = 1
+SPLITS = ("train", "val", "test")
+
+
+class Zoo:
+    """A zoo that was opened; its weights stay on disk, mapped, until they are read.
+
+    Attributes:
+        path: its folder.
+        spec: the weight space of its networks.
+        table: one row a network; the column ``id`` is text.
+        document: the whole of zoo.json.
+    """
+
+    def __init__(self, path: Path, document: dict[str, Any], spec: NetworkSpec, table: "pl.DataFrame") -> None:
+        self.path = path
+        self.document = document
+        self.spec = spec
+        self.table = table
+        names = sorted(name for name in document["files"] if name.startswith("weights-"))
+        self._shards = [_shard_features(path / name, spec) for name in names]
+        self._starts = [0]
+        for shard in self._shards:
+            self._starts.append(self._starts[-1] + shard.batch)
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @property
+    def ids(self) -> list[str]:
+        """The networks' ids, in the order of the tensors."""
+        return self.table["id"].to_list()
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that changes when any tensor or the table does."""
+        files = self.document["files"]
+        return "-".join(files[name]["sha256"][:12] for name in sorted(files))
+
+    def rows(self, split: str | None = None) -> list[int]:
+        """Return the row numbers of a split, or of all networks."""
+        if split is None:
+            return list(range(len(self)))
+        return [row for row, name in enumerate(self.table["split"]) if name == split]
+
+    def read(self, rows: slice | Sequence[int] | None = None) -> WeightSpaceFeatures:
+        """Return networks' raw weights, in their stored dtype.
+
+        A slice inside one shard is a view of the memory map; anything else is copied.
+        """
+        if rows is None:
+            rows = slice(None)
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            if step == 1:
+                shard = max(bisect_right(self._starts, start) - 1, 0)
+                if stop <= self._starts[min(shard + 1, len(self._shards))]:
+                    return self._shards[shard].select(slice(start - self._starts[shard], stop - self._starts[shard]))
+            rows = range(start, stop, step)
+        by_shard: dict[int, tuple[list[int], list[int]]] = {}
+        for position, row in enumerate(rows):
+            shard = bisect_right(self._starts, row) - 1
+            positions, local = by_shard.setdefault(shard, ([], []))
+            positions.append(position)
+            local.append(row - self._starts[shard])
+        if not by_shard:
+            return WeightSpaceFeatures.zeros(self.spec, 0)
+        parts = [self._shards[shard].select(torch.tensor(local)) for shard, (_, local) in by_shard.items()]
+        order = torch.tensor([position for positions, _ in by_shard.values() for position in positions])
+        return WeightSpaceFeatures.cat(parts).select(order.argsort()) if len(parts) > 1 else parts[0]
+
+    def bad_networks(self, rows: Sequence[int] | None = None) -> list[tuple[int, str]]:
+        """Return (row, what is wrong) for every network that holds a number that is not finite."""
+        rows = self.rows() if rows is None else rows
+        found: dict[int, str] = {}
+        for start in range(0, len(rows), 1024):
+            block = rows[start : start + 1024]
+            features = self.read(block)
+            for name, tensor in zip(tensor_names(self.spec), features.tensors(), strict=True):
+                if all_finite(tensor):
+                    continue
+                finite = torch.isfinite(tensor).flatten(1).all(dim=1)
+                for offset in torch.nonzero(~finite).flatten().tolist():
+                    found.setdefault(block[offset], f"{name} is not finite")
+        return sorted(found.items())
+
+    def require_column(self, name: str) -> None:
+        """Raise ``DataError`` if the table has no column ``name``, or a network no value in it."""
+        if name not in self.table.columns:
+            raise DataError(self.path / "table.csv", f"no column '{name}'; it has {', '.join(self.table.columns)}")
+        if empty := self.table[name].null_count():
+            raise DataError(self.path / "table.csv", f"{empty} networks have no {name}")
+
+
+def open_zoo(path: str | Path) -> Zoo:
+    """Open a zoo; its description, its table and the shapes of its tensors are checked, their values not.
+
+    Raises:
+        DataError: the folder is no complete zoo, or its parts disagree.
+    """
+    folder = existing_folder(Path(path), "zoo")
+    document = _read_document(folder)
+    try:
+        spec = NetworkSpec.from_json(document["spec"])
+        count = int(document["count"])
+    except (KeyError, TypeError, ValueError, MnfnError) as error:
+        raise DataError(folder / "zoo.json", f"spec cannot be read: {error}") from None
+    for name, entry in document["files"].items():
+        if "/" in name or not (folder / name).is_file():
+            raise DataError(folder / name, "missing; the zoo is not whole")
+        if (folder / name).stat().st_size != entry.get("bytes"):
+            raise DataError(folder / name, f"{(folder / name).stat().st_size} bytes, expected {entry.get('bytes')}")
+    table = _read_table(folder / "table.csv")
+    check_table(folder / "table.csv", table)
+    zoo = Zoo(folder, document, spec, table)
+    if not len(zoo) == table.height == count:
+        raise DataError(folder, f"{len(zoo)} networks in the tensors, {table.height} in the table, {count} in zoo.json")
+    return zoo
+
+
+def verify_zoo(path: str | Path) -> list[MnfnError]:
+    """Check everything: checksums, shapes, finite values, table against tensors. Returns all faults."""
+    folder = existing_folder(Path(path), "zoo")
+    faults: list[MnfnError] = []
+    for name, entry in _read_document(folder)["files"].items():
+        if (folder / name).is_file() and sha256(folder / name) != entry.get("sha256"):
+            faults.append(DataError(folder / name, "checksum differs from zoo.json; the file was changed or damaged"))
+    try:
+        zoo = open_zoo(folder)
+        ids = zoo.ids
+        faults += [DataError(f"{folder}:{ids[row]}", problem) for row, problem in zoo.bad_networks()]
+    except DataError as error:
+        faults.append(error)
+    return faults
+
+
+def tensor_names(spec: NetworkSpec) -> list[str]:
+    """Return the tensors' names in a shard: ``layers.0.weight``, ``layers.0.bias``, ..."""
+    return [f"layers.{i}.{kind}" for i in range(spec.num_layers) for kind in ("weight", "bias")]
+
+
+def _shard_features(path: Path, spec: NetworkSpec) -> WeightSpaceFeatures:
+    tensors = map_tensors(path)
+    names = tensor_names(spec)
+    if set(tensors) != set(names):
+        raise DataError(path, f"tensors {', '.join(sorted(set(tensors) ^ set(names)))} do not fit the spec")
+    shapes = [shape for pair in zip(spec.weight_shapes, spec.bias_shapes, strict=True) for shape in pair]
+    for name, shape in zip(names, shapes, strict=True):
+        if tuple(tensors[name].shape[1:]) != shape:
+            raise DataError(f"{path}:{name}", f"shape {tuple(tensors[name].shape[1:])} a network, expected {shape}")
+        if len(tensors[name]) != len(tensors[names[0]]):
+            raise DataError(f"{path}:{name}", f"{len(tensors[name])} networks, other tensors {len(tensors[names[0]])}")
+    ordered = [tensors[name][:, None] for name in names]
+    return WeightSpaceFeatures(ordered[0::2], ordered[1::2])
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    file = path / "zoo.json"
+    try:
+        document = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise DataError(path, "no zoo: it holds no zoo.json") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(file, f"cannot be read: {error}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("files"), dict):
+        raise DataError(file, "describes no zoo")
+    if document.get("format") != FORMAT_VERSION:
+        raise DataError(file, f"format {document.get('format')}; this version reads format {FORMAT_VERSION}")
+    return document
+
+
+def _read_table(path: Path) -> "pl.DataFrame":
+    import polars as pl
+
+    try:
+        header = pl.read_csv(path, n_rows=0).columns
+        # Ids stay text: 001 is not 1. Everything else is typed by all of its values, not by the first hundred.
+        text: dict[str, Any] = {name: pl.String for name in ("id", "source_id", "image_id", "split") if name in header}
+        return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise DataError(path, f"no readable table: {error}") from None
+
+
+def check_table(where: Path, table: "pl.DataFrame") -> None:
+    for column in ("id", "split"):
+        if column not in table.columns:
+            raise DataError(where, f"no column '{column}'")
+    ids = table["id"]
+    if ids.null_count() or ids.n_unique() != table.height:
+        twice = table.filter(ids.is_duplicated())["id"].head(1).to_list()
+        raise DataError(where, f"ids are not unique: {twice[0] if twice else 'one is missing'}")
+    foreign = sorted({str(name) for name in table["split"].to_list()} - set(SPLITS))
+    if foreign:
+        raise DataError(where, f"split '{foreign[0]}'; splits are {', '.join(SPLITS)}")

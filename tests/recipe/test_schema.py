@@ -1,0 +1,74 @@
+"""What a valid recipe becomes."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mnfn_cli.recipe import MODELS, parse_recipe
+from mnfn_cli.recipe.schema import Section, dotted_keys
+
+
+def test_defaults(document: dict[str, Any]) -> None:
+    recipe = parse_recipe(document, "a test")
+    assert recipe.data.zoo == ()
+    assert recipe.data.activation is None
+    assert recipe.augment is None
+    assert (recipe.optimizer.warmup_steps, recipe.optimizer.weight_decay) == (0, 0.0)
+    assert (recipe.training.epochs, recipe.training.seed, recipe.training.precision) == (None, 0, "fp32")
+
+
+def test_options_are_the_model_without_its_name(document: dict[str, Any]) -> None:
+    assert parse_recipe(document, "a test").model.options() == {
+        "channels": (4,),
+        "head": (8, 8),
+        "activation": "relu",
+        "invariant": "normalize",
+        "sign_terms": False,
+        "dropout": 0.0,
+        "canonicalize": False,
+    }
+
+
+def test_one_zoo_may_be_written_without_brackets(document: dict[str, Any]) -> None:
+    assert parse_recipe(document | {"data": {"zoo": "zoos/a"}}, "a test").data.zoo == ("zoos/a",)
+
+
+def test_an_empty_augment_is_there_and_has_no_scale(document: dict[str, Any]) -> None:
+    augment = parse_recipe(document | {"augment": {}}, "a test").augment
+    assert augment is not None
+    assert augment.scale is None
+
+
+def test_null_is_as_if_absent(document: dict[str, Any]) -> None:
+    nulls = {"augment": None, "data": None, "training": document["training"] | {"epochs": None, "seed": None}}
+    assert parse_recipe(document | nulls, "a test") == parse_recipe(document, "a test")
+
+
+def test_whole_numbers_are_fine_where_reals_are_asked(document: dict[str, Any]) -> None:
+    recipe = parse_recipe(document | {"optimizer": {"name": "adam", "lr": 1}}, "a test")
+    assert type(recipe.optimizer.lr) is float
+
+
+def test_a_recipe_is_frozen_and_hashable(document: dict[str, Any]) -> None:
+    recipe = parse_recipe(document, "a test")
+    with pytest.raises(ValidationError, match="frozen"):
+        recipe.optimizer.lr = 1.0  # type: ignore[misc]
+    assert hash(recipe) == hash(parse_recipe(document, "a test"))
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sin"])
+def test_the_sign_group(document: dict[str, Any], activation: str) -> None:
+    model = document["model"] | {"activation": activation, "invariant": "absolute", "sign_terms": True}
+    recipe = parse_recipe(document | {"model": model, "data": {"activation": "tanh"}}, "a test")
+    assert recipe.model.sign_terms
+
+
+def test_the_dotted_keys_are_all_keys() -> None:
+    keys = set(dotted_keys())
+    assert {"version", "data.zoo", "model.channels", "augment.scale", "training.steps"} <= keys
+    assert all(f"model.{name}" in keys for schema in MODELS.values() for name in schema.model_fields)
+
+
+def test_every_model_answers_to_its_name() -> None:
+    assert all(issubclass(schema, Section) and "name" in schema.model_fields for schema in MODELS.values())
