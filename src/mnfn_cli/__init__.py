@@ -32,7 +32,7 @@ _HOME = {
     "save_zoo": "mnfn_cli.zoo.writer",
 }
 
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - names only
+__all__ = [*_HOME, "__version__"]
 __version__ = version("mnfn")
 
 

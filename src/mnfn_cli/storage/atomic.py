@@ -24,6 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with file_system_errors(path):
             yield temporary
+            _give_default_permissions(temporary)
             _sync(temporary)
             temporary.replace(path)
             _sync(path.parent)
@@ -75,6 +76,13 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(entry) for entry in value]
     return value
+
+
+def _give_default_permissions(path: Path) -> None:
+    # Some writers create their files for the owner alone; a file of ours is as open as the umask says.
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
 
 
 def _sync(path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Data, model, loss and metrics of each task; and runs, read back."""

@@ -1,0 +1,1 @@
+"""The training loop, the run folder and what a resumed run needs."""

@@ -134,7 +134,8 @@ class WeightSpaceFeatures:
             DataError: a missing bias, an extra tensor, or a shape that differs; all bad networks are named.
         """
         names = names or [f"network {i}" for i in range(len(state_dicts))]
-        rows, errors = [], []
+        rows: list[list[Tensor]] = []
+        errors = []
         for name, state_dict in zip(names, state_dicts, strict=True):
             try:
                 rows.append(_ordered(state_dict, name, spec, rows[0] if rows else None))

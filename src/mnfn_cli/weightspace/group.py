@@ -129,7 +129,7 @@ class MonomialElement:
 
 
 def _gather(blocks: Tensor, index: Tensor) -> Tensor:
-    """Return ``blocks[n, index[n, j]]`` for ``(batch, positions, ...)`` blocks: whole blocks are copied, not entries."""
+    """Return ``blocks[n, index[n, j]]`` for ``(batch, positions, ...)`` blocks; whole blocks are copied."""
     batch, positions = blocks.shape[:2]
     flat = index + torch.arange(batch, device=index.device)[:, None] * positions
     return blocks.flatten(0, 1).index_select(0, flat.flatten()).view(batch, index.shape[1], *blocks.shape[2:])

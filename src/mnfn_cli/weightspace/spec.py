@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from mnfn_cli.errors import UsageError
 
@@ -186,7 +186,7 @@ class NetworkSpec:
 
 def _pairs(name: str, value: int | Pair | Sequence[int | Pair], count: int) -> tuple[Pair, ...]:
     """Spread one number, one pair or a list of them over ``count`` convolutions."""
-    entries = value if isinstance(value, list) else [value] * count
+    entries: Sequence[int | Pair] = value if isinstance(value, list) else [cast(int | Pair, value)] * count
     if len(entries) != count:
         raise UsageError("network spec", f"{name} has {len(entries)} entries for {count} convolutions")
     return tuple((entry, entry) if isinstance(entry, int) else (entry[0], entry[1]) for entry in entries)

@@ -121,7 +121,7 @@ class Patches(torch.autograd.Function):
         """Copy the patches out of ``x``."""
         ctx.geometry = (x.shape, kernel, stride, padding)
         if any(padding):
-            x = F.pad(x, _sides(padding))
+            x = F.pad(x, (0, 0, padding[1], padding[1], padding[0], padding[0]))
         return _windows(x, kernel, stride).flatten(4)
 
     @staticmethod
@@ -137,14 +137,10 @@ class Patches(torch.autograd.Function):
             taps = by_tap[:, :, :, :, top : top + stride[0], left : left + stride[1]]
             windows = _windows(total[:, :, top:, left:], (taps.shape[4], taps.shape[5]), stride)
             windows[:, :, :rows, :columns].add_(taps)
-        return F.pad(total, _sides((-padding[0], -padding[1]))), None, None, None
+        inside = total[:, :, padding[0] : padding[0] + shape[2], padding[1] : padding[1] + shape[3]]
+        return inside, None, None, None
 
 
 def _windows(x: Tensor, kernel: Pair, stride: Pair) -> Tensor:
     """View ``(n, b, height, width, in)`` as ``(n, b, rows, columns, kh, kw, in)``."""
     return x.unfold(2, kernel[0], stride[0]).unfold(3, kernel[1], stride[1]).movedim(4, -1)
-
-
-def _sides(padding: Pair) -> tuple[int, ...]:
-    """Write a (height, width) padding as ``F.pad`` wants it for ``(..., height, width, channels)``."""
-    return (0, 0, padding[1], padding[1], padding[0], padding[0])

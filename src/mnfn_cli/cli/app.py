@@ -1,0 +1,106 @@
+"""Assemble the commands, and turn every outcome into an exit code."""
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from mnfn_cli.cli import augment, evaluate, predict, recipe, train, zoo
+from mnfn_cli.cli.console import print_error
+from mnfn_cli.cli.options import examples
+from mnfn_cli.errors import MnfnError, StorageError, UsageError
+
+app = typer.Typer(
+    name="mnfn",
+    help="Neural networks' weights as data: build zoos, act on them, train neural functionals, predict.",
+    epilog=examples(
+        "mnfn zoo build cnn --images digits --activation relu --count 600 -o zoos/digits-relu",
+        "mnfn augment zoos/digits-relu -o zoos/digits-relu-scaled --scale 1 1e4",
+        "mnfn train --recipe generalization/relu-monomial --zoo zoos/digits-relu -o runs/relu",
+        "mnfn evaluate runs/relu --scales 1,10,1e2,1e3,1e4 -o runs/relu-robustness",
+        "mnfn predict runs/relu zoos/digits-relu-scaled -o predictions.csv",
+    ),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.add_typer(zoo.app, name="zoo")
+app.command("augment", epilog=augment.EXAMPLES)(augment.augment)
+app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("predict-generalization", epilog=predict.EXAMPLES)(predict.predict)
+app.command("predict", epilog=predict.EXAMPLES, help="Short for predict-generalization.")(predict.predict)
+app.add_typer(recipe.app, name="recipe")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from mnfn_cli import __version__
+
+        print(f"mnfn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Hold what stands before a command's name."""
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 a bug, 2 to 6 and 130, 143 as docs/errors.md says."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks is escaped, not a crash.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        outcome = app(standalone_mode=False)
+        sys.stdout.flush()
+        return outcome if isinstance(outcome, int) else 0
+    except MnfnError as error:
+        return _fail(error)
+    except BrokenPipeError:
+        # The reader of stdout has had enough; nothing must be written to it again, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("mnfn: interrupted", file=sys.stderr)
+        return 130
+    except typer.Abort:
+        return 130
+    except OSError as error:
+        return _fail(StorageError(error.filename or "stdout", error.strerror or str(error)))
+    except Exception as error:
+        message = getattr(error, "format_message", None)  # typer's own usage errors; their class is not public
+        if message is None:
+            raise
+        return _fail(_usage_error(error, message()))
+
+
+def _usage_error(error: Exception, message: str) -> MnfnError:
+    context: Any = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "mnfn"
+    if not message.strip():  # no_args_is_help: the help is printed already
+        return UsageError(command, "needs a command; the help above lists them")
+    return UsageError(command, f"{message.rstrip('.')}; see {command} --help")
+
+
+def _fail(error: MnfnError) -> int:
+    if os.environ.get("MNFN_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    print_error(error)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return error.exit_code

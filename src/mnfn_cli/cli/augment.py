@@ -1,0 +1,61 @@
+"""mnfn augment: act on a zoo with random group elements."""
+
+from typing import Annotated
+
+import typer
+
+from mnfn_cli.cli.console import Console
+from mnfn_cli.cli.options import Force, Json, Out, Quiet, Seed, ZooPath, command_line, examples
+
+EXAMPLES = examples(
+    "mnfn augment zoos/digits-relu -o zoos/digits-relu-scaled --scale 1 1e4",
+    "mnfn augment zoos/digits-relu -o zoos/digits-relu-more --scale 1 10 --copies 3 --keep-original",
+)
+
+
+def augment(
+    zoo: ZooPath,
+    out: Out,
+    scale: Annotated[tuple[float, float], typer.Option(help="Interval of the factors (scaling group).")] = (1.0, 1e4),
+    copies: Annotated[int, typer.Option(min=1, help="Copies of each network.")] = 1,
+    keep_original: Annotated[bool, typer.Option("--keep-original", help="Keep the unchanged networks too.")] = False,
+    log_uniform: Annotated[bool, typer.Option("--log-uniform", help="Draw the factors' logarithms uniformly.")] = False,
+    no_permute: Annotated[bool, typer.Option("--no-permute", help="Only scale or flip.")] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Leave the proof out: faster.")] = False,
+    seed: Seed = 0,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Act on every network with a random element of its group, and prove that its function stays."""
+    console = Console(quiet=quiet, json=json)
+    from mnfn_cli.runtime.interruption import interruptible
+    from mnfn_cli.zoo.augment import augment_zoo
+    from mnfn_cli.zoo.store import open_zoo
+
+    source = open_zoo(zoo)
+    if source.spec.group != "scale":
+        console.note(f"{source.spec.activation} networks: {source.spec.group} group, --scale does not matter")
+    with interruptible() as interruption:
+        report = augment_zoo(
+            source,
+            out,
+            scale=scale,
+            copies=copies,
+            keep_original=keep_original,
+            log_uniform=log_uniform,
+            permute=not no_permute,
+            verify=not no_verify,
+            seed=seed,
+            force=force,
+            command=command_line(),
+            progress=console.progress(),
+            check=lambda: interruption.check(out, "nothing was written"),
+        )
+    text = f"{out}: {len(report.zoo)} networks"
+    if report.largest_error is None:
+        text += ", not verified"
+    else:
+        text += f"; largest max |f - g| / max |f| {report.largest_error:.1e}; {report.constant} constant networks"
+    document = {"zoo": str(out), "networks": len(report.zoo), "verified": not no_verify}
+    console.result(document | {"largest_error": report.largest_error, "constant": report.constant}, text)

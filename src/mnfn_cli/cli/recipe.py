@@ -1,0 +1,43 @@
+"""mnfn recipe: list, show and check recipes. Nothing here imports torch."""
+
+from typing import Annotated
+
+import typer
+
+from mnfn_cli.cli.console import Console, table
+from mnfn_cli.cli.options import Json, Quiet, examples
+
+app = typer.Typer(help="List, show and check recipes.", no_args_is_help=True)
+
+Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name, or a file.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides.")]
+
+
+@app.command("list", epilog=examples("mnfn recipe list"))
+def list_all(quiet: Quiet = False, json: Json = False) -> None:
+    """List the recipes that come with mnfn."""
+    from mnfn_cli.recipe import list_recipes
+
+    entries = list_recipes()
+    document = [{"name": entry.name, "summary": entry.summary, "path": str(entry.path)} for entry in entries]
+    text = table(["recipe", "what it does"], [[entry.name, entry.summary] for entry in entries])
+    Console(quiet=quiet, json=json).result(document, text)
+
+
+@app.command("show", epilog=examples("mnfn recipe show generalization/relu-monomial > my-recipe.yaml"))
+def show(recipe: Recipe, overrides: Overrides = None, quiet: Quiet = False, json: Json = False) -> None:
+    """Print a recipe: as it is written, or, with overrides or --json, as it is understood."""
+    from mnfn_cli.recipe import find_recipe, load_recipe, recipe_to_document, recipe_to_yaml
+
+    resolved = load_recipe(recipe, overrides or [])
+    text = recipe_to_yaml(resolved) if overrides else find_recipe(recipe).read_text("utf-8")
+    Console(quiet=quiet, json=json).result(recipe_to_document(resolved), text.rstrip("\n"))
+
+
+@app.command("validate", epilog=examples("mnfn recipe validate generalization/relu-monomial training.epochs=5"))
+def validate(recipe: Recipe, overrides: Overrides = None, quiet: Quiet = False, json: Json = False) -> None:
+    """Check a recipe and name all its faults."""
+    from mnfn_cli.recipe import load_recipe, recipe_to_document
+
+    resolved = load_recipe(recipe, overrides or [])
+    Console(quiet=quiet, json=json).result(recipe_to_document(resolved), f"{recipe}: a valid recipe")

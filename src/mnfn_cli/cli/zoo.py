@@ -1,0 +1,147 @@
+"""mnfn zoo: build, look at, check and export zoos."""
+
+from typing import Annotated, Any
+
+import typer
+
+from mnfn_cli.cli.console import Console, table
+from mnfn_cli.cli.options import (
+    Device,
+    Force,
+    Json,
+    Out,
+    Quiet,
+    Seed,
+    Split,
+    ZooPath,
+    checked_split,
+    command_line,
+    examples,
+)
+
+app = typer.Typer(help="Build, look at, check and export zoos of networks.", no_args_is_help=True)
+build = typer.Typer(help="Build a zoo by training networks here.", no_args_is_help=True)
+app.add_typer(build, name="build")
+
+
+@build.command(
+    "cnn",
+    epilog=examples(
+        "mnfn zoo build cnn --images digits --activation relu --count 600 -o zoos/digits-relu",
+        "mnfn zoo build cnn --images digits --activation tanh --count 200 --epochs 10 -o zoos/digits-tanh",
+    ),
+)
+def build_cnn(
+    out: Out,
+    images: Annotated[str, typer.Option(help="digits, a folder with a subfolder a class, or an .npz file.")] = "digits",
+    activation: Annotated[str, typer.Option(help="relu, leaky_relu or tanh.")] = "relu",
+    count: Annotated[int, typer.Option(min=1, help="Number of networks.")] = 600,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over each network's pictures.")] = 15,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Resize pictures to SIZE x SIZE.", show_default="16: digits")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Train a zoo of image classifiers, with hyperparameters drawn for each; interrupted, it continues."""
+    console = Console(quiet=quiet, json=json)
+    from mnfn_cli.runtime.device import resolve_device
+    from mnfn_cli.runtime.interruption import interruptible
+    from mnfn_cli.zoo.build.cnn import CnnZooPlan, build_cnn_zoo, cnn_spec
+    from mnfn_cli.zoo.images import load_images
+
+    pictures = load_images(images, size)
+    spec = cnn_spec(pictures, activation)
+    if spec.paddings[0] != (0, 0):
+        console.note(f"pictures of {tuple(pictures.pixels.shape[2:])} are small: padding 1 in every convolution")
+    chosen = resolve_device(device)
+    console.note(f"training {count} networks {spec} on {chosen}")
+    with interruptible() as interruption:
+        zoo = build_cnn_zoo(
+            CnnZooPlan(spec, count, epochs, seed),
+            pictures,
+            out,
+            force=force,
+            command=command_line(),
+            device=chosen,
+            progress=console.progress(),
+            check=lambda: interruption.check(out, "what is trained is kept; the same command continues"),
+        )
+    _show(console, zoo)
+
+
+@app.command("info", epilog=examples("mnfn zoo info zoos/digits-relu"))
+def info(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
+    """Say what a zoo holds."""
+    from mnfn_cli.zoo.store import open_zoo
+
+    _show(Console(quiet=quiet, json=json), open_zoo(zoo))
+
+
+@app.command("verify", epilog=examples("mnfn zoo verify zoos/digits-relu"))
+def verify(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
+    """Check checksums, shapes, finite values, and the table against the tensors."""
+    from mnfn_cli.errors import MnfnError
+    from mnfn_cli.zoo.store import open_zoo, verify_zoo
+
+    faults = verify_zoo(zoo)
+    if faults:
+        raise MnfnError.together(faults) if len({type(f) for f in faults}) > 1 else type(faults[0]).together(faults)
+    opened = open_zoo(zoo)
+    Console(quiet=quiet, json=json).result(
+        {"zoo": str(zoo), "networks": len(opened), "faults": []}, f"{zoo}: {len(opened)} networks, no fault found"
+    )
+
+
+@app.command(
+    "export",
+    epilog=examples("mnfn zoo export zoos/digits-relu -o checkpoints --split test --limit 20"),
+)
+def export(
+    zoo: ZooPath,
+    out: Out,
+    split: Split = None,
+    ids: Annotated[str | None, typer.Option(help="Only these networks, with commas between.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Write networks as single .safetensors files, with id, spec and labels in their metadata."""
+    from mnfn_cli.zoo.checkpoints import export_zoo
+    from mnfn_cli.zoo.store import open_zoo
+
+    chosen = [name.strip() for name in ids.split(",")] if ids else []
+    count = export_zoo(open_zoo(zoo), out, split=checked_split(split), ids=chosen, limit=limit, force=force)
+    Console(quiet=quiet, json=json).result({"output": str(out), "networks": count}, f"{out}: {count} networks")
+
+
+def _show(console: Console, zoo: Any) -> None:
+    splits = {name: len(zoo.rows(name)) for name in ("train", "val", "test")}
+    document: dict[str, Any] = {
+        "zoo": str(zoo.path),
+        "networks": len(zoo),
+        "spec": zoo.spec.to_json(),
+        "group": zoo.spec.group,
+        "splits": splits,
+        "fingerprint": zoo.fingerprint,
+        "columns": zoo.table.columns,
+        "made": zoo.document["made"],
+    }
+    lines = [
+        f"{zoo.path}: {len(zoo)} networks {zoo.spec}; {zoo.spec.num_parameters} numbers each, {zoo.spec.group} group",
+        "splits: " + ", ".join(f"{name} {count}" for name, count in splits.items()),
+    ]
+    if "test_accuracy" in zoo.table.columns and len(zoo):
+        accuracy = zoo.table["test_accuracy"].cast(float)
+        deciles = [int(((accuracy >= k / 10) & (accuracy < (k + 1) / 10 + (k == 9))).sum()) for k in range(10)]
+        document["test_accuracy"] = {
+            "quantiles": {f"{q:g}": accuracy.quantile(q) for q in (0.1, 0.25, 0.5, 0.75, 0.9)},
+            "tenths": deciles,
+        }
+        bars = [[f"{k / 10:.1f}-{(k + 1) / 10:.1f}", n, "#" * round(40 * n / len(zoo))] for k, n in enumerate(deciles)]
+        lines.append(table(["accuracy", "networks", ""], bars))
+    console.result(document, "\n".join(lines))

@@ -1,0 +1,317 @@
+"""Predict a network's test accuracy from its weights: data, training, and the result."""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mnfn_cli import __version__
+from mnfn_cli.errors import DataError, RecipeError, UsageError
+from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
+from mnfn_cli.runtime.interruption import Interruption
+from mnfn_cli.runtime.progress import Progress, Silent
+from mnfn_cli.runtime.seeds import derive_seed, generator
+from mnfn_cli.storage.atomic import write_json, write_text
+from mnfn_cli.storage.tensors import save_tensors
+from mnfn_cli.tasks.metrics import METRICS, kendall_tau, l1_error, r_squared, with_interval
+from mnfn_cli.tasks.run import build_functional, predict
+from mnfn_cli.training.loop import Job, run_job
+from mnfn_cli.training.run_folder import RunFolder, create_run, open_unfinished, working_on
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.store import Zoo, open_zoo
+
+LABEL = "test_accuracy"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Networks of one split, on the device that trains.
+
+    Args:
+        ids: of the networks.
+        features: raw weights.
+        accuracies: measured test accuracies, ``(networks,)``, in [0, 1].
+    """
+
+    ids: list[str]
+    features: WeightSpaceFeatures
+    accuracies: Tensor
+
+    def vector(self) -> np.ndarray:
+        """Return the accuracies as float64 numbers on the CPU."""
+        return self.accuracies.double().cpu().numpy()
+
+
+def load_split(zoos: Sequence[Zoo], name: str, skip: frozenset[tuple[str, str]] = frozenset()) -> Split:
+    """Join one split of several zoos of one weight space, without the networks (zoo, id) in ``skip``."""
+    ids, parts, accuracies = [], [], []
+    for zoo in zoos:
+        every = zoo.ids
+        rows = [row for row in zoo.rows(name) if (str(zoo.path), every[row]) not in skip]
+        ids += [every[row] for row in rows]
+        parts.append(zoo.read(rows))
+        accuracies.append(torch.tensor(zoo.table[LABEL].to_numpy()[rows], dtype=torch.float32))
+    return Split(ids, WeightSpaceFeatures.cat(parts), torch.cat(accuracies))
+
+
+def open_zoos(recipe: Recipe) -> list[Zoo]:
+    """Open a recipe's zoos and check that they fit it and each other; every misfit is named.
+
+    Raises:
+        RecipeError: no zoo, or networks of another activation or weight space than the recipe's.
+        DataError: a zoo cannot be read, or has no accuracies.
+    """
+    if not recipe.data.zoo:
+        raise RecipeError("data.zoo", "the recipe names no zoo; give one with --zoo")
+    zoos = [open_zoo(path) for path in recipe.data.zoo]
+    misfits = []
+    for zoo in zoos:
+        wanted = recipe.data.activation
+        if wanted and zoo.spec.activation != wanted:
+            problem = f"networks with {zoo.spec.activation}; this recipe is for {wanted} networks"
+            misfits.append(RecipeError(zoo.path, problem))
+        elif zoo.spec != zoos[0].spec:
+            misfits.append(RecipeError(zoo.path, f"networks {zoo.spec}; the first zoo holds {zoos[0].spec}"))
+    if misfits:
+        raise RecipeError.together(misfits)
+    for zoo in zoos:
+        zoo.require_column(LABEL)
+        values = zoo.table[LABEL].cast(float).to_numpy()
+        wrong = [zoo.ids[row] for row in np.nonzero(~((values >= 0) & (values <= 1)))[0]]
+        if wrong:
+            raise DataError(zoo.path / "table.csv", f"{LABEL} outside [0, 1] of network {', '.join(wrong[:20])}")
+    return zoos
+
+
+def find_bad(zoos: Sequence[Zoo], skip_bad: bool) -> frozenset[tuple[str, str]]:
+    """Return (zoo, id) of the networks that are not finite.
+
+    Raises:
+        DataError: there are some, and ``skip_bad`` is not asked for; all are named.
+    """
+    bad = [(zoo, zoo.ids[row], problem) for zoo in zoos for row, problem in zoo.bad_networks()]
+    if bad and not skip_bad:
+        raise DataError.together(
+            DataError(f"{zoo.path}:{name}", f"{problem}; leave such networks out with --on-bad skip")
+            for zoo, name, problem in bad
+        )
+    return frozenset((str(zoo.path), name) for zoo, name, _ in bad)
+
+
+def train_run(
+    recipe: Recipe,
+    path: Path,
+    *,
+    force: bool = False,
+    skip_bad: bool = False,
+    command: str = "train_run",
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+    interruption: Interruption | None = None,
+    illustrate: Callable[[Path], None] = lambda path: None,
+) -> dict[str, Any]:
+    """Train a recipe's model and leave a run folder that explains itself.
+
+    Args:
+        recipe: resolved, with its zoos.
+        path: the run folder to make.
+        force: replace an existing one.
+        skip_bad: leave out networks that are not finite.
+        command: how it was called, for run.json.
+        device: where to train.
+        progress: listener.
+        interruption: asked between steps and validation batches.
+        illustrate: draws the run's pictures, given its folder, before it counts as done.
+
+    Returns:
+        The result, as in result.json.
+
+    Raises:
+        RecipeError, DataError, OutputError, StorageError: before any training.
+        NumericError: a loss or gradient was not finite.
+        InterruptedRun: stopped; the run can be resumed.
+    """
+    zoos = open_zoos(recipe)
+    skipped = find_bad(zoos, skip_bad)
+    counts = {name: len(load_split(zoos, name, skipped).ids) for name in ("train", "val", "test")}
+    for name, count in counts.items():
+        if count < 2:
+            raise DataError(zoos[0].path, f"{count} networks in split {name}; training needs at least 2 in each")
+    if recipe.training.batch_size > counts["train"]:
+        problem = f"{recipe.training.batch_size} is more than the {counts['train']} training networks"
+        raise RecipeError("training.batch_size", problem)
+    build_functional(recipe, zoos[0].spec)  # what does not fit the weight space is found before the folder is made
+    description = {
+        "task": recipe.task,
+        "spec": zoos[0].spec.to_json(),
+        "zoos": [{"path": str(zoo.path), "fingerprint": zoo.fingerprint} for zoo in zoos],
+        "networks": counts,
+        "skipped": sorted(map(list, skipped)),
+        "standardisation": None,
+        "command": command,
+        "versions": {"mnfn": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+    with working_on(path):
+        folder = create_run(path, recipe_to_yaml(recipe), description, force=force)
+        return _run(recipe, folder, zoos, skipped, device, progress, interruption, illustrate)
+
+
+def resume_run(
+    path: Path,
+    *,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+    interruption: Interruption | None = None,
+    illustrate: Callable[[Path], None] = lambda path: None,
+) -> dict[str, Any]:
+    """Continue an interrupted run, to the same bytes as if it had not been interrupted.
+
+    Raises:
+        UsageError: the run is done.
+        DataError: there is none, its zoo changed, or its newest state is damaged.
+    """
+    folder = open_unfinished(path)
+    with working_on(path):
+        recipe = load_recipe(str(folder.recipe))
+        zoos = open_zoos(recipe)
+        for zoo, known in zip(zoos, folder.description["zoos"], strict=True):
+            if zoo.fingerprint != known["fingerprint"]:
+                raise DataError(zoo.path, "changed since the run started; it cannot be resumed")
+        if folder.description["versions"]["mnfn"] != __version__:
+            made_by = folder.description["versions"]["mnfn"]
+            raise UsageError(path, f"was started by mnfn {made_by}; this is {__version__}, which may train otherwise")
+        skipped = frozenset((zoo, name) for zoo, name in folder.description["skipped"])
+        return _run(recipe, folder, zoos, skipped, device, progress, interruption, illustrate)
+
+
+def _run(
+    recipe: Recipe,
+    folder: RunFolder,
+    zoos: Sequence[Zoo],
+    skipped: frozenset[tuple[str, str]],
+    device: torch.device | str,
+    progress: Progress | None,
+    interruption: Interruption | None,
+    illustrate: Callable[[Path], None],
+) -> dict[str, Any]:
+    started = time.monotonic()
+    progress = progress or Silent()
+    interruption = interruption or Interruption()
+    dtype = torch.float64 if recipe.training.precision == "fp64" else torch.float32
+
+    def load(name: str) -> Split:
+        split = load_split(zoos, name, skipped)
+        features = split.features.to(device=device, dtype=dtype)
+        return Split(split.ids, features, split.accuracies.to(device=device, dtype=dtype))
+
+    train, val = load("train"), load("val")
+    torch.manual_seed(derive_seed(recipe.training.seed, "model"))
+    model = build_functional(recipe, zoos[0].spec).to(device)
+
+    def check() -> None:
+        interruption.check(folder.path, f"continue with: mnfn train --resume {folder.path}")
+
+    def validate() -> dict[str, float]:
+        check()
+        predicted = predict(model, val.features)
+        loss = F.binary_cross_entropy(predicted.double(), val.accuracies.double().cpu())
+        check()
+        guess, truth = predicted.double().numpy(), val.vector()
+        return {
+            "val_loss": float(loss),
+            "val_tau": kendall_tau(guess, truth),
+            "val_r2": r_squared(guess, truth),
+            "val_l1": l1_error(guess, truth),
+        }
+
+    steps_per_epoch = -(-len(train.ids) // recipe.training.batch_size)
+    epochs = recipe.training.epochs
+    job = Job(
+        loss=_BatchLoss(model, train, recipe, zoos[0].spec, steps_per_epoch),
+        validate=validate,
+        criterion="val_tau",
+        total_steps=recipe.training.steps or steps_per_epoch * (epochs or 0),
+        steps_per_epoch=steps_per_epoch,
+        learning_rate=recipe.optimizer.lr,
+        warmup_steps=recipe.optimizer.warmup_steps,
+        weight_decay=recipe.optimizer.weight_decay,
+        seed=recipe.training.seed,
+    )
+    position = run_job(job, model, folder, progress, interruption)
+    save_tensors(folder.model, model.state_dict())
+    # The test split is touched here, once, by the model that validation chose.
+    test = load("test")
+    predicted = predict(model.eval(), test.features).double().numpy()
+    write_text(folder.path / "predictions.csv", _predictions_csv(test, predicted))
+    result = {
+        "task": recipe.task,
+        "model": recipe.model.name,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "data": {
+            "zoos": folder.description["zoos"],
+            "networks": folder.description["networks"],
+            "split_protocol": "one activation, split by network with all its copies",
+        },
+        "test": {name: with_interval(metric, predicted, test.vector()) for name, metric in METRICS.items()},
+        "validation": {"tau": position.best_value, "step": position.best_step},
+        "steps": position.step,
+        "seed": recipe.training.seed,
+        "bit_for_bit": position.exact,
+        "environment": position.environment,
+        "versions": folder.description["versions"],
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    write_json(folder.path / "result.json", result)
+    illustrate(folder.path)
+    folder.finish()
+    return dict(json.loads((folder.path / "result.json").read_text("utf-8")))
+
+
+class _BatchLoss:
+    """The loss of a step: which networks it sees, and by which elements they are acted on, depend on its number."""
+
+    def __init__(
+        self, model: torch.nn.Module, train: Split, recipe: Recipe, spec: NetworkSpec, steps_per_epoch: int
+    ) -> None:
+        self._model = model
+        self._train = train
+        self._recipe = recipe
+        self._spec = spec
+        self._steps_per_epoch = steps_per_epoch
+        self._order_epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def __call__(self, step: int) -> Tensor:
+        seed, size = self._recipe.training.seed, self._recipe.training.batch_size
+        epoch, position = divmod(step, self._steps_per_epoch)
+        if epoch != self._order_epoch:
+            order = torch.randperm(len(self._train.ids), generator=generator(seed, "order", epoch))
+            self._order, self._order_epoch = order.to(self._train.accuracies.device), epoch
+        rows = self._order[position * size : (position + 1) * size]
+        batch = self._train.features.select(rows)
+        if self._recipe.augment is not None:
+            element = MonomialElement.sample(
+                self._spec,
+                len(rows),
+                self._recipe.augment.scale or (1.0, 1.0),
+                generator=generator(seed, "element", step),
+            )
+            batch = element.act(batch)
+        return F.binary_cross_entropy(self._model(batch), self._train.accuracies[rows])
+
+
+def _predictions_csv(test: Split, predicted: np.ndarray) -> str:
+    import polars as pl
+
+    columns = {"network": test.ids, "predicted_accuracy": predicted, "true_accuracy": test.vector()}
+    return pl.DataFrame(columns).write_csv()

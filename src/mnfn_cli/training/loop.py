@@ -1,0 +1,148 @@
+"""The training loop of every task: steps, validation, the best model, states to resume from."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mnfn_cli.errors import InterruptedRun, NumericError
+from mnfn_cli.runtime.interruption import Interruption
+from mnfn_cli.runtime.progress import Progress
+from mnfn_cli.runtime.seeds import derive_seed
+from mnfn_cli.storage.atomic import file_system_errors, to_json
+from mnfn_cli.training.run_folder import RunFolder
+from mnfn_cli.training.state import Position, describe_environment, load_state, save_state
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a task hands to the loop.
+
+    Args:
+        loss: the loss of one step, given the number of steps done before: a scalar with gradients. It must depend on
+            that number and on torch's random state alone.
+        validate: figures of the model as it is; called without gradients, in evaluation mode.
+        criterion: which figure of ``validate`` is best when largest.
+        total_steps: optimizer steps in all.
+        steps_per_epoch: a validation follows so many steps, and the last one.
+        learning_rate, warmup_steps: the rate rises linearly over the warm-up, then stays.
+        weight_decay: as in ``torch.optim.Adam``.
+        seed: of torch's random state (dropout).
+    """
+
+    loss: Callable[[int], Tensor]
+    validate: Callable[[], Mapping[str, float]]
+    criterion: str
+    total_steps: int
+    steps_per_epoch: int
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    seed: int
+
+
+def run_job(job: Job, model: nn.Module, run: RunFolder, progress: Progress, interruption: Interruption) -> Position:
+    """Train ``model`` from the newest state in ``run``, or from the start; leave the best weights in it.
+
+    Raises:
+        InterruptedRun: a signal came; the state on disk is whole.
+        NumericError: a loss or a gradient was not finite; the newest finite state stays on disk.
+        DataError: the newest state is damaged.
+    """
+    torch.manual_seed(derive_seed(job.seed, "training"))
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=job.learning_rate, weight_decay=job.weight_decay, fused=_can_fuse(model)
+    )
+    position, best = load_state(run.checkpoints, model, optimizer)
+    environment = describe_environment(next(model.parameters()).device)
+    if position.environment and position.environment != environment:
+        position.exact = False
+        progress.note("resumed on another machine, device, thread count or torch: the result is not bit for bit")
+    position.environment = environment
+    _truncate(run.metrics, position.metrics_bytes)
+    progress.start("training", job.total_steps)
+    progress.advance(position.step)
+    try:
+        while position.step < job.total_steps or position.validated < position.step:
+            due = position.step % job.steps_per_epoch == 0 or position.step == job.total_steps
+            if due and position.validated < position.step:
+                best = _validate(job, model, run, position, best, progress)
+                save_state(run.checkpoints, position, model, best, optimizer)
+            else:
+                _step(job, model, optimizer, position)
+                progress.advance(loss=position.loss_sum / (position.step - position.validated))
+            interruption.check(run.path, f"continue with: mnfn train --resume {run.path}")
+    except InterruptedRun:
+        # Mid-epoch or before a validation: nothing of the step or the validation that was cut short is in here.
+        save_state(run.checkpoints, position, model, best, optimizer)
+        raise
+    model.load_state_dict(best)
+    return position
+
+
+def _step(job: Job, model: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
+    model.train()
+    rate = job.learning_rate * min(1.0, (position.step + 1) / job.warmup_steps if job.warmup_steps else 1.0)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad()
+    loss = job.loss(position.step)
+    loss.backward()
+    _require_finite(loss, model, position.step + 1)
+    optimizer.step()
+    position.loss_sum += float(loss.detach())
+    position.step += 1
+
+
+def _validate(
+    job: Job, model: nn.Module, run: RunFolder, position: Position, best: dict[str, Tensor], progress: Progress
+) -> dict[str, Tensor]:
+    model.eval()
+    with torch.no_grad():
+        figures = dict(job.validate())
+    value = figures[job.criterion]
+    if value > position.best_value or not best:
+        position.best_value = value if value == value else float("-inf")
+        position.best_step = position.step
+        best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    train_loss = position.loss_sum / (position.step - position.validated)
+    line = {"step": position.step, "epoch": position.step / job.steps_per_epoch, "train_loss": train_loss, **figures}
+    _append(run.metrics, line)
+    position.metrics_bytes = run.metrics.stat().st_size
+    position.validated, position.loss_sum = position.step, 0.0
+    progress.advance(0, **{name: figure for name, figure in figures.items() if name == job.criterion})
+    return best
+
+
+def _require_finite(loss: Tensor, model: nn.Module, step: int) -> None:
+    if not torch.isfinite(loss):
+        raise NumericError("training", f"the loss of step {step} is not finite; lower optimizer.lr, or check the zoo")
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    if torch.isfinite(nn.utils.get_total_norm(gradients)):
+        return
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+            raise NumericError("training", f"the gradient of {name} at step {step} is not finite")
+    raise NumericError("training", f"the gradients of step {step} are too large; lower optimizer.lr")
+
+
+def _can_fuse(model: nn.Module) -> bool:
+    return next(model.parameters()).device.type in ("cpu", "cuda")
+
+
+def _truncate(path: Path, size: int) -> None:
+    """Drop what was written after the state that training goes on from, a torn last line included."""
+    with file_system_errors(path), path.open("ab") as file:
+        file.truncate(size)
+
+
+def _append(path: Path, line: Mapping[str, float]) -> None:
+    text = json.dumps(json.loads(to_json(line)))
+    with file_system_errors(path), path.open("a", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,117 @@
+"""Everything that training needs to go on bit for bit, in safetensors files: no pickle."""
+
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mnfn_cli.errors import DataError
+from mnfn_cli.storage.tensors import read_tensors, save_tensors
+
+KEPT = 2
+
+
+@dataclass
+class Position:
+    """Where training stands, beside its tensors.
+
+    Args:
+        step: optimizer steps done.
+        validated: the step after which the newest validation ran.
+        best_value, best_step: the best validation so far; -infinity before the first.
+        loss_sum: of the training losses since the newest validation.
+        metrics_bytes: length of metrics.jsonl that belongs to this state.
+        exact: False once the run was resumed in another environment.
+        environment: what bit-for-bit repetition depends on.
+    """
+
+    step: int = 0
+    validated: int = 0
+    best_value: float = float("-inf")
+    best_step: int = 0
+    loss_sum: float = 0.0
+    metrics_bytes: int = 0
+    exact: bool = True
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def describe_environment(device: torch.device) -> dict[str, str]:
+    """Return what two runs must share to agree in every bit."""
+    return {
+        "machine": platform.node(),
+        "device": str(device),
+        "threads": str(torch.get_num_threads()),
+        "torch": torch.__version__,
+    }
+
+
+def save_state(
+    folder: Path, position: Position, model: nn.Module, best: dict[str, Tensor], optimizer: torch.optim.Optimizer
+) -> None:
+    """Write ``step-XXXXXXXX.safetensors`` and remove all but the newest ``KEPT`` states."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for number, slots in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": value for name, value in slots.items()}
+    device = next(model.parameters()).device
+    tensors |= {f"random.{name}": state for name, state in _random_states(device).items()}
+    metadata = {"position": json.dumps(asdict(position))}
+    save_tensors(folder / f"step-{position.step:08d}-{position.validated:08d}.safetensors", tensors, metadata)
+    for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
+        old.unlink()
+
+
+def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Position, dict[str, Tensor]]:
+    """Put the newest state into ``model``, ``optimizer`` and the random generators.
+
+    Returns:
+        The position and the best model's tensors; a fresh position if there is no state yet.
+
+    Raises:
+        DataError: the newest state is damaged; the one before it is named, and never taken silently.
+    """
+    files = sorted(folder.glob("step-*.safetensors"))
+    if not files:
+        return Position(), {}
+    newest = files[-1]
+    try:
+        tensors, metadata = read_tensors(newest, floats_only=False)
+        position = Position(**json.loads(metadata["position"]))
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}, "random": {}}
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition(".")
+            groups[group][rest] = tensor
+        model.load_state_dict(groups["model"])
+        _load_optimizer(optimizer, groups["optimizer"])
+        _set_random_states(next(model.parameters()).device, groups["random"])
+    except (DataError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        before = f"the state before it is {files[-2].name}" if len(files) > 1 else "there is no state before it"
+        reason = error.problem if isinstance(error, DataError) else str(error)
+        raise DataError(
+            newest, f"damaged training state ({reason}); {before}; remove the damaged file and resume again"
+        ) from None
+    return position, groups["best"]
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, _, slot = name.partition(".")
+        slots.setdefault(int(number), {})[slot] = tensor
+    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _random_states(device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if device.type != "cpu":
+        states["device"] = torch.get_device_module(device).get_rng_state(device)
+    return states
+
+
+def _set_random_states(device: torch.device, states: dict[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if device.type != "cpu" and "device" in states:
+        torch.get_device_module(device).set_rng_state(states["device"], device)
