@@ -47,14 +47,14 @@ class NormalizeEntries(nn.Module):
 
 
 def _unit(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Divide by the length along ``axes``; zero stays zero.
+    """Divide by the length along ``axes``; zero stays zero, with zero gradient.
 
     The largest entry is divided out first: a length of 1e30 or 1e-30 would overflow or vanish when squared, and the
     floor of 1e-12 under the length is then relative, so that it does not break the scaling symmetry. The quotient
     does not depend on that divisor, so its gradient is that of ``x / |x|`` although the divisor is held constant.
     """
     largest = x.detach().abs().amax(dim=axes, keepdim=True)
-    scaled = x / torch.where(largest > 0, largest, 1.0)
+    scaled = x / torch.where(largest > 0, largest, torch.inf)
     return scaled / torch.linalg.vector_norm(scaled, dim=axes, keepdim=True).clamp_min(1e-12)
 
 

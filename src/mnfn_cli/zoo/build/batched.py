@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.runtime.progress import Progress, Silent
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.run import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.build.forward import compute_logits, first_patches, pack_networks, split_layers, unpack_networks
+from mnfn_cli.zoo.build.forward import LossGradient, first_patches, pack_networks, unpack_networks
 from mnfn_cli.zoo.build.hyperparameters import Hyperparameters
 from mnfn_cli.zoo.build.optimizers import OPTIMIZERS
 
@@ -133,6 +133,7 @@ def train_networks(
         raise UsageError("hyperparameters", f"optimizers {', '.join(sorted(names))} in one chunk; use plan_chunks")
     patches = first_patches(spec, images.to(device))
     labels = labels.to(device)
+    image_size = (images.shape[2], images.shape[3])
     steps = [count_steps(drawn, len(images), epochs, batch_size) for drawn in hyperparameters]
     # Most steps first: the networks that still train are then always the first rows.
     rows = sorted(range(len(steps)), key=lambda row: -steps[row])
@@ -146,19 +147,18 @@ def train_networks(
     batches = _Batches(drawn, len(images), batch_size, seed, numbers)
     dropout = _Dropout(drawn, sum(spec.hidden_widths), seed, numbers)
     active = len(drawn)
+    loss = LossGradient(spec, active, batch_size, image_size, numbers)
     for step in range(steps[0]):
         check()
-        while steps[active - 1] <= step:
-            active -= 1
-            progress.advance()
+        training = sum(count > step for count in steps)
+        if training < active:
+            progress.advance(active - training)
+            active = training
+            loss = LossGradient(spec, active, batch_size, image_size, numbers)
         chosen, shares = batches.take(step, active)
-        layers = split_layers(spec, numbers[:active])
-        tensors = [tensor.requires_grad_() for layer in layers for tensor in layer]
-        inputs = patches.flatten(1)[chosen].unflatten(-1, patches.shape[1:])
-        logits = compute_logits(spec, layers, inputs, dropout.draw(active, batch_size))
-        losses = F.cross_entropy(logits.flatten(0, 1), labels[chosen].flatten(), reduction="none")
-        gradients = torch.autograd.grad(losses @ shares.flatten(), tensors)
-        optimizer.step(torch.cat([gradient.flatten(1) for gradient in gradients], dim=1))
+        inputs = patches.flatten(1).index_select(0, chosen.flatten()).view(*chosen.shape, *patches.shape[1:])
+        keep = dropout.draw(active, batch_size)
+        optimizer.step(loss.compute(numbers[:active], inputs, labels[chosen], shares, keep))
     progress.advance(active)
     return unpack_networks(spec, numbers[torch.tensor(rows, device=device).argsort()].cpu())
 
@@ -182,14 +182,12 @@ def measure_accuracy(
     Raises:
         UsageError: the pictures do not fit the spec.
     """
-    patches = first_patches(spec, images)
     correct = torch.zeros(features.batch, device=features.device)
     for start in range(0, features.batch, chunk_size):
         chunk = slice(start, start + chunk_size)
-        layers = split_layers(spec, pack_networks(features.select(chunk)))
-        networks = len(layers[0][0])
-        for some, answers in zip(patches.split(PICTURES_AT_ONCE), labels.split(PICTURES_AT_ONCE), strict=True):
-            logits = compute_logits(spec, layers, some.expand(networks, *some.shape))
+        networks = features.select(chunk)
+        for some, answers in zip(images.split(PICTURES_AT_ONCE), labels.split(PICTURES_AT_ONCE), strict=True):
+            logits = run_networks(spec, networks, some)
             correct[chunk] += (logits.argmax(-1) == answers).sum(-1)
     return correct / len(labels)
 

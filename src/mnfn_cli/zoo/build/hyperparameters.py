@@ -10,15 +10,22 @@ from mnfn_cli.runtime.seeds import derive_seed
 
 OptimizerName = Literal["adam", "sgd", "rmsprop"]
 
-RANGES: dict[str, dict[str, list[Any]]] = {
+RANGES: dict[str, Any] = {
     "optimizer": {"choice": ["adam", "sgd", "rmsprop"]},
-    "learning_rate": {"log-uniform": [1e-4, 3e-2]},
+    "learning_rate": {
+        "adam": {"log-uniform": [1e-4, 3e-2]},
+        "sgd": {"log-uniform": [1e-3, 3e-1]},
+        "rmsprop": {"log-uniform": [1e-4, 3e-2]},
+    },
     "weight_decay": {"log-uniform": [1e-8, 1e-2]},
     "dropout": {"uniform": [0.0, 0.5]},
     "initial_scale": {"log-uniform": [0.3, 3.0]},
     "train_fraction": {"choice": [0.1, 0.25, 0.5, 1.0]},
 }
-"""One entry a hyperparameter: the options of a choice, or the lowest and the highest value of a distribution."""
+"""For each hyperparameter the options of a choice, or the lowest and the highest value of a distribution.
+
+The learning rate has one entry an optimizer, for they do not learn at the same rates.
+"""
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,16 @@ def draw(count: int, seed: int) -> list[Hyperparameters]:
 
 
 def _draw_one(seed: int) -> Hyperparameters:
-    drawn: dict[str, Any] = {
-        name: _draw_value(limits, Random(derive_seed(seed, name))) for name, limits in RANGES.items()
-    }
+    """Draw one network's hyperparameters, each from a stream of its own."""
+    drawn: dict[str, Any] = {}
+    for name, entry in RANGES.items():
+        limits = entry[drawn["optimizer"]] if name == "learning_rate" else entry
+        drawn[name] = _draw_value(limits, Random(derive_seed(seed, name)))
     return Hyperparameters(**drawn, seed=seed)
 
 
 def _draw_value(limits: Mapping[str, Any], random: Random) -> float | str:
-    """Draw from one entry of ``RANGES``."""
+    """Draw from the one distribution that ``limits`` names."""
     match limits:
         case {"choice": options}:
             return random.choice(options)

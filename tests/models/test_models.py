@@ -1,0 +1,108 @@
+"""Complete models: published counts, invariance, no device of their own."""
+
+import pytest
+import torch
+
+from mnfn_cli.errors import UsageError
+from mnfn_cli.models.registry import MODELS, build_model
+from mnfn_cli.recipe import MODELS as SCHEMAS
+from mnfn_cli.recipe import list_recipes, load_recipe
+from mnfn_cli.testing import assert_breaks, assert_invariant
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+PUBLISHED = {
+    "generalization/relu-monomial": ("relu", 254_609),
+    "generalization/tanh-monomial": ("tanh", 1_416_699),
+    "generalization/tanh-monomial-complete": ("tanh", 1_423_739),
+}
+
+
+def small_cnn_zoo(activation):
+    return NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, activation=activation)
+
+
+def count(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_recipes_have_the_published_counts(name):
+    activation, parameters = PUBLISHED[name]
+    recipe = load_recipe(name)
+    with torch.device("meta"):
+        model = build_model(f"{recipe.task}/{recipe.model.name}", small_cnn_zoo(activation), **recipe.model.options())
+    assert count(model) == parameters
+
+
+def test_every_shipped_recipe_is_counted_here():
+    assert {entry.name for entry in list_recipes()} == set(PUBLISHED)
+
+
+def test_without_options_the_published_model():
+    assert count(build_model("generalization/monomial", small_cnn_zoo("relu"))) == 254_609
+    assert count(build_model("generalization/monomial", small_cnn_zoo("tanh"))) == 1_416_699
+
+
+def test_registry_and_recipe_schema_name_the_same_models():
+    assert {name.split("/")[1] for name in MODELS} == set(SCHEMAS)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("canonical", [False, True])
+@pytest.mark.parametrize(("activation", "sign_terms"), [("relu", False), ("tanh", False), ("tanh", True)])
+def test_invariant(activation, sign_terms, canonical, dtype):
+    spec = NetworkSpec.cnn([1, 6, 5], kernel=3, outputs=4, activation=activation)
+    torch.manual_seed(0)
+    model = build_model("generalization/monomial", spec, sign_terms=sign_terms, canonicalize=canonical).to(dtype)
+
+    assert_invariant(model, spec)
+    if not canonical:
+        # Before the sigmoid, which would hide differences where it saturates.
+        assert_invariant(torch.nn.Sequential(model.features, model.head), spec)
+
+
+def test_wrong_elements_are_noticed():
+    torch.manual_seed(0)
+    for activation, factor in (("relu", -1.0), ("tanh", 3.0)):
+        spec = NetworkSpec.cnn([1, 6, 5], kernel=3, outputs=4, activation=activation)
+        model = build_model("generalization/monomial", spec).double()
+        right = MonomialElement.identity(spec, 4)
+        wrong = MonomialElement(right.permutations, [factor * d for d in right.scales])
+        assert_breaks(torch.nn.Sequential(model.features, model.head), spec, wrong)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_forward_and_backward_on_the_meta_device(name):
+    """No layer names a device: everything runs where no memory is."""
+    activation, _ = PUBLISHED[name]
+    recipe = load_recipe(name, ["model.canonicalize=true"])
+    spec = small_cnn_zoo(activation)
+    with torch.device("meta"):
+        model = build_model("generalization/monomial", spec, **recipe.model.options())
+        features = WeightSpaceFeatures.zeros(spec, 8)
+        output = model(features)
+        output.sum().backward()
+    assert output.shape == (8,) and output.device.type == "meta"
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_on_a_gpu_as_on_the_cpu():
+    spec = small_cnn_zoo("relu")
+    model = build_model("generalization/monomial", spec).double()
+    features = WeightSpaceFeatures.randn(spec, 8, dtype=torch.float64)
+    here = model(features)
+    there = model.to("cuda")(features.to(device="cuda")).cpu()
+    torch.testing.assert_close(there, here)
+
+
+def test_groups_that_do_not_fit_are_refused():
+    with pytest.raises(UsageError, match="use normalize"):
+        build_model("generalization/monomial", small_cnn_zoo("relu"), invariant="absolute")
+    with pytest.raises(UsageError, match="use tanh or sin"):
+        build_model("generalization/monomial", small_cnn_zoo("tanh"), activation="relu")
+    with pytest.raises(UsageError, match="unknown model"):
+        build_model("generalization/monomail", small_cnn_zoo("relu"))
