@@ -62,7 +62,7 @@ def train_one(images: Tensor, labels: Tensor, drawn: Hyperparameters, epochs: in
 
 
 def main() -> None:
-    """Train every network three times and print the table."""
+    """Train every network three times, in turns, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=int, default=100)
     parser.add_argument("--epochs", type=int, default=2)

@@ -163,7 +163,7 @@ def compare(
     largest = f.abs().flatten(1).amax(dim=1)
     error = torch.where(difference == 0, 0.0, difference / largest)
     spread = (f.amax(dim=1) - f.amin(dim=1)).amax(dim=1)
-    return error.nan_to_num(nan=torch.inf), spread <= 1e-12 * largest
+    return error.nan_to_num(nan=torch.inf, posinf=torch.inf), spread <= 1e-12 * largest
 
 
 def _probes(zoo: Zoo, seed: int) -> list[Tensor]:

@@ -21,6 +21,9 @@ BATCH_SIZE = 32
 CHUNK_SIZE = 32
 """Networks in one batched computation: enough to hide the cost of a call, few enough to stay in a CPU's cache."""
 PICTURES_AT_ONCE = 256
+"""Pictures in one forward pass of ``measure_accuracy``, which bounds its memory."""
+DEFAULT_EPOCHS = 10
+"""Enough for half of the networks that ``draw`` proposes to read digits well, too few for all of them to."""
 
 
 def count_steps(hyperparameters: Hyperparameters, num_images: int, epochs: int, batch_size: int = BATCH_SIZE) -> int:
@@ -132,7 +135,7 @@ def train_networks(
     if len(names) > 1:
         raise UsageError("hyperparameters", f"optimizers {', '.join(sorted(names))} in one chunk; use plan_chunks")
     patches = first_patches(spec, images.to(device))
-    labels = labels.to(device)
+    labels = labels.to(device, torch.long)
     image_size = (images.shape[2], images.shape[3])
     steps = [count_steps(drawn, len(images), epochs, batch_size) for drawn in hyperparameters]
     # Most steps first: the networks that still train are then always the first rows.
@@ -145,7 +148,7 @@ def train_networks(
     )
     optimizer = OPTIMIZERS[drawn[0].optimizer](numbers, learning_rates, weight_decays)
     batches = _Batches(drawn, len(images), batch_size, seed, numbers)
-    dropout = _Dropout(drawn, sum(spec.hidden_widths), seed, numbers)
+    dropout = ChannelDropout(drawn, sum(spec.hidden_widths), seed, numbers)
     active = len(drawn)
     loss = LossGradient(spec, active, batch_size, image_size, numbers)
     for step in range(steps[0]):
@@ -226,8 +229,15 @@ class _Batches:
         return self._orders[:active].gather(1, columns), self._shares[:active].gather(1, columns)
 
 
-class _Dropout:
-    """Factors that silence whole hidden channels of single pictures, from each network's own stream."""
+class ChannelDropout:
+    """Factors that silence whole hidden channels of single pictures, from each network's own stream.
+
+    Args:
+        drawn: the networks' hyperparameters.
+        width: hidden channels of one network, all layers together.
+        seed: the zoo's seed.
+        like: a tensor with the dtype and the device of the factors.
+    """
 
     def __init__(self, drawn: Sequence[Hyperparameters], width: int, seed: int, like: Tensor) -> None:
         self._rates = like.new_tensor([one.dropout for one in drawn])[:, None, None]
@@ -236,7 +246,11 @@ class _Dropout:
         self._width = width
 
     def draw(self, active: int, batch_size: int) -> Tensor | None:
-        """Return ``(active, batch_size, width)``, 0 or 1 / (1 - rate) each; None where no network drops anything."""
+        """Return factors of the first networks for one step, 0 or ``1 / (1 - rate)``.
+
+        Returns:
+            ``(active, batch_size, width)``; None where no network drops anything.
+        """
         if not self._needed:
             return None
         rates = self._rates[:active]

@@ -19,7 +19,7 @@ RANGES: dict[str, Any] = {
     },
     "weight_decay": {"log-uniform": [1e-8, 1e-2]},
     "dropout": {"uniform": [0.0, 0.5]},
-    "initial_scale": {"log-uniform": [0.3, 3.0]},
+    "initial_scale": {"log-uniform": [0.4, 3.0]},
     "train_fraction": {"choice": [0.1, 0.25, 0.5, 1.0]},
 }
 """For each hyperparameter the options of a choice, or the lowest and the highest value of a distribution.

@@ -1,0 +1,50 @@
+"""The published layers, taken from a clone of MathematicalAI-NUS/Monomial-NFN that the user points at.
+
+Nothing of theirs is in this repository. The clone needs einops (``pip install einops``).
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+
+
+class Reference:
+    """The published code at ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        if not (path / "nfn" / "layers" / "layers.py").exists():
+            raise SystemExit(f"{path}: no clone of MathematicalAI-NUS/Monomial-NFN")
+        sys.path.insert(0, str(path))
+        from nfn import common, layers
+
+        self._common, self._layers = common, layers
+
+    def features(self, features: WeightSpaceFeatures) -> Any:
+        """Return our features in the published container."""
+        return self._common.WeightSpaceFeatures(features.weights, features.biases)
+
+    def monomial(self, spec: NetworkSpec, head: int) -> nn.Module:
+        """Return the published model for predicting generalisation: 1 -> 16 -> 16 -> 5 channels, MLP of ``head``."""
+        their_spec = self._common.network_spec_from_wsfeat(self.features(WeightSpaceFeatures.zeros(spec, 1)))
+        relu = spec.group == "scale"
+        layers: list[nn.Module] = []
+        for number, (d, e) in enumerate(((1, 16), (16, 16), (16, 5))):
+            layers.append(self._layers.HNPSLinear(their_spec, d, e, init_type="xavier_normal"))
+            activation = nn.ReLU() if relu else nn.Tanh() if number < 2 else _Absolute()
+            layers.append(self._layers.TupleOp(activation))
+        if relu:
+            pool = self._layers.HNPSPool(their_spec, 5, mode_pooling="param_mul_L2")
+        else:
+            pool = self._layers.HNPPool(their_spec)
+        numbers = 5 * self._layers.HNPPool.get_num_outs(their_spec)
+        hidden = [nn.Linear(numbers, head), nn.ReLU(), nn.Linear(head, head), nn.ReLU(), nn.Linear(head, 1)]
+        return nn.Sequential(*layers, pool, nn.Flatten(), *hidden, nn.Sigmoid(), nn.Flatten(0))
+
+
+class _Absolute(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.abs()

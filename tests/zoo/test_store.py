@@ -1,0 +1,173 @@
+"""The zoo on disk: what goes in comes out, and every damage is named."""
+
+import json
+
+import polars as pl
+import pytest
+import torch
+
+from mnfn_cli.errors import DataError, OutputError
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo import writer
+from mnfn_cli.zoo.store import open_zoo, verify_zoo
+from mnfn_cli.zoo.writer import save_zoo
+
+SPEC = NetworkSpec.cnn([1, 4, 5], kernel=3, outputs=3)
+
+
+def make_zoo(path, count=10, dtype=torch.float32, **columns):
+    features = WeightSpaceFeatures.randn(SPEC, count, dtype=dtype)
+    table = {
+        "id": [f"{i:03d}" for i in range(count)],
+        "split": ["train"] * (count - 4) + ["val"] * 2 + ["test"] * 2,
+        "test_accuracy": [i / count for i in range(count)],
+    }
+    return save_zoo(path, SPEC, features, table | columns), features
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_round_trip(tmp_path, dtype):
+    zoo, features = make_zoo(tmp_path / "zoo", dtype=dtype)
+    assert zoo.spec == SPEC and len(zoo) == 10
+    assert zoo.ids[:2] == ["000", "001"]
+    assert torch.equal(zoo.read().flatten(), features.flatten())
+    assert torch.equal(zoo.read([7, 2, 2]).flatten(), features.select([7, 2, 2]).flatten())
+    assert torch.equal(zoo.read(slice(3, 6)).flatten(), features.select(slice(3, 6)).flatten())
+    assert zoo.read(slice(4, 4)).batch == 0
+    assert zoo.rows("test") == [8, 9]
+    assert verify_zoo(tmp_path / "zoo") == []
+
+
+def test_several_shards(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer.ShardWriter.__init__, "__defaults__", (4 * SPEC.num_parameters * 3,))
+    zoo, features = make_zoo(tmp_path / "zoo")
+    shards = sorted(path.name for path in (tmp_path / "zoo").glob("weights-*"))
+    assert shards == [f"weights-{n:05d}-of-00004.safetensors" for n in range(1, 5)]
+    assert torch.equal(zoo.read().flatten(), features.flatten())
+    assert torch.equal(zoo.read(slice(2, 8)).flatten(), features.select(slice(2, 8)).flatten())
+    assert torch.equal(zoo.read([9, 0, 5]).flatten(), features.select([9, 0, 5]).flatten())
+
+
+def test_an_existing_zoo_is_kept(tmp_path):
+    zoo, _ = make_zoo(tmp_path / "zoo")
+    with pytest.raises(OutputError, match="--force"):
+        make_zoo(tmp_path / "zoo")
+    assert open_zoo(tmp_path / "zoo").fingerprint == zoo.fingerprint
+    features = WeightSpaceFeatures.randn(SPEC, 1)
+    replaced = save_zoo(tmp_path / "zoo", SPEC, features, {"id": ["a"], "split": ["test"]}, force=True)
+    assert len(replaced) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    with pytest.raises(DataError, match="not unique"):
+        make_zoo(tmp_path / "zoo", id=["same"] * 10)
+    with pytest.raises(DataError, match="split 'later'"):
+        make_zoo(tmp_path / "zoo", split=["later"] * 10)
+    with pytest.raises(DataError, match="rows in the table"):
+        save_zoo(tmp_path / "zoo", SPEC, WeightSpaceFeatures.randn(SPEC, 2), {"id": ["a"], "split": ["test"]})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damage_is_named(tmp_path):
+    make_zoo(tmp_path / "zoo")
+    shard = tmp_path / "zoo" / "weights-00001-of-00001.safetensors"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    faults = verify_zoo(tmp_path / "zoo")
+    assert len(faults) == 1 and "checksum" in str(faults[0]) and shard.name in str(faults[0])
+    shard.write_bytes(content[:-10])
+    with pytest.raises(DataError, match="bytes, expected"):
+        open_zoo(tmp_path / "zoo")
+    shard.unlink()
+    with pytest.raises(DataError, match="missing"):
+        open_zoo(tmp_path / "zoo")
+
+
+def test_networks_that_are_not_finite_are_all_named(tmp_path):
+    features = WeightSpaceFeatures.randn(SPEC, 10)
+    features.weights[1][3, 0, 0, 0, 0, 0] = float("nan")
+    features.biases[2][7] = float("inf")
+    table = {"id": [f"n{i}" for i in range(10)], "split": ["test"] * 10}
+    zoo = save_zoo(tmp_path / "zoo", SPEC, features, table)
+    assert zoo.bad_networks() == [(3, "layers.1.weight is not finite"), (7, "layers.2.bias is not finite")]
+    assert [str(fault).rsplit("zoo:")[1] for fault in verify_zoo(tmp_path / "zoo")] == [
+        "n3: layers.1.weight is not finite",
+        "n7: layers.2.bias is not finite",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("zoo.json", lambda text: "{", "cannot be read"),
+        ("zoo.json", lambda text: "[]", "describes no zoo"),
+        ("zoo.json", lambda text: text.replace('"format": 1', '"format": 2'), "reads format 1"),
+        ("zoo.json", lambda text: text.replace('"relu"', '"softplus"'), "spec cannot be read"),
+        ("zoo.json", lambda text: text.replace('"count": 10', '"count": 11'), "11 in zoo.json"),
+        ("zoo.json", lambda text: text.replace("table.csv", "../table.csv"), "missing"),
+    ],
+)
+def test_damaged_descriptions(tmp_path, file, change, message):
+    make_zoo(tmp_path / "zoo")
+    path = tmp_path / "zoo" / file
+    path.write_text(change(path.read_text()))
+    with pytest.raises(DataError, match=message):
+        open_zoo(tmp_path / "zoo")
+
+
+def rewrite_table(path, text):
+    """Change table.csv, and its size in zoo.json, so that only the content is at fault."""
+    (path / "table.csv").write_text(text)
+    document = json.loads((path / "zoo.json").read_text())
+    document["files"]["table.csv"]["bytes"] = len(text)
+    (path / "zoo.json").write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,split\n1,test\n1,test\n", "not unique"),
+        ("id,split\n1,test\n", "1 in the table"),
+        ("name,split\n1,test\n", "no column 'id'"),
+        ("id,split\n1,test,3,4\n", "no readable table"),
+        ("", "no readable table"),
+    ],
+)
+def test_damaged_tables(tmp_path, text, message):
+    make_zoo(tmp_path / "zoo")
+    rewrite_table(tmp_path / "zoo", text)
+    with pytest.raises(DataError, match=message):
+        open_zoo(tmp_path / "zoo")
+
+
+def test_ids_are_text(tmp_path):
+    features = WeightSpaceFeatures.randn(SPEC, 2)
+    zoo = save_zoo(tmp_path / "zoo", SPEC, features, {"id": ["001", "1"], "split": ["test", "test"]})
+    assert open_zoo(zoo.path).ids == ["001", "1"]
+
+
+def test_not_a_zoo(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "growing.partial").mkdir()
+    for name, message in {
+        "empty": "no zoo.json",
+        "file": "is a file",
+        "nowhere": "no such zoo",
+        "growing": "not complete yet",
+    }.items():
+        with pytest.raises(DataError, match=message):
+            open_zoo(tmp_path / name)
+
+
+def test_missing_labels_are_named(tmp_path):
+    zoo, _ = make_zoo(tmp_path / "zoo", note=["x"] * 9 + [None])
+    zoo.require_column("test_accuracy")
+    with pytest.raises(DataError, match="1 networks have no note"):
+        zoo.require_column("note")
+    with pytest.raises(DataError, match="no column 'colour'"):
+        zoo.require_column("colour")
+    assert isinstance(zoo.table, pl.DataFrame)
