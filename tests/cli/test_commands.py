@@ -1,0 +1,219 @@
+"""The commands as a user types them: outputs, streams, exit codes, one line an error."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+MNFN = str(Path(sys.executable).with_name("mnfn"))
+
+
+def run(*arguments, code=0, cwd=None, env=None, **options):
+    done = subprocess.run(
+        [MNFN, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | (env or {}),
+        stdin=subprocess.DEVNULL,
+        check=False,
+        **options,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def fail(*arguments, code, lines=1, **options):
+    """Run a command that must fail with ``code`` and so many one-line errors; return them."""
+    done = run(*arguments, code=code, **options)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("mnfn: error: ")]
+    assert len(errors) == lines, done.stderr
+    assert done.stdout == ""
+    return "\n".join(errors)
+
+
+def test_the_whole_story(tmp_path):
+    def mnfn(*arguments):
+        return run(*arguments, cwd=tmp_path)
+
+    built = mnfn("zoo", "build", "cnn", "--images", "digits", "--count", "24", "--epochs", "1", "-o", "zoo")
+    assert "24 networks" in built.stdout and "training 24 networks" in built.stderr
+    assert json.loads(mnfn("zoo", "info", "zoo", "--json").stdout)["networks"] == 24
+    assert "no fault" in mnfn("zoo", "verify", "zoo").stdout
+    augmented = json.loads(mnfn("augment", "zoo", "-o", "scaled", "--scale", "1", "1e4", "--json").stdout)
+    assert augmented["largest_error"] <= 1e-4
+    trained = mnfn(
+        "train", "--recipe", "generalization/relu-monomial", "--zoo", "zoo", "-o", "run",
+        "training.epochs=1", "--json", "-q",
+    )  # fmt: skip
+    assert trained.stderr == "" and json.loads(trained.stdout)["parameters"] == 254_609
+    assert "U[1, 10000]" in mnfn("evaluate", "run", "--scales", "1,1e4", "-o", "robustness").stdout
+    names = {path.name for path in (tmp_path / "robustness").iterdir()}
+    assert names == {"evaluation.json", "evaluation.csv", "evaluation.md", "robustness.png"}
+    mnfn("zoo", "export", "zoo", "-o", "files", "--split", "test", "--limit", "3")
+    table = mnfn("predict-generalization", "run", "files").stdout.splitlines()
+    assert table[0] == "network,predicted_accuracy,true_accuracy" and len(table) == 4
+    assert mnfn("predict", "run", "scaled", "-o", "predictions.csv").stdout == "predictions.csv: 24 networks\n"
+    assert not list(tmp_path.glob(".*")), "temporaries are left"
+
+
+def test_help_and_version():
+    assert run("--version").stdout.startswith("mnfn ")
+    text = run("--help").stdout
+    assert "Examples:" in text and "mnfn zoo build cnn" in text
+    for command in (["zoo", "build", "cnn"], ["zoo", "info"], ["augment"], ["train"], ["evaluate"], ["predict"]):
+        assert "Examples:" in run(*command, "--help").stdout
+
+
+def test_usage_errors(tmp_path, digits_zoo):
+    assert "No such command" in fail("trian", code=2)
+    assert "--recipe" in fail("train", code=2)
+    assert "No such option" in fail("zoo", "info", "x", "--colour", code=2)
+    assert "did you mean" in fail("recipe", "show", "generalization/relu-monomail", code=2).lower()
+    assert "neither" in fail("zoo", "build", "cnn", "--images", "digit", "-o", tmp_path / "z", code=2)
+    assert "--activation" in fail("zoo", "build", "cnn", "--activation", "gelu", "-o", tmp_path / "z", code=2)
+    assert "no device" in fail("zoo", "build", "cnn", "--device", "tpu9", "-o", tmp_path / "z", code=2)
+    assert "--split" in fail("predict", "run", digits_zoo.path, "--split", "tset", code=2)
+    assert "--scales" in fail("evaluate", "run", "-o", tmp_path / "e", "--scales", "10,-1", code=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_faults_of_a_recipe_at_once(digits_zoo, tmp_path):
+    errors = fail(
+        "train", "--recipe", "generalization/relu-monomial", "--zoo", digits_zoo.path, "-o", tmp_path / "run",
+        "optimizer.lr=no", "training.epoch=3", "model.channels=[0]", code=2, lines=3,
+    )  # fmt: skip
+    assert "optimizer.lr" in errors and "training.epochs" in errors and "model.channels" in errors
+
+
+def test_wrong_activation_for_the_recipe(tanh_zoo, tmp_path):
+    error = fail(
+        "train", "--recipe", "generalization/relu-monomial", "--zoo", tanh_zoo.path, "-o", tmp_path / "run", code=2
+    )
+    assert "tanh" in error and "relu" in error
+
+
+def test_bad_input(tmp_path, relu_run, digits_zoo):
+    assert "no such zoo" in fail("zoo", "info", tmp_path / "nowhere", code=3)
+    assert "no such run" in fail("predict", tmp_path / "nowhere", digits_zoo.path, code=3)
+    assert "no such file" in fail("predict", relu_run, tmp_path / "nowhere", code=3)
+    (tmp_path / "folder").mkdir()
+    assert "holds no" in fail("predict", relu_run, tmp_path / "folder", code=3)
+    name = "new\nline\x1b[31m.safetensors"
+    (tmp_path / "folder" / name).write_bytes(b"x")
+    assert r"\n" in fail("predict", relu_run, tmp_path / "folder", code=3)
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    assert "regular file" in fail("predict", relu_run, tmp_path / "pipe.safetensors", code=3, timeout=60)
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    from PIL import Image
+
+    Image.new("L", (16, 16)).save(bare / "a.png")
+    assert "without labels" in fail("zoo", "build", "cnn", "--images", bare, "-o", tmp_path / "z", code=2)
+
+
+def test_outputs_that_exist_or_cannot_be(tmp_path, relu_run, digits_zoo):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "kept").write_text("kept")
+    for command in (
+        ["zoo", "build", "cnn", "--count", "2", "--epochs", "1"],
+        ["augment", digits_zoo.path],
+        ["train", "--recipe", "generalization/relu-monomial", "--zoo", digits_zoo.path],
+        ["evaluate", relu_run],
+        ["zoo", "export", digits_zoo.path],
+        ["predict", relu_run, digits_zoo.path],
+    ):
+        assert "there" in fail(*command, "-o", tmp_path / "there", code=6)
+    assert (tmp_path / "there" / "kept").read_text() == "kept"
+    fail("augment", digits_zoo.path, "-o", digits_zoo.path / "inside", code=6)
+    fail("augment", digits_zoo.path, "-o", "/proc/mnfn/zoo", code=4)
+
+
+def test_stdout_that_closes_or_is_full(digits_zoo, relu_run):
+    head = subprocess.run(
+        f"'{MNFN}' predict '{relu_run}' '{digits_zoo.path}' | head -1",
+        shell=True, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert head.stdout.startswith("network,") and head.stderr == ""
+    full = subprocess.run(
+        f"'{MNFN}' predict '{relu_run}' '{digits_zoo.path}' > /dev/full", shell=True, capture_output=True, text=True
+    )
+    assert full.returncode == 4 and full.stderr.startswith("mnfn: error: ") and len(full.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("env", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"COLUMNS": "20"}])
+def test_poor_terminals(env, digits_zoo):
+    run("zoo", "info", digits_zoo.path, env=env)
+    run("train", "--help", env=env)
+
+
+def start(*arguments, cwd):
+    return subprocess.Popen(
+        [MNFN, *map(str, arguments)], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(condition, process):
+    for _ in range(600):
+        if condition() or process.poll() is not None:
+            return
+        time.sleep(0.1)
+
+
+def tree(folder):
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_an_interrupted_build_continues_to_the_same_zoo(tmp_path, number, code):
+    command = ["zoo", "build", "cnn", "--count", "70", "--epochs", "1", "-o"]
+    run(*command, "whole", cwd=tmp_path)
+    process = start(*command, "zoo", cwd=tmp_path)
+    wait_for(lambda: list(tmp_path.glob("zoo.partial/chunk-*")), process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    if process.returncode != 0:  # it may have been faster than the signal
+        assert process.returncode == code
+        if number != signal.SIGKILL:
+            assert "the same command continues" in errors.splitlines()[-1]
+        assert not (tmp_path / "zoo").exists()
+        assert "not complete" in fail("zoo", "info", "zoo", code=3, cwd=tmp_path)
+        error = fail("zoo", "build", "cnn", "--count", "71", "--epochs", "1", "-o", "zoo", code=6, cwd=tmp_path)
+        assert "unfinished build with other count" in error
+        run(*command, "zoo", cwd=tmp_path)
+    whole, continued = tree(tmp_path / "whole"), tree(tmp_path / "zoo")
+    for files in (whole, continued):
+        document = json.loads(files["zoo.json"])
+        del document["made"]["command"]
+        files["zoo.json"] = document
+    assert whole == continued
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["whole", "zoo"]
+
+
+def test_two_builds_on_one_output(tmp_path):
+    command = ["zoo", "build", "cnn", "--count", "400", "--epochs", "5", "-o", "zoo"]
+    process = start(*command, cwd=tmp_path)
+    wait_for(lambda: (tmp_path / "zoo.partial").exists(), process)
+    assert f"process {process.pid}" in fail(*command, code=6, cwd=tmp_path)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+
+def test_interrupted_training_says_how_to_go_on(tmp_path, digits_zoo):
+    process = start(
+        "train", "--recipe", "generalization/relu-monomial", "--zoo", digits_zoo.path, "-o", "run",
+        "training.epochs=1000", cwd=tmp_path,
+    )  # fmt: skip
+    wait_for(lambda: (tmp_path / "run" / "metrics.jsonl").exists(), process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1].endswith("continue with: mnfn train --resume run")
+    assert "train --resume" in fail("predict", "run", digits_zoo.path, code=3, cwd=tmp_path)
+    assert "leave out" in fail("train", "--resume", "run", "training.epochs=3", code=2, cwd=tmp_path)

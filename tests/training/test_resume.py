@@ -1,0 +1,210 @@
+"""Interrupted at any kind of step, a run ends with the same bytes as one that was not."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from mnfn_cli.errors import DataError, InterruptedRun, NumericError, OutputError, UsageError
+from mnfn_cli.recipe import load_recipe
+from mnfn_cli.runtime.interruption import Interruption
+from mnfn_cli.tasks import generalization
+from mnfn_cli.tasks.generalization import resume_run, train_run
+from mnfn_cli.training import loop
+
+COMPARED = ("model.safetensors", "metrics.jsonl", "predictions.csv", "recipe.yaml")
+
+
+def make_recipe(zoo, *overrides):
+    return load_recipe(
+        "generalization/relu-monomial",
+        [
+            "training.epochs=3",
+            "model.channels=[4,2]",
+            "model.head=[8,8]",
+            "model.dropout=0.2",
+            "augment.scale=[1,100]",
+            f"data.zoo=['{zoo.path}']",
+            *overrides,
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(digits_zoo, tmp_path_factory):
+    path = tmp_path_factory.mktemp("resume") / "whole"
+    train_run(make_recipe(digits_zoo), path)
+    return path
+
+
+def assert_same(run, uninterrupted):
+    for name in COMPARED:
+        assert (run / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+    result, expected = (json.loads((path / "result.json").read_text()) for path in (run, uninterrupted))
+    for document in (result, expected):
+        del document["seconds"]
+    assert result == expected
+    assert not (run / "checkpoints").exists()
+
+
+class StopAfter(Interruption):
+    """Asks to stop at the n-th time that it is asked."""
+
+    def __init__(self, checks):
+        super().__init__()
+        self.left = checks
+
+    def check(self, where, what_to_do):
+        self.left -= 1
+        if self.left < 0:
+            raise InterruptedRun(where, f"interrupted; {what_to_do}")
+
+
+class Killed(BaseException):
+    """A stand-in for kill -9: nothing of ours handles it."""
+
+
+def kill_in(monkeypatch, module, name, call, *, after=False):
+    """Die at the n-th call of a function, before or after it did its work."""
+    real, calls = getattr(module, name), iter(range(10**9))
+
+    def dying(*args, **kwargs):
+        due = next(calls) == call
+        if due and not after:
+            raise Killed
+        result = real(*args, **kwargs)
+        if due:
+            raise Killed
+        return result
+
+    monkeypatch.setattr(module, name, dying)
+
+
+# Four steps an epoch; a check follows each step, stands before and after each validation, and follows it.
+@pytest.mark.parametrize("checks", [0, 1, 3, 4, 5, 6, 7, 9, 14, 20])
+def test_interrupted_at_any_check(digits_zoo, uninterrupted, tmp_path, checks):
+    with pytest.raises(InterruptedRun, match="train --resume"):
+        train_run(make_recipe(digits_zoo), tmp_path / "run", interruption=StopAfter(checks))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "running"
+    resume_run(tmp_path / "run")
+    assert_same(tmp_path / "run", uninterrupted)
+
+
+def test_interrupted_again_and_again(digits_zoo, uninterrupted, tmp_path):
+    with pytest.raises(InterruptedRun):
+        train_run(make_recipe(digits_zoo), tmp_path / "run", interruption=StopAfter(1))
+    for _ in range(100):
+        try:
+            resume_run(tmp_path / "run", interruption=StopAfter(2))
+            break
+        except InterruptedRun:
+            pass
+    assert_same(tmp_path / "run", uninterrupted)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "call", "after"),
+    [
+        (loop, "_step", 6, False),  # mid-epoch
+        (loop, "_step", 6, True),
+        (generalization, "kendall_tau", 1, False),  # in a validation
+        (loop, "_append", 1, True),  # between the metrics and the state that knows of them
+        (loop, "save_state", 1, False),  # before, and after a save
+        (loop, "save_state", 1, True),
+        (loop, "save_state", 0, False),  # before the first
+        (generalization, "save_tensors", 0, True),  # after the final model
+        (generalization, "write_json", 0, False),  # before the result
+    ],
+)
+def test_killed_anywhere(digits_zoo, uninterrupted, tmp_path, monkeypatch, module, name, call, after):
+    kill_in(monkeypatch, module, name, call, after=after)
+    with pytest.raises(Killed):
+        train_run(make_recipe(digits_zoo), tmp_path / "run")
+    monkeypatch.undo()
+    resume_run(tmp_path / "run")
+    assert_same(tmp_path / "run", uninterrupted)
+
+
+def test_killed_in_the_middle_of_a_write(digits_zoo, uninterrupted, tmp_path):
+    """What a kill leaves: a temporary beside the state, and a torn last line of metrics."""
+    with pytest.raises(InterruptedRun):
+        train_run(make_recipe(digits_zoo), tmp_path / "run", interruption=StopAfter(9))
+    (tmp_path / "run" / "checkpoints" / ".step-1.safetensors.999.mnfn-tmp").write_bytes(b"half")
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 8, "epo')
+    resume_run(tmp_path / "run")
+    assert_same(tmp_path / "run", uninterrupted)
+
+
+def test_a_damaged_state_is_named_and_never_skipped(digits_zoo, uninterrupted, tmp_path):
+    with pytest.raises(InterruptedRun):
+        train_run(make_recipe(digits_zoo), tmp_path / "run", interruption=StopAfter(16))
+    before, newest = sorted((tmp_path / "run" / "checkpoints").glob("step-*"))
+    newest.write_bytes(newest.read_bytes()[:-100])
+    with pytest.raises(DataError) as caught:
+        resume_run(tmp_path / "run")
+    assert newest.name in str(caught.value) and before.name in str(caught.value)
+    newest.unlink()
+    resume_run(tmp_path / "run")
+    assert_same(tmp_path / "run", uninterrupted)
+
+
+def test_other_surroundings_are_marked(digits_zoo, tmp_path, monkeypatch):
+    with pytest.raises(InterruptedRun):
+        train_run(make_recipe(digits_zoo), tmp_path / "run", interruption=StopAfter(3))
+    monkeypatch.setattr(loop, "describe_environment", lambda device: {"threads": "64"})
+    assert resume_run(tmp_path / "run")["bit_for_bit"] is False
+
+
+def test_a_changed_zoo_is_refused(digits_zoo, tmp_path):
+    zoo = tmp_path / "zoo"
+    shutil.copytree(digits_zoo.path, zoo)
+    recipe = make_recipe(digits_zoo, f"data.zoo=['{zoo}']")
+    with pytest.raises(InterruptedRun):
+        train_run(recipe, tmp_path / "run", interruption=StopAfter(3))
+    document = json.loads((zoo / "zoo.json").read_text())
+    document["files"]["table.csv"]["sha256"] = "0" * 64
+    (zoo / "zoo.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match="changed since"):
+        resume_run(tmp_path / "run")
+
+
+def test_done_and_unfinished_runs(digits_zoo, uninterrupted, tmp_path):
+    with pytest.raises(UsageError, match="done"):
+        resume_run(uninterrupted)
+    with pytest.raises(DataError, match="no such run"):
+        resume_run(tmp_path / "nowhere")
+    with pytest.raises(OutputError, match="--force"):
+        train_run(make_recipe(digits_zoo), uninterrupted)
+    with pytest.raises(InterruptedRun):
+        train_run(make_recipe(digits_zoo), tmp_path / "run", interruption=StopAfter(3))
+    with pytest.raises(OutputError, match="unfinished run"):
+        train_run(make_recipe(digits_zoo), tmp_path / "run")
+
+
+def test_force_keeps_the_old_run_until_the_new_one_is_done(digits_zoo, uninterrupted, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    for _ in range(2):
+        with pytest.raises(InterruptedRun):
+            train_run(make_recipe(digits_zoo), run, force=True, interruption=StopAfter(3))
+        assert_same(tmp_path / "run.old", uninterrupted)
+    resume_run(run)
+    assert_same(run, uninterrupted)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_losses_that_are_not_finite_stop_with_the_step(digits_zoo, tmp_path):
+    recipe = make_recipe(digits_zoo, "optimizer.lr=1e30")
+    with pytest.raises(NumericError, match="step"):
+        train_run(recipe, tmp_path / "run")
+
+
+def test_gradients_that_are_not_finite_name_the_tensor():
+    layer = torch.nn.Linear(2, 1)
+    loss = layer(torch.ones(1, 2)).sum()
+    loss.backward()
+    layer.bias.grad[0] = float("nan")
+    with pytest.raises(NumericError, match="gradient of bias at step 7"):
+        loop._require_finite(loss, layer, 7)
