@@ -33,20 +33,20 @@ $(STAMP): constraints.txt pyproject.toml
 	@touch $@
 
 demo: install
-	@$(BIN)/python benchmarks/demo.py demo
+	@$(BIN)/python scripts/demo.py demo
 
 test: install
 	@$(BIN)/python -m pytest
 
 lint: install
-	@$(BIN)/ruff check src tests benchmarks
-	@$(BIN)/ruff format --check src tests benchmarks
+	@$(BIN)/ruff check src tests benchmarks scripts
+	@$(BIN)/ruff format --check src tests benchmarks scripts
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 format: install
-	@$(BIN)/ruff check --fix src tests benchmarks
-	@$(BIN)/ruff format src tests benchmarks
+	@$(BIN)/ruff check --fix src tests benchmarks scripts
+	@$(BIN)/ruff format src tests benchmarks scripts
 
 bench: install
 	@$(BIN)/python benchmarks/zoo_build.py

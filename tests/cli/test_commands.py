@@ -89,7 +89,7 @@ def test_all_faults_of_a_recipe_at_once(digits_zoo, tmp_path):
         "train", "--recipe", "generalization/relu-monomial", "--zoo", digits_zoo.path, "-o", tmp_path / "run",
         "optimizer.lr=no", "training.epoch=3", "model.channels=[0]", code=2, lines=3,
     )  # fmt: skip
-    assert "optimizer.lr" in errors and "training.epochs" in errors and "model.channels" in errors
+    assert "optimizer.lr" in errors and "did you mean 'epochs'" in errors and "model.channels" in errors
 
 
 def test_wrong_activation_for_the_recipe(tanh_zoo, tmp_path):

@@ -36,7 +36,7 @@ def build_cnn(
     images: Annotated[str, typer.Option(help="digits, a folder with a subfolder a class, or an .npz file.")] = "digits",
     activation: Annotated[str, typer.Option(help="relu, leaky_relu or tanh.")] = "relu",
     count: Annotated[int, typer.Option(min=1, help="Number of networks.")] = 600,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over each network's pictures.")] = 15,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over each network's pictures.")] = 10,
     size: Annotated[
         int | None, typer.Option(min=1, help="Resize pictures to SIZE x SIZE.", show_default="16: digits")
     ] = None,

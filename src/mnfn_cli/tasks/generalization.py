@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mnfn_cli import __version__
-from mnfn_cli.errors import DataError, RecipeError, UsageError
+from mnfn_cli.errors import DataError, NumericError, RecipeError, UsageError
 from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
 from mnfn_cli.runtime.interruption import Interruption
 from mnfn_cli.runtime.progress import Progress, Silent
@@ -224,7 +224,7 @@ def _run(
     def validate() -> dict[str, float]:
         check()
         predicted = predict(model, val.features)
-        loss = F.binary_cross_entropy(predicted.double(), val.accuracies.double().cpu())
+        loss = cross_entropy(predicted.double(), val.accuracies.double().cpu(), "validation")
         check()
         guess, truth = predicted.double().numpy(), val.vector()
         return {
@@ -307,7 +307,18 @@ class _BatchLoss:
                 generator=generator(seed, "element", step),
             )
             batch = element.act(batch)
-        return F.binary_cross_entropy(self._model(batch), self._train.accuracies[rows])
+        return cross_entropy(self._model(batch), self._train.accuracies[rows], f"step {step + 1}")
+
+
+def cross_entropy(predicted: Tensor, accuracies: Tensor, where: str) -> Tensor:
+    """Return the binary cross-entropy of predicted against measured accuracies, averaged over networks.
+
+    Raises:
+        NumericError: a prediction is not finite; ``where`` says when.
+    """
+    if not torch.isfinite(predicted).all():
+        raise NumericError("training", f"a prediction is not finite at {where}; lower optimizer.lr, or check the zoo")
+    return F.binary_cross_entropy(predicted, accuracies)
 
 
 def _predictions_csv(test: Split, predicted: np.ndarray) -> str:

@@ -22,8 +22,6 @@ CHUNK_SIZE = 32
 """Networks in one batched computation: enough to hide the cost of a call, few enough to stay in a CPU's cache."""
 PICTURES_AT_ONCE = 256
 """Pictures in one forward pass of ``measure_accuracy``, which bounds its memory."""
-DEFAULT_EPOCHS = 10
-"""Enough for half of the networks that ``draw`` proposes to read digits well, too few for all of them to."""
 
 
 def count_steps(hyperparameters: Hyperparameters, num_images: int, epochs: int, batch_size: int = BATCH_SIZE) -> int:

@@ -17,7 +17,7 @@ from mnfn_cli.storage.folders import check_output, new_folder, partial_path
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.build.batched import measure_accuracy, plan_chunks, train_networks
+from mnfn_cli.zoo.build.batched import BATCH_SIZE, measure_accuracy, plan_chunks, train_networks
 from mnfn_cli.zoo.build.hyperparameters import RANGES, Hyperparameters, draw
 from mnfn_cli.zoo.images import ImageSet
 from mnfn_cli.zoo.store import Zoo, open_zoo
@@ -110,7 +110,7 @@ def build_cnn_zoo(
     """
     progress = progress or Silent()
     check_output(output, force)
-    train, held_out, normalisation = prepare_images(images, plan.seed)
+    train, held_out = divide_images(images, plan.seed)
     identity = {
         "spec": plan.spec.to_json(),
         "count": plan.count,
@@ -139,22 +139,22 @@ def build_cnn_zoo(
                 "command": command,
                 "seed": plan.seed,
                 "epochs": plan.epochs,
-                "batch_size": 32,
+                "batch_size": BATCH_SIZE,
                 "hyperparameter_ranges": RANGES,
                 "pictures": {"train": len(train[0]), "held_out": len(held_out[0])},
                 "split": SPLIT_FRACTIONS,
             },
-            images=images.describe() | {"normalisation": normalisation},
+            images=images.describe() | {"normalisation": None},
             pictures={"inputs": held_out[0][:PROBES]},
         )
     return open_zoo(output)
 
 
-def prepare_images(images: ImageSet, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], dict[str, Any]]:
-    """Shuffle, split 80 to 20, and standardise by the training part's mean and standard deviation.
+def divide_images(images: ImageSet, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Shuffle and divide 80 to 20.
 
     Returns:
-        (pictures, labels) that train, (pictures, labels) that measure, and the normalisation for zoo.json.
+        (pictures, labels) that train, and (pictures, labels) that measure; pixels in [0, 1].
     """
     assert images.labels is not None
     order = torch.randperm(len(images.pixels), generator=generator(seed, "pictures"))
@@ -162,11 +162,7 @@ def prepare_images(images: ImageSet, seed: int) -> tuple[tuple[Tensor, Tensor], 
     edge = round(TRAIN_FRACTION * len(pixels))
     if not 0 < edge < len(pixels):
         raise DataError(images.source, f"{len(pixels)} pictures; classifiers need more")
-    mean, std = float(pixels[:edge].double().mean()), float(pixels[:edge].double().std())
-    if std == 0:
-        raise DataError(images.source, "all pictures are of one even colour")
-    inputs = (pixels - mean) / std
-    return (inputs[:edge], labels[:edge]), (inputs[edge:], labels[edge:]), {"mean": mean, "std": std}
+    return (pixels[:edge], labels[:edge]), (pixels[edge:], labels[edge:])
 
 
 def _train_missing(

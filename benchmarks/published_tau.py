@@ -1,0 +1,77 @@
+"""Train the published layers on one of our zoos, with its split and our schedule, to compare test tau.
+
+Adam, learning rate 0.001, batch 8, original weights, the model of the best validation tau: as ``mnfn train``.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mnfn_cli import WeightSpaceFeatures, open_zoo
+from mnfn_cli.runtime.seeds import generator
+from mnfn_cli.tasks.generalization import Split, load_split
+from mnfn_cli.tasks.metrics import kendall_tau
+from reference import Reference
+
+BATCH = 8
+
+
+def predict(model: nn.Module, reference: Reference, features: WeightSpaceFeatures) -> torch.Tensor:
+    """Return predictions, without gradients."""
+    with torch.no_grad():
+        blocks = [features.select(slice(start, start + 256)) for start in range(0, features.batch, 256)]
+        return torch.cat([model(reference.features(block)) for block in blocks])
+
+
+def train(reference: Reference, zoo_path: Path, epochs: int, seed: int) -> dict[str, float]:
+    """Train once and return the figures."""
+    zoo = open_zoo(zoo_path)
+    splits: dict[str, Split] = {name: load_split([zoo], name) for name in ("train", "val", "test")}
+    torch.manual_seed(seed)
+    model = reference.monomial(zoo.spec, head=200 if zoo.spec.group == "scale" else 1000)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    training = splits["train"]
+    best, best_state = -2.0, model.state_dict()
+    started = time.monotonic()
+    for epoch in range(epochs):
+        order = torch.randperm(len(training.ids), generator=generator(seed, "order", epoch))
+        for rows in order.split(BATCH):
+            optimizer.zero_grad()
+            predicted = model(reference.features(training.features.select(rows)))
+            F.binary_cross_entropy(predicted, training.accuracies[rows]).backward()
+            optimizer.step()
+        tau = kendall_tau(predict(model, reference, splits["val"].features).double().numpy(), splits["val"].vector())
+        if tau > best:
+            best, best_state = tau, {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    seconds = time.monotonic() - started
+    model.load_state_dict(best_state)
+    predicted = predict(model, reference, splits["test"].features).double().numpy()
+    return {
+        "seed": seed,
+        "validation_tau": best,
+        "test_tau": kendall_tau(predicted, splits["test"].vector()),
+        "seconds": round(seconds, 1),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+
+
+def main() -> None:
+    """Train and print one JSON object a seed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("zoo", type=Path)
+    parser.add_argument("--reference", type=Path, required=True, help="a clone of MathematicalAI-NUS/Monomial-NFN")
+    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    reference = Reference(arguments.reference)
+    for seed in range(arguments.seeds):
+        print(json.dumps(train(reference, arguments.zoo, arguments.epochs, seed)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
