@@ -12,6 +12,7 @@ from mnfn_cli.nn.activation import EquivariantActivation
 from mnfn_cli.nn.head import mlp_head
 from mnfn_cli.nn.invariant import AbsoluteValue, MeanPool, NormalizeEntries
 from mnfn_cli.nn.monomial import MonomialLinear
+from mnfn_cli.nn.rescale import RescalePositions
 from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -58,7 +59,7 @@ class MonomialGeneralization(nn.Module):
             )
         self.spec = spec
         self.canonicalize = canonicalize
-        layers: list[nn.Module] = []
+        layers: list[nn.Module] = [RescalePositions(spec)] if invariant == "normalize" else []
         for d, e in pairwise([1, *channels]):
             layers += [
                 MonomialLinear(spec, d, e, sign_terms=sign_terms),
