@@ -49,11 +49,12 @@ def summarise(folder: Path, networks: int) -> str:
     lines = [
         "# What happened here",
         "",
-        f"{networks} small convolutional networks were trained on scikit-learn's handwritten digits, each with its own",
-        f"hyperparameters. A Monomial-NFN with {result['parameters']:,} parameters learned, from the weights of",
-        f"{result['data']['networks']['train']} of them, to predict how well a network classifies. On",
-        f"{evaluation['count']} networks that it had never seen, its ranking agrees with the truth (Kendall's tau) like",
-        "this, also when every hidden neuron is rescaled by a random factor and the neurons are shuffled:",
+        f"{networks} small convolutional networks were trained on scikit-learn's handwritten digits, each with",
+        "hyperparameters of its own. From the weights of",
+        f"{result['data']['networks']['train']} of them, a Monomial-NFN with {result['parameters']:,} parameters",
+        "learned to predict how well a network classifies. On",
+        f"{evaluation['count']} networks that it had never seen, its ranking agrees with the truth (Kendall's tau)",
+        "like this, also when every hidden neuron is rescaled by a random factor and the neurons are shuffled:",
         "",
         "| test networks | tau | 95 % interval | largest change of a prediction |",
         "|---|---|---|---|",
@@ -67,7 +68,8 @@ def summarise(folder: Path, networks: int) -> str:
         f"most {max(errors):.1e} of their size. {len(exported)} test networks were exported as single files to",
         "`checkpoints` and predicted from there: `predictions.csv`.",
         "",
-        "Pictures: `run/predicted-vs-true.png`, `robustness/robustness.png`, `rescaled-vs-true.png`, `run/training.png`.",
+        "Pictures: `run/predicted-vs-true.png` and `rescaled-vs-true.png`, `robustness/robustness.png`,",
+        "`run/training.png`.",
     ]
     text = "\n".join(lines) + "\n"
     (folder / "summary.md").write_text(text)

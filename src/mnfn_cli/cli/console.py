@@ -73,7 +73,9 @@ def _cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return "undefined" if value != value else f"{value:.4f}"
+        if value != value:
+            return "undefined"
+        return f"{value:.1e}" if 0 < abs(value) < 1e-4 else f"{value:.4f}"
     return printable(value)
 
 

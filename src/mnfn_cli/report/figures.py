@@ -61,8 +61,7 @@ def draw_training(metrics: Path, picture: Path, best_step: int) -> None:
         right.spines["top"].set_visible(False)
         best = next(line["epoch"] for line in lines if line["step"] == best_step)
         right.axvline(best, color=ACCENT, linewidth=0.8, linestyle=":")
-        axes.legend(loc="lower left", fontsize=8, frameon=False)
-        right.legend(loc="lower right", fontsize=8, frameon=False)
+        right.figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
 
 
 def draw_robustness(rows: Sequence[Row], picture: Path, label: str) -> None:
