@@ -1,41 +1,45 @@
 """Networks a second: ``mnfn augment --no-verify``'s engine against a one-by-one loop like the published one.
 
-The loop does for each network what the published augmentation does: it takes the tensors out of the zoo as a state
-dict, permutes and scales them one by one, and puts the results back into arrays.
+The loop does for each network what the published augmentation does: it takes the network's arrays out of the zoo,
+makes a state dict of them under the names of a module's, permutes and scales tensor by tensor, and stacks the arrays.
 """
 
 import argparse
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mnfn_cli import MonomialElement, NetworkSpec, WeightSpaceFeatures, save_zoo
 from mnfn_cli.zoo.augment import BLOCK, augment_zoo
 from timing import interleaved
 
 
-def act_one_by_one(features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-    """Act on every network alone, by ``U[1, 10]`` and a random permutation."""
-    results = []
-    for network in features.to_state_dicts():
+def act_one_by_one(arrays: list[np.ndarray], module: nn.Module) -> list[np.ndarray]:
+    """Act on every network alone, by ``U[1, 10]`` and a random permutation; W(1), b(1), ... in and out."""
+    results: list[list[np.ndarray]] = [[] for _ in arrays]
+    for row in range(len(arrays[0])):
+        tensors = [torch.from_numpy(array[row]) for array in arrays]
+        network = dict(zip(module.state_dict(), tensors, strict=True))
         names = list(network)
         permutation: Tensor | None = None
         scale: Tensor | None = None
-        acted = {}
         for position in range(0, len(names), 2):
             weight, bias = network[names[position]], network[names[position + 1]]
             if permutation is not None and scale is not None:
-                weight = weight[:, permutation] / scale.view(1, -1, *(1,) * (weight.dim() - 2))
+                weight = weight[:, permutation]
+                weight = (weight.transpose(1, -1) / scale).transpose(1, -1)
             if position + 2 < len(names):
                 permutation = torch.randperm(len(weight))
                 scale = 1 + 9 * torch.rand(len(weight))
-                weight = weight[permutation] * scale.view(-1, *(1,) * (weight.dim() - 1))
+                weight = (weight[permutation].transpose(0, -1) * scale).transpose(0, -1)
                 bias = bias[permutation] * scale
-            acted[names[position]], acted[names[position + 1]] = weight, bias
-        results.append(acted)
-    return WeightSpaceFeatures.from_state_dicts(results)
+            network[names[position]], network[names[position + 1]] = weight, bias
+        for column, tensor in zip(results, network.values(), strict=True):
+            column.append(tensor.numpy())
+    return [np.stack(column) for column in results]
 
 
 def act_in_blocks(spec: NetworkSpec, features: WeightSpaceFeatures) -> None:
@@ -53,21 +57,23 @@ def main() -> None:
     arguments = parser.parse_args()
     spec = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10)
     features = WeightSpaceFeatures.randn(spec, arguments.networks)
-    few = features.select(slice(0, arguments.networks // 20))
+    few = [tensor[: arguments.networks // 20, 0].numpy() for tensor in features.tensors()]
+    convolutions = [nn.Conv2d(1, 16, 3), nn.Conv2d(16, 16, 3), nn.Conv2d(16, 16, 3)]
+    module = nn.Sequential(*convolutions, nn.Linear(16, 10))
     with tempfile.TemporaryDirectory() as folder:
         table = {"id": [str(i) for i in range(features.batch)], "split": ["train"] * features.batch}
         zoo = save_zoo(Path(folder) / "zoo", spec, features, table)
         output = Path(folder) / "augmented"
         seconds = interleaved(
             {
-                "loop": lambda: act_one_by_one(few),
+                "loop": lambda: act_one_by_one(few, module),
                 "engine": lambda: act_in_blocks(spec, features),
                 "disk": lambda: augment_zoo(zoo, output, verify=False, force=True),
             },
             arguments.rounds,
         )
     rates = {
-        "one-by-one loop": few.batch / seconds["loop"],
+        "one-by-one loop": len(few[0]) / seconds["loop"],
         "acting, in memory": features.batch / seconds["engine"],
         "augment --no-verify, zoo to zoo on disk": features.batch / seconds["disk"],
     }

@@ -89,26 +89,30 @@ class MonomialElement:
         """
         device, dtype, batch = features.device, features.dtype, features.batch
         ends = (features.weights[0].shape[3], features.weights[-1].shape[2])
-        sources = [permutation.argsort(dim=1).to(device) for permutation in self.permutations]
+        sources = [_inverse(permutation).to(device) for permutation in self.permutations]
         sources = [torch.arange(ends[0], device=device)[None], *sources, torch.arange(ends[1], device=device)[None]]
         # Products and quotients of factors are taken in the factors' dtype, and rounded once.
         factors = [scale.to(device) for scale in self.scales]
         factors = [factors[0].new_ones(1, ends[0]), *factors, factors[0].new_ones(1, ends[1])]
+        networks = torch.arange(batch, device=device)[:, None]
         weights, biases = [], []
         for i, (weight, bias) in enumerate(zip(features.weights, features.biases, strict=True)):
-            values = bias.movedim(1, 2)
-            biases.append((_gather(values, sources[i + 1]) * factors[i + 1][:, :, None].to(dtype)).movedim(2, 1))
-            # Neurons to the front, so that the channels and kernel entries of a pair move as one block.
-            blocks = weight.movedim(1, 3)
-            pairs = sources[i + 1][:, :, None] * blocks.shape[2] + sources[i][:, None, :]
+            n_out, n_in = weight.shape[2:4]
+            rows = networks * n_out + sources[i + 1]  # where each neuron comes from, among those of all networks
+            pairs = rows[:, :, None] * n_in + sources[i][:, None, :]
             factor = (factors[i + 1][:, :, None] / factors[i][:, None, :]).to(dtype)
-            moved = _gather(blocks.flatten(1, 2), pairs.flatten(1)).view(batch, *factor.shape[1:], *blocks.shape[3:])
-            weights.append((moved * factor.view(*factor.shape, *(1,) * (blocks.dim() - 3))).movedim(3, 1))
+            # Neurons to the front: the channels and kernel entries of a pair are copied as one block.
+            blocks = weight.movedim(1, 3)
+            moved = blocks.flatten(0, 2).index_select(0, pairs.flatten()).view(blocks.shape)
+            weights.append(moved.mul_(factor.view(*factor.shape, *(1,) * (blocks.dim() - 3))).movedim(3, 1))
+            values = bias.movedim(1, 2)
+            moved = values.flatten(0, 1).index_select(0, rows.flatten()).view(values.shape)
+            biases.append(moved.mul_(factors[i + 1][:, :, None].to(dtype)).movedim(2, 1))
         return WeightSpaceFeatures(weights, biases)
 
     def inverse(self) -> "MonomialElement":
         """Return the elements that undo these."""
-        inverses = [permutation.argsort(dim=1) for permutation in self.permutations]
+        inverses = [_inverse(permutation) for permutation in self.permutations]
         scales = [
             scale.gather(1, permutation).reciprocal()
             for scale, permutation in zip(self.scales, self.permutations, strict=True)
@@ -120,7 +124,7 @@ class MonomialElement:
         permutations, scales = [], []
         for p_g, d_g, p_h, d_h in zip(self.permutations, self.scales, other.permutations, other.scales, strict=True):
             permutations.append(p_g.gather(1, p_h))
-            scales.append(d_g * d_h.gather(1, p_g.argsort(dim=1)))
+            scales.append(d_g * d_h.gather(1, _inverse(p_g)))
         return MonomialElement(permutations, scales)
 
     def select(self, index: slice | Tensor) -> "MonomialElement":
@@ -128,8 +132,7 @@ class MonomialElement:
         return MonomialElement([p[index] for p in self.permutations], [d[index] for d in self.scales])
 
 
-def _gather(blocks: Tensor, index: Tensor) -> Tensor:
-    """Return ``blocks[n, index[n, j]]`` for ``(batch, positions, ...)`` blocks; whole blocks are copied."""
-    batch, positions = blocks.shape[:2]
-    flat = index + torch.arange(batch, device=index.device)[:, None] * positions
-    return blocks.flatten(0, 1).index_select(0, flat.flatten()).view(batch, index.shape[1], *blocks.shape[2:])
+def _inverse(permutation: Tensor) -> Tensor:
+    """Return the inverse of each row's permutation."""
+    places = torch.arange(permutation.shape[1], device=permutation.device).expand_as(permutation)
+    return torch.empty_like(permutation).scatter_(1, permutation, places)

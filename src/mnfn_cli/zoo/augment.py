@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 0.5, torch.float16: 0.1}
 """Largest max |f - g| / max |f| that rounding the new weights to their dtype may cause."""
 
-BLOCK = 64
-"""Networks that are acted on together: few enough that a block of Small CNN Zoo networks stays in the cache."""
+BLOCK = 256
+"""Networks that are acted on together: enough to hide the cost of a call, few enough for the cache."""
 
 PROBES = 32
 """Random inputs, and real ones, on which a network is compared with its source."""
