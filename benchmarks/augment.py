@@ -42,11 +42,13 @@ def act_one_by_one(arrays: list[np.ndarray], module: nn.Module) -> list[np.ndarr
     return [np.stack(column) for column in results]
 
 
-def act_in_blocks(spec: NetworkSpec, features: WeightSpaceFeatures) -> None:
+def act_in_blocks(spec: NetworkSpec, features: WeightSpaceFeatures) -> list[WeightSpaceFeatures]:
     """Act as ``augment_zoo`` does between reading and writing."""
+    results = []
     for start in range(0, features.batch, BLOCK):
         block = features.select(slice(start, start + BLOCK))
-        MonomialElement.sample(spec, block.batch, (1.0, 10.0)).act(block)
+        results.append(MonomialElement.sample(spec, block.batch, (1.0, 10.0)).act(block))
+    return results
 
 
 def main() -> None:

