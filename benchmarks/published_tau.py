@@ -14,7 +14,7 @@ from torch import nn
 
 from mnfn_cli import WeightSpaceFeatures, open_zoo
 from mnfn_cli.runtime.seeds import generator
-from mnfn_cli.tasks.generalization import Split, load_split
+from mnfn_cli.tasks.labelled import Split, load_split
 from mnfn_cli.tasks.metrics import kendall_tau
 from reference import Reference
 

@@ -11,7 +11,7 @@ import torch
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.runtime.progress import Progress, Silent
 from mnfn_cli.runtime.seeds import generator
-from mnfn_cli.tasks.generalization import load_split
+from mnfn_cli.tasks.labelled import load_split
 from mnfn_cli.tasks.metrics import METRICS, with_interval
 from mnfn_cli.tasks.run import Run
 from mnfn_cli.weightspace.features import WeightSpaceFeatures

@@ -4,7 +4,6 @@ import json
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,91 +20,14 @@ from mnfn_cli.runtime.progress import Progress, Silent
 from mnfn_cli.runtime.seeds import derive_seed, generator
 from mnfn_cli.storage.atomic import write_json, write_text
 from mnfn_cli.storage.tensors import save_tensors
+from mnfn_cli.tasks.labelled import Split, find_bad, load_split, open_zoos
 from mnfn_cli.tasks.metrics import METRICS, kendall_tau, l1_error, r_squared, with_interval
 from mnfn_cli.tasks.run import build_functional, predict
 from mnfn_cli.training.loop import Job, run_job
 from mnfn_cli.training.run_folder import RunFolder, create_run, open_unfinished, working_on
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.store import Zoo, open_zoo
-
-LABEL = "test_accuracy"
-
-
-@dataclass(frozen=True)
-class Split:
-    """Networks of one split, on the device that trains.
-
-    Args:
-        ids: of the networks.
-        features: raw weights.
-        accuracies: measured test accuracies, ``(networks,)``, in [0, 1].
-    """
-
-    ids: list[str]
-    features: WeightSpaceFeatures
-    accuracies: Tensor
-
-    def vector(self) -> np.ndarray:
-        """Return the accuracies as float64 numbers on the CPU."""
-        return self.accuracies.double().cpu().numpy()
-
-
-def load_split(zoos: Sequence[Zoo], name: str, skip: frozenset[tuple[str, str]] = frozenset()) -> Split:
-    """Join one split of several zoos of one weight space, without the networks (zoo, id) in ``skip``."""
-    ids, parts, accuracies = [], [], []
-    for zoo in zoos:
-        every = zoo.ids
-        rows = [row for row in zoo.rows(name) if (str(zoo.path), every[row]) not in skip]
-        ids += [every[row] for row in rows]
-        parts.append(zoo.read(rows))
-        accuracies.append(torch.tensor(zoo.table[LABEL].to_numpy()[rows], dtype=torch.float32))
-    return Split(ids, WeightSpaceFeatures.cat(parts), torch.cat(accuracies))
-
-
-def open_zoos(recipe: Recipe) -> list[Zoo]:
-    """Open a recipe's zoos and check that they fit it and each other; every misfit is named.
-
-    Raises:
-        RecipeError: no zoo, or networks of another activation or weight space than the recipe's.
-        DataError: a zoo cannot be read, or has no accuracies.
-    """
-    if not recipe.data.zoo:
-        raise RecipeError("data.zoo", "the recipe names no zoo; give one with --zoo")
-    zoos = [open_zoo(path) for path in recipe.data.zoo]
-    misfits = []
-    for zoo in zoos:
-        wanted = recipe.data.activation
-        if wanted and zoo.spec.activation != wanted:
-            problem = f"networks with {zoo.spec.activation}; this recipe is for {wanted} networks"
-            misfits.append(RecipeError(zoo.path, problem))
-        elif zoo.spec != zoos[0].spec:
-            misfits.append(RecipeError(zoo.path, f"networks {zoo.spec}; the first zoo holds {zoos[0].spec}"))
-    if misfits:
-        raise RecipeError.together(misfits)
-    for zoo in zoos:
-        zoo.require_column(LABEL)
-        values = zoo.table[LABEL].cast(float).to_numpy()
-        wrong = [zoo.ids[row] for row in np.nonzero(~((values >= 0) & (values <= 1)))[0]]
-        if wrong:
-            raise DataError(zoo.path / "table.csv", f"{LABEL} outside [0, 1] of network {', '.join(wrong[:20])}")
-    return zoos
-
-
-def find_bad(zoos: Sequence[Zoo], skip_bad: bool) -> frozenset[tuple[str, str]]:
-    """Return (zoo, id) of the networks that are not finite.
-
-    Raises:
-        DataError: there are some, and ``skip_bad`` is not asked for; all are named.
-    """
-    bad = [(zoo, zoo.ids[row], problem) for zoo in zoos for row, problem in zoo.bad_networks()]
-    if bad and not skip_bad:
-        raise DataError.together(
-            DataError(f"{zoo.path}:{name}", f"{problem}; leave such networks out with --on-bad skip")
-            for zoo, name, problem in bad
-        )
-    return frozenset((str(zoo.path), name) for zoo, name, _ in bad)
+from mnfn_cli.zoo.store import Zoo
 
 
 def train_run(
