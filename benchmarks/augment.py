@@ -1,7 +1,8 @@
-"""Networks a second: ``mnfn augment --no-verify``'s engine against a one-by-one loop like the published one.
+"""Networks a second: ``mnfn augment --no-verify``'s engine against loops that act on one network after another.
 
-The loop does for each network what the published augmentation does: it takes the network's arrays out of the zoo,
-makes a state dict of them under the names of a module's, permutes and scales tensor by tensor, and stacks the arrays.
+The loop here takes a network's arrays out of the zoo, makes a state dict of them under the names of a module's, permutes
+and scales tensor by tensor, and stacks the arrays. With ``--reference`` the published loop runs too, which also looks up
+each network's label.
 """
 
 import argparse
@@ -14,7 +15,10 @@ from torch import Tensor, nn
 
 from mnfn_cli import MonomialElement, NetworkSpec, WeightSpaceFeatures, save_zoo
 from mnfn_cli.zoo.augment import BLOCK, augment_zoo
+from reference import Reference
 from timing import interleaved
+
+PUBLISHED_COPIES = 10
 
 
 def act_one_by_one(arrays: list[np.ndarray], module: nn.Module) -> list[np.ndarray]:
@@ -54,29 +58,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--reference", type=Path, help="a clone of MathematicalAI-NUS/Monomial-NFN")
     arguments = parser.parse_args()
     spec = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10)
     features = WeightSpaceFeatures.randn(spec, arguments.networks)
-    few = [tensor[: arguments.networks // 20, 0].numpy() for tensor in features.tensors()]
+    some = features.select(slice(arguments.networks // 20))
+    few = [tensor[:, 0].numpy() for tensor in some.tensors()]
     convolutions = [nn.Conv2d(1, 16, 3), nn.Conv2d(16, 16, 3), nn.Conv2d(16, 16, 3)]
     module = nn.Sequential(*convolutions, nn.Linear(16, 10))
     with tempfile.TemporaryDirectory() as folder:
         table = {"id": [str(i) for i in range(features.batch)], "split": ["train"] * features.batch}
         zoo = save_zoo(Path(folder) / "zoo", spec, features, table)
         output = Path(folder) / "augmented"
-        # Loop and engine take turns; writing 200 MB would leave its traces on whatever runs after it.
-        seconds = interleaved(
-            {"loop": lambda: act_one_by_one(few, module), "engine": lambda: act_in_blocks(spec, features)},
-            arguments.rounds,
-        )
+        # Loops and engine take turns; writing 200 MB would leave its traces on whatever runs after it.
+        jobs = {"loop": lambda: act_one_by_one(few, module), "engine": lambda: act_in_blocks(spec, features)}
+        if arguments.reference:
+            jobs["published"] = Reference(arguments.reference).augmentation(some, PUBLISHED_COPIES)
+        seconds = interleaved(jobs, arguments.rounds)
         seconds |= interleaved({"disk": lambda: augment_zoo(zoo, output, verify=False, force=True)}, arguments.rounds)
     rates = {
-        "one-by-one loop": len(few[0]) / seconds["loop"],
+        "one-by-one loop": some.batch / seconds["loop"],
         "acting, in memory": features.batch / seconds["engine"],
         "augment --no-verify, zoo to zoo on disk": features.batch / seconds["disk"],
     }
+    baseline = rates["one-by-one loop"]
+    if arguments.reference:
+        baseline = rates["published one-by-one loop"] = some.batch * PUBLISHED_COPIES / seconds["published"]
     for name, rate in rates.items():
-        print(f"{name:42}{rate:10.0f} networks/s{rate / rates['one-by-one loop']:8.1f} x")
+        print(f"{name:42}{rate:10.0f} networks/s{rate / baseline:8.1f} x")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
 """The published layers, taken from a clone of MathematicalAI-NUS/Monomial-NFN that the user points at.
 
-Nothing of theirs is in this repository. The clone needs einops (``pip install einops``).
+Nothing of theirs is in this repository. The clone needs einops and, for its augmentation, pandas (``pip install einops
+pandas``).
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 from torch import Tensor, nn
 
@@ -43,6 +47,24 @@ class Reference:
         numbers = 5 * self._layers.HNPPool.get_num_outs(their_spec)
         hidden = [nn.Linear(numbers, head), nn.ReLU(), nn.Linear(head, head), nn.ReLU(), nn.Linear(head, 1)]
         return nn.Sequential(*layers, pool, nn.Flatten(), *hidden, nn.Sigmoid(), nn.Flatten(0))
+
+    def augmentation(self, features: WeightSpaceFeatures, copies: int) -> Callable[[], Any]:
+        """Return the published loop: every network as it is, and ``copies`` acted on by ``U[1, 10]``."""
+        import pandas
+
+        # Their file of data sets imports torchvision, which the loop does not use and an environment may lack.
+        pictures: dict[str, ModuleType] = {"torchvision": MagicMock(), "torchvision.datasets": MagicMock()}
+        sys.modules.update({name: module for name, module in pictures.items() if name not in sys.modules})
+        from experiments import data_utils
+
+        data = SimpleNamespace(
+            weights=[weight[:, 0].numpy() for weight in features.weights],
+            biases=[bias[:, 0].numpy() for bias in features.biases],
+            idcs=range(features.batch),
+            metrics=pandas.DataFrame({"test_accuracy": [0.5] * features.batch}),
+            cnn=data_utils.make_cnn(),
+        )
+        return lambda: data_utils.ZooDataset.get_augmented_permutation_scale(data, copies + 1, 1, 10)
 
 
 class _Absolute(nn.Module):

@@ -95,13 +95,14 @@ class MonomialElement:
         # Products and quotients of factors are taken in the factors' dtype, and rounded once.
         factors = [scale.to(device) for scale in self.scales]
         factors = [factors[0].new_ones(1, ends[0]), *factors, factors[0].new_ones(1, ends[1])]
+        divisors = [factor.reciprocal() for factor in factors]
         networks = torch.arange(batch, device=device)[:, None]
         weights, biases = [], []
         for i, (weight, bias) in enumerate(zip(features.weights, features.biases, strict=True)):
             n_out, n_in = weight.shape[2:4]
             rows = networks * n_out + sources[i + 1]  # where each neuron comes from, among those of all networks
             pairs = rows[:, :, None] * n_in + sources[i][:, None, :]
-            factor = (factors[i + 1][:, :, None] / factors[i][:, None, :]).to(dtype)
+            factor = (factors[i + 1][:, :, None] * divisors[i][:, None, :]).to(dtype)
             # Neurons to the front: the channels and kernel entries of a pair are copied as one block.
             weights.append(_scaled_copy(weight.movedim(1, 3), 3, pairs, factor).movedim(3, 1))
             biases.append(_scaled_copy(bias.movedim(1, 2), 2, rows, factors[i + 1].to(dtype)).movedim(2, 1))
@@ -139,9 +140,12 @@ def _scaled_copy(blocks: Tensor, axes: int, sources: Tensor, factors: Tensor) ->
     """Return a tensor like ``blocks`` whose blocks are ``factors * blocks[sources]``.
 
     The first ``axes`` axes number the blocks. ``embedding_bag`` with one block a bag copies and multiplies in one pass,
-    in half the time of an ``index_select`` and a product.
+    in half the time of an ``index_select`` and a product; for blocks of one number the two are faster.
     """
-    index = sources.expand(blocks.shape[:axes]).reshape(-1, 1)
-    weights = factors.expand(blocks.shape[:axes]).reshape(-1, 1)
+    index = sources.expand(blocks.shape[:axes]).flatten()
+    weights = factors.expand(blocks.shape[:axes]).flatten()
     table = blocks.flatten(0, axes - 1).flatten(1)
-    return F.embedding_bag(index, table, mode="sum", per_sample_weights=weights).view(blocks.shape)
+    if table.shape[1] == 1:
+        return table[:, 0].index_select(0, index).mul_(weights).view(blocks.shape)
+    copied = F.embedding_bag(index[:, None], table, mode="sum", per_sample_weights=weights[:, None])
+    return copied.view(blocks.shape)
