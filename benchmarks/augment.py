@@ -1,8 +1,8 @@
 """Networks a second: ``mnfn augment --no-verify``'s engine against loops that act on one network after another.
 
-The loop here takes a network's arrays out of the zoo, makes a state dict of them under the names of a module's, permutes
-and scales tensor by tensor, and stacks the arrays. With ``--reference`` the published loop runs too, which also looks up
-each network's label.
+The loop here takes a network's arrays out of the zoo, makes a state dict of them under the names of a module's,
+permutes and scales tensor by tensor, and stacks the arrays. With ``--reference`` the published loop runs too, which
+also looks up each network's label.
 """
 
 import argparse
