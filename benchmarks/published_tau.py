@@ -14,8 +14,9 @@ from torch import nn
 
 from mnfn_cli import WeightSpaceFeatures, open_zoo
 from mnfn_cli.runtime.seeds import generator
-from mnfn_cli.tasks.labelled import Split, load_split
+from mnfn_cli.tasks.generalization import measured_accuracies
 from mnfn_cli.tasks.metrics import kendall_tau
+from mnfn_cli.tasks.split import Split, load_split
 from reference import Reference
 
 BATCH = 8
@@ -31,7 +32,7 @@ def predict(model: nn.Module, reference: Reference, features: WeightSpaceFeature
 def train(reference: Reference, zoo_path: Path, epochs: int, seed: int) -> dict[str, float]:
     """Train once and return the figures."""
     zoo = open_zoo(zoo_path)
-    splits: dict[str, Split] = {name: load_split([zoo], name) for name in ("train", "val", "test")}
+    splits: dict[str, Split] = {name: load_split([zoo], name, measured_accuracies) for name in ("train", "val", "test")}
     torch.manual_seed(seed)
     model = reference.monomial(zoo.spec, head=200 if zoo.spec.group == "scale" else 1000)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -43,7 +44,7 @@ def train(reference: Reference, zoo_path: Path, epochs: int, seed: int) -> dict[
         for rows in order.split(BATCH):
             optimizer.zero_grad()
             predicted = model(reference.features(training.features.select(rows)))
-            F.binary_cross_entropy(predicted, training.accuracies[rows]).backward()
+            F.binary_cross_entropy(predicted, training.targets[rows]).backward()
             optimizer.step()
         tau = kendall_tau(predict(model, reference, splits["val"].features).double().numpy(), splits["val"].vector())
         if tau > best:

@@ -47,7 +47,7 @@ def tanh_run(tanh_zoo, tmp_path_factory):
 def _train(zoo, recipe, path):
     from mnfn_cli.recipe import load_recipe
     from mnfn_cli.report.figures import draw_run
-    from mnfn_cli.tasks.generalization import train_run
+    from mnfn_cli.tasks.training import train_run
 
     resolved = load_recipe(recipe, ["training.epochs=2", f"data.zoo=['{zoo.path}']"])
     train_run(resolved, path, illustrate=draw_run)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mnfn_cli.models.registry import build_model as build_model
     from mnfn_cli.nn.monomial import MonomialLinear as MonomialLinear
+    from mnfn_cli.nn.permutation import HNPLinear as HNPLinear
+    from mnfn_cli.nn.permutation import NPLinear as NPLinear
     from mnfn_cli.tasks.run import load_run as load_run
     from mnfn_cli.weightspace.canonical import canonicalize as canonicalize
     from mnfn_cli.weightspace.features import WeightSpaceFeatures as WeightSpaceFeatures
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from mnfn_cli.zoo.writer import save_zoo as save_zoo
 
 _HOME = {
+    "HNPLinear": "mnfn_cli.nn.permutation",
     "MonomialElement": "mnfn_cli.weightspace.group",
     "MonomialLinear": "mnfn_cli.nn.monomial",
+    "NPLinear": "mnfn_cli.nn.permutation",
     "NetworkSpec": "mnfn_cli.weightspace.spec",
     "WeightSpaceFeatures": "mnfn_cli.weightspace.features",
     "build_model": "mnfn_cli.models.registry",

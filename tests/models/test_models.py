@@ -37,7 +37,8 @@ def test_recipes_have_the_published_counts(name):
 
 
 def test_every_shipped_recipe_is_counted_here():
-    assert {entry.name for entry in list_recipes()} == set(PUBLISHED)
+    names = {entry.name for entry in list_recipes() if entry.name.startswith("generalization/")}
+    assert names == set(PUBLISHED)
 
 
 def test_without_options_the_published_model():
@@ -46,7 +47,7 @@ def test_without_options_the_published_model():
 
 
 def test_registry_and_recipe_schema_name_the_same_models():
-    assert {name.split("/")[1] for name in MODELS} == set(SCHEMAS)
+    assert set(MODELS) == {f"{task}/{name}" for task, models in SCHEMAS.items() for name in models}
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

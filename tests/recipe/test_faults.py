@@ -22,7 +22,11 @@ Faults = Callable[..., list[str]]
         ("version: 1", "version: 1\nlr: 1", "lr: unknown key, did you mean 'optimizer.lr'?"),
         ("version: 1", "version: 1\nqqq: 1", "qqq: unknown key, known here: version, task, data, model, augment"),
         ("version: 1", "version: 1\na.lr: 1", "a.lr: unknown key, a recipe has sections; only overrides"),
-        ("generalization", "editing", "task: must be 'generalization', not the text 'editing'"),
+        (
+            "generalization",
+            "regression",
+            "task: must be 'generalization', 'classification' or 'editing', not the text 'regression'",
+        ),
         ("[zoos/digits-relu]", "5", "data.zoo: a list such as [1, 2] is needed, not 5"),
         ("[zoos/digits-relu]", "[a, 5]", "data.zoo.1: text is needed, not 5; put it in quotes"),
         ("[zoos/digits-relu]", "['']", "data.zoo.0: the path of a zoo is needed, not the text ''"),

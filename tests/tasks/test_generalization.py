@@ -10,14 +10,14 @@ import torch
 from mnfn_cli.errors import DataError, RecipeError, UsageError
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.storage.tensors import save_tensors
-from mnfn_cli.tasks import generalization
+from mnfn_cli.tasks import training
 from mnfn_cli.tasks.evaluation import evaluate_run, parse_scales
-from mnfn_cli.tasks.generalization import train_run
 from mnfn_cli.tasks.metrics import kendall_tau, with_interval
 from mnfn_cli.tasks.prediction import predict_checkpoints
 from mnfn_cli.tasks.run import load_run
+from mnfn_cli.tasks.training import train_run
 from mnfn_cli.zoo.augment import augment_zoo
-from mnfn_cli.zoo.checkpoints import export_zoo, load_checkpoints
+from mnfn_cli.zoo.checkpoints import Wanted, export_zoo, load_checkpoints
 from mnfn_cli.zoo.store import open_zoo
 from mnfn_cli.zoo.writer import save_zoo
 
@@ -39,14 +39,14 @@ def test_the_run_folder_explains_itself(relu_run, digits_zoo):
 
 
 def test_the_test_split_is_touched_once_and_last(digits_zoo, tmp_path, monkeypatch):
-    loaded, real = [], generalization.load_split
+    loaded, real = [], training.load_split
 
-    def recording(zoos, name, skip=frozenset()):
+    def recording(zoos, name, targets, skip=frozenset()):
         loaded.append(name)
-        return real(zoos, name, skip)
+        return real(zoos, name, targets, skip)
 
     trained = []
-    real_job = generalization.run_job
+    real_job = training.run_job
 
     def recording_job(*args, **kwargs):
         loaded.clear()
@@ -54,8 +54,8 @@ def test_the_test_split_is_touched_once_and_last(digits_zoo, tmp_path, monkeypat
         trained.append(list(loaded))
         return position
 
-    monkeypatch.setattr(generalization, "load_split", recording)
-    monkeypatch.setattr(generalization, "run_job", recording_job)
+    monkeypatch.setattr(training, "load_split", recording)
+    monkeypatch.setattr(training, "run_job", recording_job)
     recipe = load_recipe("generalization/relu-monomial", ["training.epochs=1", f"data.zoo=['{digits_zoo.path}']"])
     train_run(recipe, tmp_path / "run")
     assert trained == [[]] and loaded == ["test"]
@@ -166,7 +166,7 @@ def test_networks_that_are_not_finite_fail_or_are_left_out(digits_zoo, tmp_path)
     result = train_run(recipe, tmp_path / "run", skip_bad=True)
     assert result["data"]["networks"]["train"] == len(zoo.rows("train")) - 1
     with pytest.raises(DataError, match="not finite"):
-        load_checkpoints(zoo.path, zoo.spec)
+        load_checkpoints(zoo.path, Wanted(zoo.spec))
 
 
 def test_unfinished_and_changed_runs_are_refused(relu_run, digits_zoo, tmp_path):

@@ -9,8 +9,8 @@ import torch
 from mnfn_cli.errors import DataError, InterruptedRun, NumericError, OutputError, UsageError
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.runtime.interruption import Interruption
-from mnfn_cli.tasks import generalization
-from mnfn_cli.tasks.generalization import resume_run, train_run
+from mnfn_cli.tasks import generalization, training
+from mnfn_cli.tasks.training import resume_run, train_run
 from mnfn_cli.training import loop
 
 COMPARED = ("model.safetensors", "metrics.jsonl", "predictions.csv", "recipe.yaml")
@@ -113,8 +113,8 @@ def test_interrupted_again_and_again(digits_zoo, uninterrupted, tmp_path):
         (loop, "save_state", 1, False),  # before, and after a save
         (loop, "save_state", 1, True),
         (loop, "save_state", 0, False),  # before the first
-        (generalization, "save_tensors", 0, True),  # after the final model
-        (generalization, "write_json", 0, False),  # before the result
+        (training, "save_tensors", 0, True),  # after the final model
+        (training, "write_json", 0, False),  # before the result
     ],
 )
 def test_killed_anywhere(digits_zoo, uninterrupted, tmp_path, monkeypatch, module, name, call, after):

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_sample_images
 
 from mnfn_cli.errors import DataError, UsageError
-from mnfn_cli.zoo import images as module
-from mnfn_cli.zoo.images import load_images, read_picture
+from mnfn_cli.zoo import picture_file as module
+from mnfn_cli.zoo.images import load_images
+from mnfn_cli.zoo.picture_file import read_picture
 
 
 def test_digits():
@@ -107,6 +109,46 @@ def test_every_bad_picture_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MAX_PIXELS", 10)
     with pytest.raises(DataError, match="at most 10"):
         read_picture(tmp_path / "good.png")
+
+
+def test_photographs_are_cut_without_overlap():
+    photos = load_images("photos")
+    assert photos.pixels.shape == (520, 3, 32, 32) and photos.labels is None
+    assert photos.pixels.min() >= 0 and photos.pixels.max() <= 1
+    first = torch.tensor(load_sample_images().images[0][:64, :96], dtype=torch.float32).movedim(2, 0) / 255
+    assert torch.equal(photos.pixels[0], first[:, :32, :32])
+    assert torch.equal(photos.pixels[21], first[:, 32:, 32:64])  # 20 patches a row
+    assert photos.ids[:2] == ("china-000", "china-001") and photos.ids[260] == "flower-000"
+    assert load_images("photos", 16).pixels.shape == (520, 3, 16, 16)
+
+
+def test_every_picture_has_a_name_of_its_own(tmp_path):
+    assert load_images("digits", 8).ids[42] == "0042"
+    for name in ("one/a.png", "two/a.png", "two/b.png", 'odd/ünique, "name".png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    assert load_images(str(tmp_path / "two")).ids == ("a", "b")
+    assert load_images(str(tmp_path / "odd")).ids == ("_nique_name_",)
+    assert load_images(str(tmp_path)).ids == ("odd-_nique_name_", "one-a", "two-a", "two-b")
+    Image.new("L", (4, 4)).save(tmp_path / "two" / "a.bmp")
+    assert load_images(str(tmp_path / "two")).ids == ("two-a.bmp", "two-a.png", "two-b.png")
+    Image.new("L", (4, 4)).save(tmp_path / "two" / "b?.bmp")
+    Image.new("L", (4, 4)).save(tmp_path / "two" / "b!.bmp")
+    ids = load_images(str(tmp_path / "two")).ids
+    assert len(set(ids)) == len(ids) == 5
+    assert load_images(str(tmp_path / "one" / "a.png")).ids == ("a",)
+
+
+def test_pictures_of_an_expected_size(tmp_path):
+    for number, size in enumerate([(8, 8), (9, 8), (8, 7)]):
+        Image.new("L", size).save(tmp_path / f"{number}.png")
+    with pytest.raises(DataError) as caught:
+        load_images(str(tmp_path), expected=(8, 8))
+    assert len(caught.value.faults) == 2 and "give --size 8" in caught.value.faults[0]
+    assert load_images(str(tmp_path), 8, expected=(8, 8)).pixels.shape == (3, 1, 8, 8)
+    with pytest.raises(DataError, match="photos: is 32 pixels high"):
+        load_images("photos", expected=(16, 16))
+    assert load_images("digits", expected=(9, 9)).pixels.shape == (1797, 1, 9, 9)
 
 
 def test_unknown_sources(tmp_path):

@@ -6,20 +6,23 @@ from typing import Annotated, Any
 
 import typer
 
-from mnfn_cli.cli import augment, evaluate, predict, recipe, train, zoo
+from mnfn_cli.cli import augment, classify, edit, evaluate, predict, recipe, train, zoo
 from mnfn_cli.cli.console import print_error
 from mnfn_cli.cli.options import examples
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
 
 app = typer.Typer(
     name="mnfn",
-    help="Neural networks' weights as data: build zoos, act on them, train neural functionals, predict.",
+    help="Neural networks' weights as data: build zoos, train neural functionals, predict, classify, edit.",
     epilog=examples(
         "mnfn zoo build cnn --images digits --activation relu --count 600 -o zoos/digits-relu",
         "mnfn augment zoos/digits-relu -o zoos/digits-relu-scaled --scale 1 1e4",
         "mnfn train --recipe generalization/relu-monomial --zoo zoos/digits-relu -o runs/relu",
         "mnfn evaluate runs/relu --scales 1,10,1e2,1e3,1e4 -o runs/relu-robustness",
         "mnfn predict runs/relu zoos/digits-relu-scaled -o predictions.csv",
+        "mnfn zoo build siren --images digits --init shared -o zoos/digits-inr",
+        "mnfn train --recipe editing/digits-dilate-monomial-strict --zoo zoos/digits-inr -o runs/dilate",
+        "mnfn edit runs/dilate zoos/digits-inr --split test -o edited --picture before-after.png",
     ),
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -32,6 +35,10 @@ app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("predict-generalization", epilog=predict.EXAMPLES)(predict.predict)
 app.command("predict", epilog=predict.EXAMPLES, help="Short for predict-generalization.")(predict.predict)
+app.command("classify-inr", epilog=classify.EXAMPLES)(classify.classify)
+app.command("classify", epilog=classify.EXAMPLES, help="Short for classify-inr.")(classify.classify)
+app.command("edit-style", epilog=edit.EXAMPLES)(edit.edit)
+app.command("edit", epilog=edit.EXAMPLES, help="Short for edit-style.")(edit.edit)
 app.add_typer(recipe.app, name="recipe")
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mnfn_cli.cli.console import Console
+
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where the result goes; must not exist.", show_default=False)]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output, once the new one is complete.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:i.")]
@@ -15,6 +17,13 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes and no prog
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 ZooPath = Annotated[Path, typer.Argument(metavar="ZOO", help="A zoo's folder.", show_default=False)]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.", show_default=False)]
+CheckpointsPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CHECKPOINTS", help="One .safetensors file, a folder of them, or a zoo.", show_default=False
+    ),
+]
+CsvOut = Annotated[Path | None, typer.Option("--out", "-o", help="A CSV file; stdout by default.")]
 OnBad = Annotated[
     str, typer.Option("--on-bad", metavar="fail|skip", help="What to do with networks that cannot be used.")
 ]
@@ -38,6 +47,15 @@ def choice(option: str, value: str, known: tuple[str, ...]) -> str:
 def checked_split(split: str | None) -> str | None:
     """Return a split's name or None; raises UsageError for an unknown one."""
     return split if split is None else choice("--split", split, ("train", "val", "test"))
+
+
+def note_unknown_start(console: Console, networks: int) -> None:
+    """Say that networks do not tell which start they were fitted from, where the run knows one only."""
+    if networks:
+        console.note(
+            f"{networks} networks do not say from which start they were fitted; the run has learned from one shared "
+            "start and means nothing for others (mnfn zoo build siren --like RUN fits from it)"
+        )
 
 
 def command_line() -> str:

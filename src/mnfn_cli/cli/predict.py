@@ -1,12 +1,9 @@
 """mnfn predict-generalization: accuracies of networks that a run has never seen."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.options import (
+    CheckpointsPath,
+    CsvOut,
     Device,
     Force,
     Json,
@@ -27,10 +24,8 @@ EXAMPLES = examples(
 
 def predict(
     run: RunPath,
-    checkpoints: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINTS", help="One .safetensors file, a folder of them, or a zoo.")
-    ],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="A CSV file; stdout by default.")] = None,
+    checkpoints: CheckpointsPath,
+    out: CsvOut = None,
     split: Split = None,
     on_bad: OnBad = "fail",
     device: Device = "auto",

@@ -42,7 +42,7 @@ def train(
     from mnfn_cli.report.figures import draw_run
     from mnfn_cli.runtime.device import resolve_device
     from mnfn_cli.runtime.interruption import interruptible
-    from mnfn_cli.tasks.generalization import resume_run, train_run
+    from mnfn_cli.tasks.training import resume_run, train_run
 
     chosen = resolve_device(device)
     console.note(f"device: {chosen}")

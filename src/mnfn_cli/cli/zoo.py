@@ -1,5 +1,6 @@
-"""mnfn zoo: build, look at, check and export zoos."""
+"""mnfn zoo: build, look at, check, draw and export zoos."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +20,7 @@ from mnfn_cli.cli.options import (
     examples,
 )
 
-app = typer.Typer(help="Build, look at, check and export zoos of networks.", no_args_is_help=True)
+app = typer.Typer(help="Build, look at, check, draw and export zoos of networks.", no_args_is_help=True)
 build = typer.Typer(help="Build a zoo by training networks here.", no_args_is_help=True)
 app.add_typer(build, name="build")
 
@@ -73,6 +74,85 @@ def build_cnn(
     _show(console, zoo)
 
 
+@build.command(
+    "siren",
+    epilog=examples(
+        "mnfn zoo build siren --images digits --init shared -o zoos/digits-inr",
+        "mnfn zoo build siren --images photos --count 100 -o zoos/photos-inr",
+        "mnfn zoo build siren --images my-picture.png --size 16 --like zoos/digits-inr -o zoos/mine",
+    ),
+)
+def build_siren(
+    out: Out,
+    images: Annotated[
+        str, typer.Option(help="digits, photos, a folder of pictures, one picture, or an .npz file.")
+    ] = "digits",
+    init: Annotated[
+        str | None,
+        typer.Option(help="random: each network has its own start; shared: all have one.", show_default="random"),
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="ZOO_OR_RUN", help="Fit as the networks of this zoo or run were fitted.")
+    ] = None,
+    copies: Annotated[int, typer.Option(min=1, help="Networks of each picture, with random starts.")] = 1,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Width of hidden layers.", show_default="16 up to 16x16, else 32")
+    ] = None,
+    depth: Annotated[int | None, typer.Option(min=1, help="Hidden layers.", show_default="2")] = None,
+    omega: Annotated[
+        float | None, typer.Option(help="Factor inside the sine.", show_default="15 up to 16x16, else 30")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of Adam.", show_default="400, or 150")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="0.001")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Resize pictures to SIZE x SIZE.", show_default="16: digits")
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Fit only so many pictures, drawn at random.", show_default="all")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Fit a SIREN to every picture, which is then in the network's weights; interrupted, it continues."""
+    console = Console(quiet=quiet, json=json)
+    from mnfn_cli.runtime.device import resolve_device
+    from mnfn_cli.runtime.interruption import interruptible
+    from mnfn_cli.zoo.build.siren import build_siren_zoo
+    from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, fit_channels, like_design, siren_design
+    from mnfn_cli.zoo.images import load_images
+
+    every = {"init": init, "width": width, "depth": depth, "omega": omega, "steps": steps, "learning_rate": lr}
+    own: dict[str, Any] = {name: value for name, value in every.items() if value is not None}
+    if like is None:
+        pictures = choose_images(load_images(images, size), count, seed)
+        design = siren_design(pictures, seed=seed, **own)
+    else:
+        design = like_design(like, size, own)
+        pictures = load_images(images, size, expected=design.size)
+        pictures, changed = fit_channels(choose_images(pictures, count, seed), design.channels)
+        if changed:
+            console.note(changed)
+    plan = SirenZooPlan(design, copies, seed)
+    chosen = resolve_device(device)
+    number = copies * len(pictures.pixels)
+    console.note(f"fitting {number} networks {design.spec}, {design.init} start, {design.steps} steps, on {chosen}")
+    with interruptible() as interruption:
+        zoo = build_siren_zoo(
+            plan,
+            pictures,
+            out,
+            force=force,
+            command=command_line(),
+            device=chosen,
+            progress=console.progress(),
+            check=lambda: interruption.check(out, "what is fitted is kept; the same command continues"),
+        )
+    _show(console, zoo)
+
+
 @app.command("info", epilog=examples("mnfn zoo info zoos/digits-relu"))
 def info(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
     """Say what a zoo holds."""
@@ -119,6 +199,37 @@ def export(
     Console(quiet=quiet, json=json).result({"output": str(out), "networks": count}, f"{out}: {count} networks")
 
 
+@app.command(
+    "render",
+    epilog=examples(
+        "mnfn zoo render zoos/digits-inr -o grid.png",
+        "mnfn zoo render zoos/photos-inr -o test.png --split test --limit 24",
+    ),
+)
+def render(
+    zoo: ZooPath,
+    out: Out,
+    split: Split = None,
+    ids: Annotated[str | None, typer.Option(help="Only these networks, with commas between.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 12,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Draw what INRs hold, below the pictures they were fitted to, as one PNG."""
+    from mnfn_cli.report.pictures import draw_zoo
+    from mnfn_cli.storage.folders import check_output
+    from mnfn_cli.zoo.checkpoints import choose_rows
+    from mnfn_cli.zoo.store import open_zoo
+
+    opened = open_zoo(zoo)
+    check_output(out, force, inputs=(zoo,))
+    chosen = [name.strip() for name in ids.split(",")] if ids else []
+    rows = choose_rows(opened, split=checked_split(split), ids=chosen, limit=limit)
+    draw_zoo(opened, rows, out)
+    Console(quiet=quiet, json=json).result({"output": str(out), "networks": len(rows)}, f"{out}: {len(rows)} networks")
+
+
 def _show(console: Console, zoo: Any) -> None:
     splits = {name: len(zoo.rows(name)) for name in ("train", "val", "test")}
     document: dict[str, Any] = {
@@ -144,4 +255,8 @@ def _show(console: Console, zoo: Any) -> None:
         }
         bars = [[f"{k / 10:.1f}-{(k + 1) / 10:.1f}", n, "#" * round(40 * n / len(zoo))] for k, n in enumerate(deciles)]
         lines.append(table(["accuracy", "networks", ""], bars))
+    if "psnr" in zoo.table.columns and len(zoo):
+        quantiles = {f"{q:g}": zoo.table["psnr"].cast(float).quantile(q) for q in (0.1, 0.25, 0.5, 0.75, 0.9)}
+        document["psnr"] = {"quantiles": quantiles}
+        lines.append("PSNR in dB: " + ", ".join(f"{q} quantile {value:.1f}" for q, value in quantiles.items()))
     console.result(document, "\n".join(lines))

@@ -1,22 +1,59 @@
 """The one list of models: ``task/name`` to a builder and the paper's options."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.models.mlp import MlpClassifier, MlpEditor
 from mnfn_cli.models.monomial import MonomialGeneralization
+from mnfn_cli.models.monomial_inr import MonomialClassifier, MonomialEditor
+from mnfn_cli.models.permutation import PermutationClassifier, PermutationEditor
+from mnfn_cli.models.strict_editor import StrictEditor
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 MODELS: Mapping[str, Callable[..., nn.Module]] = {
     "generalization/monomial": MonomialGeneralization,
+    "classification/monomial": MonomialClassifier,
+    "classification/absolute": MonomialClassifier,
+    "classification/hnp": partial(PermutationClassifier, base="hnp"),
+    "classification/np": partial(PermutationClassifier, base="np"),
+    "classification/mlp": MlpClassifier,
+    "editing/monomial-strict": StrictEditor,
+    "editing/monomial": MonomialEditor,
+    "editing/hnp": partial(PermutationEditor, base="hnp"),
+    "editing/np": partial(PermutationEditor, base="np"),
+    "editing/mlp": MlpEditor,
 }
 
+_FOURIER = {"size": 128, "scale": 3.0}
+_CLASSIFIER = {"fourier": _FOURIER, "base_channels": [256] * 3, "head": [1000, 1000], "dropout": 0.1}
+_EDITOR = {"fourier": _FOURIER, "base_channels": [128] * 3}
+_BANDS = {"bands": 3, "max_freq": 3.0}
 
-def published_options(name: str, spec: NetworkSpec) -> dict[str, Any]:
+PUBLISHED: Mapping[str, Mapping[str, Any]] = {
+    "classification/monomial": {"channels": [64, 64, 1], "base": "hnp", "channel_dropout": 0.1, **_CLASSIFIER},
+    "classification/absolute": {"base": "hnp", "channel_dropout": 0.1, **_CLASSIFIER},
+    "classification/hnp": {"channel_dropout": 0.1, **_CLASSIFIER},
+    "classification/np": {"channel_dropout": 0.1, "encoding": {"bands": 6, "max_freq": 10.0}, **_CLASSIFIER},
+    "classification/mlp": {"hidden": [1000, 1000]},
+    "editing/monomial-strict": {"channels": [16, 4], "encoding": _BANDS, **_EDITOR},
+    "editing/monomial": {"channels": [16, 1], "encoding": _BANDS, **_EDITOR},
+    "editing/hnp": _EDITOR,
+    "editing/np": {"encoding": _BANDS, **_EDITOR},
+    "editing/mlp": {"hidden": [1000, 1000, 1000]},
+}
+"""The options of the published models: the MNIST design for classification. Those of ``absolute`` and
+``monomial-strict``, which nobody published, are sized like their neighbours."""
+
+
+def published_options(name: str, spec: NetworkSpec) -> Mapping[str, Any]:
     """Return the options of the published model for a weight space (paper, Appendix)."""
-    if name == "generalization/monomial" and spec.group == "sign":
+    if name != "generalization/monomial":
+        return PUBLISHED[name]
+    if spec.group == "sign":
         return {
             "channels": [16, 16, 5],
             "head": [1000, 1000],
@@ -44,4 +81,4 @@ def build_model(name: str, spec: NetworkSpec, **options: Any) -> nn.Module:
     """
     if name not in MODELS:
         raise UsageError("build_model", f"unknown model '{name}'; known: {', '.join(MODELS)}")
-    return MODELS[name](spec, **(published_options(name, spec) | options))
+    return MODELS[name](spec, **{**published_options(name, spec), **options})

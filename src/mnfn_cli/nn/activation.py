@@ -51,3 +51,23 @@ class EquivariantActivation(nn.Module):
     def extra_repr(self) -> str:
         """Describe the layer."""
         return self.name
+
+
+class Pointwise(nn.Module):
+    """Apply any function to every entry: it keeps permutations, and as a rule nothing else.
+
+    Args:
+        function: of a tensor.
+    """
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Apply the function."""
+        return features.map(self.function)
+
+    def extra_repr(self) -> str:
+        """Describe the layer."""
+        return self.function.__name__

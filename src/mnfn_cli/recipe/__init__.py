@@ -2,8 +2,9 @@
 
 from mnfn_cli.recipe.catalogue import CatalogueEntry, find_recipe, list_recipes
 from mnfn_cli.recipe.loading import load_recipe, parse_recipe
+from mnfn_cli.recipe.models import MODELS, Model
 from mnfn_cli.recipe.overrides import apply_overrides
-from mnfn_cli.recipe.schema import MODELS, Augment, Data, Monomial, Optimizer, Recipe, Training
+from mnfn_cli.recipe.schema import Augment, Data, Optimizer, Recipe, Training
 from mnfn_cli.recipe.writing import recipe_to_document, recipe_to_yaml
 
 __all__ = [
@@ -11,7 +12,7 @@ __all__ = [
     "Augment",
     "CatalogueEntry",
     "Data",
-    "Monomial",
+    "Model",
     "Optimizer",
     "Recipe",
     "Training",

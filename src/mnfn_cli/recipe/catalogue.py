@@ -51,7 +51,7 @@ def find_recipe(name_or_path: str) -> Path:
     if _exists(path):
         return path
     near = difflib.get_close_matches(name_or_path, shipped, n=1)
-    advice = f"did you mean '{near[0]}'?" if near else f"the shipped recipes are {', '.join(shipped)}"
+    advice = f"did you mean '{near[0]}'?" if near else "mnfn recipe list names the shipped ones"
     raise RecipeError(name_or_path, f"no shipped recipe and no file, {advice}")
 
 

@@ -61,4 +61,4 @@ def parse_recipe(document: Mapping[str, Any], where: str, overridden: Collection
     try:
         return Recipe.model_validate(dict(document))
     except ValidationError as error:
-        raise RecipeError.together(plain_faults(error, where, overridden)) from None
+        raise RecipeError.together(plain_faults(error, document, where, overridden)) from None

@@ -1,14 +1,15 @@
 """What the schema found, in plain words: one line per fault, with the key and what to do."""
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mnfn_cli.errors import RecipeError, printable
-from mnfn_cli.recipe.schema import MODELS, dotted_keys
+from mnfn_cli.recipe.models import MODELS, Model
+from mnfn_cli.recipe.schema import dotted_keys, likely_task
 
 # By pydantic's name of the fault; `{value}` is what the recipe says, the other names are pydantic's own.
 _MESSAGES = {
@@ -34,21 +35,25 @@ _MESSAGES = {
 }
 
 
-def plain_faults(error: ValidationError, where: str, overridden: Collection[str] = ()) -> list[RecipeError]:
+def plain_faults(
+    error: ValidationError, document: Mapping[str, Any], where: str, overridden: Collection[str] = ()
+) -> list[RecipeError]:
     """Translate pydantic's error into recipe errors, one a fault.
 
     Args:
         error: what validating a recipe raised.
+        document: the recipe.
         where: what to call the recipe.
         overridden: dotted keys that were set on the command line; faults in them, or in their sections
             as a whole, name the override instead.
     """
+    models = _models(document)
     faults = []
     for detail in error.errors(include_url=False):
         parts = _path(detail)
         key = ".".join(parts)
         place = f"override {key}" if _concerns(key, overridden) else f"{where}:{key}"
-        faults.append(RecipeError(place, _problem(detail, parts)))
+        faults.append(RecipeError(place, _problem(detail, parts, models)))
     return faults
 
 
@@ -65,20 +70,27 @@ def _path(detail: ErrorDetails) -> list[str]:
     return parts
 
 
-def _problem(detail: ErrorDetails, parts: list[str]) -> str:
+def _models(document: Mapping[str, Any]) -> Mapping[str, type[Model]]:
+    """Return the models that the recipe's task has."""
+    section = document.get("model")
+    name = section.get("name") if isinstance(section, dict) else None
+    return MODELS[likely_task(document.get("task"), name)]
+
+
+def _problem(detail: ErrorDetails, parts: list[str], models: Mapping[str, type[Model]]) -> str:
     if detail["type"] == "extra_forbidden":
-        return f"unknown key, {_suggestion(*parts)}"
+        return f"unknown key, {_suggestion(parts, models.values())}"
     if detail["type"] not in _MESSAGES:
         return detail["msg"]
-    names = {"value": _shown(detail["input"]), "models": ", ".join(MODELS), **detail.get("ctx", {})}
+    names = {"value": _shown(detail["input"]), "models": ", ".join(models), **detail.get("ctx", {})}
     return _MESSAGES[detail["type"]].format(**names)
 
 
-def _suggestion(*parts: str) -> str:
+def _suggestion(parts: Sequence[str], models: Iterable[type[Model]]) -> str:
     *section, name = parts
     if "." in name:
         return "a recipe has sections; only overrides have dotted keys"
-    known = [key.split(".") for key in dotted_keys()]
+    known = [key.split(".") for key in dotted_keys(models)]
     siblings = [leaf for *parents, leaf in known if parents == section]
     elsewhere = [".".join(key) for key in known if key[-1] == name]
     near = difflib.get_close_matches(name, siblings, n=1) or elsewhere

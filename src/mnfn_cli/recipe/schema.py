@@ -3,48 +3,38 @@
 The sections hold plain numbers, texts and tuples. What they mean is for the engine; nothing here imports it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    TypeAdapter,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
-Activation = Literal["relu", "leaky_relu", "sin", "tanh"]
-
-# The group of a zoo's networks follows from their activation; a model's own activation must fit that group.
-_GROUPS = {"relu": "scalings", "leaky_relu": "scalings", "sin": "sign flips", "tanh": "sign flips"}
-_INVARIANTS = {"scalings": "normalize", "sign flips": "absolute"}
+from mnfn_cli.recipe.models import MODELS, Model
+from mnfn_cli.recipe.sections import (
+    GROUPS,
+    Activation,
+    Count,
+    Positive,
+    Real,
+    Section,
+    Seed,
+    Tally,
+    ZooPaths,
+    two,
+)
 
 
 def _this_version(value: object) -> object:
     if type(value) is not int or value != 1:  # to Python, true and 1.0 are 1
         raise ValueError("this mnfn reads recipes of version 1 only; write 'version: 1'")
-    return value
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def _two(value: object) -> object:
-    if isinstance(value, list | tuple) and len(value) != 2:
-        raise ValueError(f"two numbers are needed, not {len(value)}")
-    return value
-
-
-def _some(value: tuple[int, ...]) -> tuple[int, ...]:
-    if not value:
-        raise ValueError("at least one number is needed")
     return value
 
 
@@ -54,69 +44,43 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-Count = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
-Tally = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
-Seed = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
-Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Flag = Annotated[bool, Field(strict=True)]
-ZooPath = Annotated[str, Field(pattern=r"^[^\x00]+$")]
-
-
-class Section(BaseModel):
-    """The habits of every section: closed, frozen, and a key set to null is a key left out."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        absent = {key for key in cls.model_fields if value.get(key) is None}
-        return {key: entry for key, entry in value.items() if key not in absent}
-
-
 class Data(Section):
-    """The zoos to learn from, and which activation their networks must have for this recipe."""
+    """The zoos to learn from, which activation their networks must have for this recipe, and which edit to learn."""
 
-    zoo: Annotated[tuple[ZooPath, ...], BeforeValidator(_listed)] = ()
+    zoo: ZooPaths = ()
     activation: Activation | None = None
+    edit: Literal["dilate", "contrast"] | None = None
 
 
-class Monomial(Section):
-    """Equivariant layers, an invariant function, mean pooling, and a head with two hidden layers."""
+class _ByTask:
+    """Choose a model's schema by the recipe's task, which stands before it, and the model's own ``name``."""
 
-    name: Literal["monomial"]
-    channels: Annotated[tuple[Count, ...], AfterValidator(_some)]
-    head: Annotated[tuple[Count, Count], BeforeValidator(_two)]
-    activation: Literal["relu", "tanh", "sin"] = "relu"
-    invariant: Literal["normalize", "absolute"] = Field("normalize", validate_default=True)
-    sign_terms: Flag = False
-    dropout: Annotated[Real, Field(ge=0, lt=1)] = 0.0
-    canonicalize: Flag = False
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        readers = {task: TypeAdapter(Annotated[Model, _ByName(task)]) for task in MODELS}
 
-    @field_validator("invariant")
-    @classmethod
-    def _invariant_fits(cls, invariant: str, info: ValidationInfo) -> str:
-        activation = info.data.get("activation")
-        if activation and invariant != (fitting := _INVARIANTS[_GROUPS[activation]]):
-            raise ValueError(f"'{fitting}' is needed beside activation '{activation}', not '{invariant}'")
-        return invariant
+        def read(value: Any, info: ValidationInfo) -> Model:
+            name = value.get("name") if isinstance(value, dict) else None
+            return readers[likely_task(info.data.get("task"), name)].validate_python(value)
 
-    def options(self) -> dict[str, Any]:
-        """Return what to hand to the model's builder: every option, without the name."""
-        return self.model_dump(exclude={"name"})
-
-
-MODELS: dict[str, type[Section]] = {"monomial": Monomial}
+        return core_schema.with_info_plain_validator_function(read)
 
 
 class _ByName:
-    """Choose a model's schema by its ``name``; pydantic's own ``discriminator`` refuses a union of one."""
+    """Choose among the models of one task; pydantic's own ``discriminator`` refuses a union of one."""
+
+    def __init__(self, task: str) -> None:
+        self._task = task
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        choices = {name: handler.generate_schema(model) for name, model in MODELS.items()}
+        choices = {name: handler.generate_schema(model) for name, model in MODELS[self._task].items()}
         return core_schema.tagged_union_schema(choices, discriminator="name")
+
+
+def likely_task(task: object, model: object) -> str:
+    """Return ``task`` if there is such a task; else one that has such a model, so that its other faults are found."""
+    if isinstance(task, str) and task in MODELS:
+        return task
+    return next((known for known, models in MODELS.items() if model in models), next(iter(MODELS)))
 
 
 class Augment(Section):
@@ -124,8 +88,8 @@ class Augment(Section):
 
     scale: (
         Annotated[
-            tuple[Annotated[Real, Field(gt=0)], Annotated[Real, Field(gt=0)]],
-            BeforeValidator(_two),
+            tuple[Positive, Positive],
+            BeforeValidator(two),
             AfterValidator(_ascending),
         ]
         | None
@@ -133,20 +97,22 @@ class Augment(Section):
 
 
 class Optimizer(Section):
-    """Adam, its learning rate, and the steps over which the rate rises to it."""
+    """Adam, its learning rate, the steps over which the rate rises to it, and whether it falls again."""
 
     name: Literal["adam"]
-    lr: Annotated[Real, Field(gt=0)]
+    lr: Positive
     warmup_steps: Tally = 0
+    schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: Annotated[Real, Field(ge=0)] = 0.0
 
 
 class Training(Section):
-    """How long, in which batches, from which seed, and in which precision."""
+    """How long, in which batches, validated how often, from which seed, and in which precision."""
 
     epochs: Count | None = None
     steps: Count | None = Field(None, validate_default=True)
     batch_size: Count
+    validate_every: Count | None = None
     seed: Seed = 0
     precision: Literal["fp32", "fp64"] = "fp32"
 
@@ -165,33 +131,57 @@ class Recipe(Section):
     """A whole recipe; :func:`mnfn_cli.recipe.load_recipe` makes one and explains what is wrong with it."""
 
     version: Annotated[Literal[1], BeforeValidator(_this_version)]
-    task: Literal["generalization"]
-    data: Data = Data()
-    model: Annotated[Monomial, _ByName()]
+    task: Literal["generalization", "classification", "editing"]
+    data: Data = Field(Data(), validate_default=True)
+    model: Annotated[Model, _ByTask()]
     augment: Augment | None = None
     optimizer: Optimizer
     training: Training
 
+    @field_validator("data")
+    @classmethod
+    def _edit_fits(cls, data: Data, info: ValidationInfo) -> Data:
+        task = info.data.get("task")
+        if task == "editing" and data.edit is None:
+            raise ValueError("'edit' is missing; an editor learns dilate or contrast")
+        if task not in (None, "editing") and data.edit is not None:
+            raise ValueError(f"'edit' is for task editing, not for {task}; leave it out")
+        return data
+
     @field_validator("model")
     @classmethod
-    def _model_fits(cls, model: Monomial, info: ValidationInfo) -> Monomial:
+    def _model_fits(cls, model: Model, info: ValidationInfo) -> Model:
         data = info.data.get("data")
-        if data and data.activation and _GROUPS[data.activation] != (group := _GROUPS[model.activation]):
+        if data and data.activation and model.respects not in (None, GROUPS[data.activation]):
+            activation = getattr(model, "activation", None)
+            subject = f"activation '{activation}'" if activation else f"'{model.name}'"
             raise ValueError(
-                f"activation '{model.activation}' respects {group}, but networks of '{data.activation}' "
-                f"have {_GROUPS[data.activation]}; change model.activation or data.activation"
+                f"{subject} respects {model.respects}, but networks of '{data.activation}' "
+                f"have {GROUPS[data.activation]}; change model.{'activation' if activation else 'name'} "
+                "or data.activation"
             )
         return model
 
 
-def dotted_keys(section: type[Section] = Recipe, prefix: str = "") -> Iterator[str]:
-    """Yield every key that a recipe may hold, dotted, sections before what is in them.
+def dotted_keys(models: Iterable[type[Model]] | None = None) -> Iterator[str]:
+    """Yield every key that a recipe with one of these models may hold, dotted, sections before what is in them.
+
+    Args:
+        models: schemas; those of every task by default.
 
     >>> [key for key in dotted_keys() if key.startswith("optimizer")]
-    ['optimizer', 'optimizer.name', 'optimizer.lr', 'optimizer.warmup_steps', 'optimizer.weight_decay']
+    ['optimizer', 'optimizer.name', 'optimizer.lr', 'optimizer.warmup_steps', 'optimizer.schedule', \
+'optimizer.weight_decay']
     """
+    if models is None:
+        models = [model for of_task in MODELS.values() for model in of_task.values()]
+    yield from _keys(Recipe, "")
+    yield from dict.fromkeys(key for model in models for key in _keys(model, "model."))
+
+
+def _keys(section: type[Section], prefix: str) -> Iterator[str]:
     for name, field in section.model_fields.items():
         yield prefix + name
         for part in (field.annotation, *get_args(field.annotation)):
-            if isinstance(part, type) and issubclass(part, Section):
-                yield from dotted_keys(part, f"{prefix}{name}.")
+            if isinstance(part, type) and issubclass(part, Section) and part is not Model:
+                yield from _keys(part, f"{prefix}{name}.")

@@ -6,7 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mnfn_cli.report.pictures import draw_grid
 from mnfn_cli.storage.atomic import replacing
+from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.tasks.evaluation import Row
 
 if TYPE_CHECKING:
@@ -17,9 +21,15 @@ ACCENT = "#c8553d"
 
 
 def draw_run(folder: Path) -> None:
-    """Draw a generalization run's pictures into its folder: predicted against true accuracy, and training."""
+    """Draw a run's pictures into its folder: what it does with the test networks, and its training."""
     result = json.loads((folder / "result.json").read_text("utf-8"))
-    draw_predictions(folder / "predictions.csv", folder / "predicted-vs-true.png", result["test"]["tau"])
+    match result["task"]:
+        case "generalization":
+            draw_predictions(folder / "predictions.csv", folder / "predicted-vs-true.png", result["test"]["tau"])
+        case "classification":
+            draw_confusion(result, folder / "confusion.png")
+        case "editing":
+            draw_grid(read_tensors(folder / "examples.safetensors")[0], folder / "edits.png")
     draw_training(folder / "metrics.jsonl", folder / "training.png", result["validation"]["step"])
 
 
@@ -46,22 +56,47 @@ def draw_predictions(predictions: Path, picture: Path, tau: dict[str, Any] | Non
         axes.set_title(title, fontsize=10)
 
 
+def draw_confusion(result: dict[str, Any], picture: Path) -> None:
+    """Draw a classification run's confusion matrix: rows are true classes, columns the predicted ones."""
+    matrix, names = np.array(result["confusion"]), result["classes"]
+    with _figure(picture, 4.6, 4.6) as axes:
+        axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+        for (row, column), count in np.ndenumerate(matrix):
+            if count:
+                shade = "white" if count > matrix[row].sum() / 2 else "black"
+                axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=shade)
+        axes.set_xticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel="predicted from the weights", ylabel="true class")
+        figure = result["test"]["accuracy"]
+        low, high = figure["interval"]
+        title = f"{matrix.sum()} networks, accuracy {figure['value']:.3f} [{low:.3f}, {high:.3f}]"
+        axes.set_title(title, fontsize=10)
+
+
 def draw_training(metrics: Path, picture: Path, best_step: int) -> None:
-    """Draw training and validation loss, and validation tau, over epochs."""
+    """Draw training and validation loss over epochs, and the figure that chooses the model where it is another one."""
     lines = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
     epochs = [line["epoch"] for line in lines]
+    loss = "val_loss" if "val_loss" in lines[0] else "val_mse"
+    figure = next((name for name in ("val_tau", "val_accuracy") if name in lines[0]), None)
     with _figure(picture, 6.0, 3.6) as axes:
         axes.plot(epochs, [line["train_loss"] for line in lines], color="0.6", label="training loss")
-        axes.plot(epochs, [line["val_loss"] for line in lines], color=COLOUR, label="validation loss")
-        axes.set(xlabel="epoch", ylabel="binary cross-entropy")
-        right = axes.twinx()
-        taus = [float("nan") if line["val_tau"] is None else line["val_tau"] for line in lines]
-        right.plot(epochs, taus, color=ACCENT, label="validation tau")
-        right.set_ylabel("Kendall's tau", color=ACCENT)
-        right.spines["top"].set_visible(False)
+        axes.plot(epochs, [line[loss] for line in lines], color=COLOUR, label="validation loss")
+        axes.set(xlabel="epoch", ylabel="mean squared error" if figure is None else "cross-entropy")
+        if figure is None:
+            axes.set_yscale("log")
+        marked = axes
+        if figure is not None:
+            marked = axes.twinx()
+            name = figure.removeprefix("val_")
+            values = [float("nan") if line[figure] is None else line[figure] for line in lines]
+            marked.plot(epochs, values, color=ACCENT, label=f"validation {name}")
+            marked.set_ylabel("Kendall's tau" if name == "tau" else name, color=ACCENT)
+            marked.spines["top"].set_visible(False)
         best = next(line["epoch"] for line in lines if line["step"] == best_step)
-        right.axvline(best, color=ACCENT, linewidth=0.8, linestyle=":")
-        right.figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
+        marked.axvline(best, color=ACCENT, linewidth=0.8, linestyle=":")
+        marked.figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
 
 
 def draw_robustness(rows: Sequence[Row], picture: Path, label: str) -> None:

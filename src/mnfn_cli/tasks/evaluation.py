@@ -11,9 +11,10 @@ import torch
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.runtime.progress import Progress, Silent
 from mnfn_cli.runtime.seeds import generator
-from mnfn_cli.tasks.labelled import load_split
+from mnfn_cli.tasks.generalization import measured_accuracies
 from mnfn_cli.tasks.metrics import METRICS, with_interval
-from mnfn_cli.tasks.run import Run
+from mnfn_cli.tasks.run import Run, predict
+from mnfn_cli.tasks.split import load_split
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.zoo.store import open_zoo
@@ -119,10 +120,10 @@ def evaluate_run(
             raise DataError(zoo.path, "changed since the run was trained; its test split may hold training networks")
     moved = {entry["path"]: str(path) for entry, path in zip(known, paths, strict=True)}
     skipped = frozenset((moved[zoo], name) for zoo, name in run.folder.description["skipped"])
-    test = load_split(opened, "test", skipped)
+    test = load_split(opened, "test", measured_accuracies, skipped)
     dtype = next(run.model.parameters()).dtype
     truth = test.vector()
-    original = run.predict(test.features).double().numpy()
+    original = predict(run.model, test.features).double().numpy()
     conditions = [(f"U[1, {x:g}]", float(x)) for x in scales] if run.spec.group == "scale" else [("sign flips", None)]
     progress.start("evaluating", len(conditions) + 1)
     rows = [_row("original", None, original, original, truth)]
@@ -132,7 +133,7 @@ def evaluate_run(
         element = MonomialElement.sample(
             run.spec, features.batch, (1.0, x or 1.0), generator=generator(seed, "evaluation", name)
         )
-        predicted = run.predict(element.act(features).to(dtype=dtype)).double().numpy()
+        predicted = predict(run.model, element.act(features).to(dtype=dtype)).double().numpy()
         rows.append(_row(f"{name}, permuted", x, predicted, original, truth))
         progress.advance()
     return Evaluation(

@@ -1,154 +1,55 @@
-"""Predict a network's test accuracy from its weights: data, training, and the result."""
+"""Predict a network's test accuracy from its weights."""
 
-import json
-import platform
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from mnfn_cli import __version__
-from mnfn_cli.errors import DataError, NumericError, RecipeError, UsageError
-from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
-from mnfn_cli.runtime.interruption import Interruption
-from mnfn_cli.runtime.progress import Progress, Silent
-from mnfn_cli.runtime.seeds import derive_seed, generator
-from mnfn_cli.storage.atomic import write_json, write_text
-from mnfn_cli.storage.tensors import save_tensors
-from mnfn_cli.tasks.labelled import Split, find_bad, load_split, open_zoos
+from mnfn_cli.errors import DataError, NumericError
+from mnfn_cli.recipe import Recipe
+from mnfn_cli.storage.atomic import write_text
 from mnfn_cli.tasks.metrics import METRICS, kendall_tau, l1_error, r_squared, with_interval
-from mnfn_cli.tasks.run import build_functional, predict
-from mnfn_cli.training.loop import Job, run_job
-from mnfn_cli.training.run_folder import RunFolder, create_run, open_unfinished, working_on
-from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.tasks.run import predict
+from mnfn_cli.tasks.split import Split
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.zoo.store import Zoo
 
-
-def train_run(
-    recipe: Recipe,
-    path: Path,
-    *,
-    force: bool = False,
-    skip_bad: bool = False,
-    command: str = "train_run",
-    device: torch.device | str = "cpu",
-    progress: Progress | None = None,
-    interruption: Interruption | None = None,
-    illustrate: Callable[[Path], None] = lambda path: None,
-) -> dict[str, Any]:
-    """Train a recipe's model and leave a run folder that explains itself.
-
-    Args:
-        recipe: resolved, with its zoos.
-        path: the run folder to make.
-        force: replace an existing one.
-        skip_bad: leave out networks that are not finite.
-        command: how it was called, for run.json.
-        device: where to train.
-        progress: listener.
-        interruption: asked between steps and validation batches.
-        illustrate: draws the run's pictures, given its folder, before it counts as done.
-
-    Returns:
-        The result, as in result.json.
-
-    Raises:
-        RecipeError, DataError, OutputError, StorageError: before any training.
-        NumericError: a loss or gradient was not finite.
-        InterruptedRun: stopped; the run can be resumed.
-    """
-    zoos = open_zoos(recipe)
-    skipped = find_bad(zoos, skip_bad)
-    counts = {name: len(load_split(zoos, name, skipped).ids) for name in ("train", "val", "test")}
-    for name, count in counts.items():
-        if count < 2:
-            raise DataError(zoos[0].path, f"{count} networks in split {name}; training needs at least 2 in each")
-    if recipe.training.batch_size > counts["train"]:
-        problem = f"{recipe.training.batch_size} is more than the {counts['train']} training networks"
-        raise RecipeError("training.batch_size", problem)
-    build_functional(recipe, zoos[0].spec)  # what does not fit the weight space is found before the folder is made
-    description = {
-        "task": recipe.task,
-        "spec": zoos[0].spec.to_json(),
-        "zoos": [{"path": str(zoo.path), "fingerprint": zoo.fingerprint} for zoo in zoos],
-        "networks": counts,
-        "skipped": sorted(map(list, skipped)),
-        "standardisation": None,
-        "command": command,
-        "versions": {"mnfn": __version__, "torch": torch.__version__, "python": platform.python_version()},
-    }
-    with working_on(path):
-        folder = create_run(path, recipe_to_yaml(recipe), description, force=force)
-        return _run(recipe, folder, zoos, skipped, device, progress, interruption, illustrate)
+LABEL = "test_accuracy"
 
 
-def resume_run(
-    path: Path,
-    *,
-    device: torch.device | str = "cpu",
-    progress: Progress | None = None,
-    interruption: Interruption | None = None,
-    illustrate: Callable[[Path], None] = lambda path: None,
-) -> dict[str, Any]:
-    """Continue an interrupted run, to the same bytes as if it had not been interrupted.
+class Generalization:
+    """Binary cross-entropy against the measured accuracy; Kendall's tau decides."""
 
-    Raises:
-        UsageError: the run is done.
-        DataError: there is none, its zoo changed, or its newest state is damaged.
-    """
-    folder = open_unfinished(path)
-    with working_on(path):
-        recipe = load_recipe(str(folder.recipe))
-        zoos = open_zoos(recipe)
-        for zoo, known in zip(zoos, folder.description["zoos"], strict=True):
-            if zoo.fingerprint != known["fingerprint"]:
-                raise DataError(zoo.path, "changed since the run started; it cannot be resumed")
-        if folder.description["versions"]["mnfn"] != __version__:
-            made_by = folder.description["versions"]["mnfn"]
-            raise UsageError(path, f"was started by mnfn {made_by}; this is {__version__}, which may train otherwise")
-        skipped = frozenset((zoo, name) for zoo, name in folder.description["skipped"])
-        return _run(recipe, folder, zoos, skipped, device, progress, interruption, illustrate)
+    criterion = "val_tau"
+    smaller_is_better = False
+    protocol = "one activation, split by network with all its copies"
 
+    def __init__(self, recipe: Recipe, zoos: Sequence[Zoo]) -> None:
+        self.facts: dict[str, Any] = {}
+        for zoo in zoos:
+            zoo.require_column(LABEL)
+            values = zoo.table[LABEL].cast(float).to_numpy()
+            wrong = [zoo.ids[row] for row in np.nonzero(~((values >= 0) & (values <= 1)))[0]]
+            if wrong:
+                raise DataError(zoo.path / "table.csv", f"{LABEL} outside [0, 1] of network {', '.join(wrong[:20])}")
 
-def _run(
-    recipe: Recipe,
-    folder: RunFolder,
-    zoos: Sequence[Zoo],
-    skipped: frozenset[tuple[str, str]],
-    device: torch.device | str,
-    progress: Progress | None,
-    interruption: Interruption | None,
-    illustrate: Callable[[Path], None],
-) -> dict[str, Any]:
-    started = time.monotonic()
-    progress = progress or Silent()
-    interruption = interruption or Interruption()
-    dtype = torch.float64 if recipe.training.precision == "fp64" else torch.float32
+    def targets(self, zoo: Zoo, rows: Sequence[int]) -> Tensor:
+        """Return measured accuracies, ``(rows,)``, in [0, 1]."""
+        return measured_accuracies(zoo, rows)
 
-    def load(name: str) -> Split:
-        split = load_split(zoos, name, skipped)
-        features = split.features.to(device=device, dtype=dtype)
-        return Split(split.ids, features, split.accuracies.to(device=device, dtype=dtype))
+    def loss(self, model: nn.Module, features: WeightSpaceFeatures, targets: Tensor, where: str) -> Tensor:
+        """Return the binary cross-entropy."""
+        return cross_entropy(model(features), targets, where)
 
-    train, val = load("train"), load("val")
-    torch.manual_seed(derive_seed(recipe.training.seed, "model"))
-    model = build_functional(recipe, zoos[0].spec).to(device)
-
-    def check() -> None:
-        interruption.check(folder.path, f"continue with: mnfn train --resume {folder.path}")
-
-    def validate() -> dict[str, float]:
-        check()
-        predicted = predict(model, val.features)
-        loss = cross_entropy(predicted.double(), val.accuracies.double().cpu(), "validation")
-        check()
-        guess, truth = predicted.double().numpy(), val.vector()
+    def validate(self, model: nn.Module, split: Split) -> Mapping[str, float]:
+        """Return loss, tau, R2 and L1 error."""
+        predicted = predict(model, split.features)
+        loss = cross_entropy(predicted.double(), split.targets.double().cpu(), "validation")
+        guess, truth = predicted.double().numpy(), split.vector()
         return {
             "val_loss": float(loss),
             "val_tau": kendall_tau(guess, truth),
@@ -156,80 +57,16 @@ def _run(
             "val_l1": l1_error(guess, truth),
         }
 
-    steps_per_epoch = -(-len(train.ids) // recipe.training.batch_size)
-    epochs = recipe.training.epochs
-    job = Job(
-        loss=_BatchLoss(model, train, recipe, zoos[0].spec, steps_per_epoch),
-        validate=validate,
-        criterion="val_tau",
-        total_steps=recipe.training.steps or steps_per_epoch * (epochs or 0),
-        steps_per_epoch=steps_per_epoch,
-        learning_rate=recipe.optimizer.lr,
-        warmup_steps=recipe.optimizer.warmup_steps,
-        weight_decay=recipe.optimizer.weight_decay,
-        seed=recipe.training.seed,
-    )
-    position = run_job(job, model, folder, progress, interruption)
-    save_tensors(folder.model, model.state_dict())
-    # The test split is touched here, once, by the model that validation chose.
-    test = load("test")
-    predicted = predict(model.eval(), test.features).double().numpy()
-    write_text(folder.path / "predictions.csv", _predictions_csv(test, predicted))
-    result = {
-        "task": recipe.task,
-        "model": recipe.model.name,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "data": {
-            "zoos": folder.description["zoos"],
-            "networks": folder.description["networks"],
-            "split_protocol": "one activation, split by network with all its copies",
-        },
-        "test": {name: with_interval(metric, predicted, test.vector()) for name, metric in METRICS.items()},
-        "validation": {"tau": position.best_value, "step": position.best_step},
-        "steps": position.step,
-        "seed": recipe.training.seed,
-        "bit_for_bit": position.exact,
-        "environment": position.environment,
-        "versions": folder.description["versions"],
-        "seconds": round(time.monotonic() - started, 3),
-    }
-    write_json(folder.path / "result.json", result)
-    illustrate(folder.path)
-    folder.finish()
-    return dict(json.loads((folder.path / "result.json").read_text("utf-8")))
+    def conclude(self, model: nn.Module, train: Split, test: Split, folder: Path) -> dict[str, Any]:
+        """Write predictions.csv; return the metrics with their intervals."""
+        predicted = predict(model, test.features).double().numpy()
+        write_text(folder / "predictions.csv", _predictions_csv(test, predicted))
+        return {"test": {name: with_interval(metric, predicted, test.vector()) for name, metric in METRICS.items()}}
 
 
-class _BatchLoss:
-    """The loss of a step: which networks it sees, and by which elements they are acted on, depend on its number."""
-
-    def __init__(
-        self, model: torch.nn.Module, train: Split, recipe: Recipe, spec: NetworkSpec, steps_per_epoch: int
-    ) -> None:
-        self._model = model
-        self._train = train
-        self._recipe = recipe
-        self._spec = spec
-        self._steps_per_epoch = steps_per_epoch
-        self._order_epoch = -1
-        self._order = torch.empty(0, dtype=torch.int64)
-
-    def __call__(self, step: int) -> Tensor:
-        seed, size = self._recipe.training.seed, self._recipe.training.batch_size
-        epoch, position = divmod(step, self._steps_per_epoch)
-        if epoch != self._order_epoch:
-            order = torch.randperm(len(self._train.ids), generator=generator(seed, "order", epoch))
-            self._order, self._order_epoch = order.to(self._train.accuracies.device), epoch
-        rows = self._order[position * size : (position + 1) * size]
-        batch = self._train.features.select(rows)
-        if self._recipe.augment is not None:
-            element = MonomialElement.sample(
-                self._spec,
-                len(rows),
-                self._recipe.augment.scale or (1.0, 1.0),
-                generator=generator(seed, "element", step),
-            )
-            batch = element.act(batch)
-        return cross_entropy(self._model(batch), self._train.accuracies[rows], f"step {step + 1}")
+def measured_accuracies(zoo: Zoo, rows: Sequence[int]) -> Tensor:
+    """Return measured test accuracies, ``(rows,)``."""
+    return torch.tensor(zoo.table[LABEL].to_numpy()[list(rows)], dtype=torch.float32)
 
 
 def cross_entropy(predicted: Tensor, accuracies: Tensor, where: str) -> Tensor:

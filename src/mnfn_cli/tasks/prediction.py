@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from mnfn_cli.errors import DataError, NumericError
-from mnfn_cli.tasks.run import load_run
-from mnfn_cli.zoo.checkpoints import load_checkpoints
+from mnfn_cli.tasks.run import load_run, predict
+from mnfn_cli.zoo.checkpoints import Wanted, load_checkpoints
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,12 @@ def predict_checkpoints(
         DataError: the run or a network cannot be read; all bad networks are named.
         NumericError: a prediction is not finite.
     """
-    loaded = load_run(run).to(device=device)
-    networks = load_checkpoints(checkpoints, loaded.spec, split=split, skip_bad=skip_bad)
-    predicted = loaded.predict(networks.features).tolist()
+    loaded = load_run(run, "generalization").to(device=device)
+    wanted = Wanted(loaded.spec, "test_accuracy", float)
+    networks = load_checkpoints(checkpoints, wanted, split=split, skip_bad=skip_bad)
+    predicted = predict(loaded.model, networks.features).tolist()
     wrong = [name for name, value in zip(networks.names, predicted, strict=True) if value != value]
     if wrong:
         faults = [NumericError(f"{checkpoints}:{name}", "the prediction is not finite") for name in wrong]
         raise NumericError.together(faults)
-    return Predictions(networks.names, predicted, networks.accuracies, networks.skipped)
+    return Predictions(networks.names, predicted, networks.labels, networks.skipped)

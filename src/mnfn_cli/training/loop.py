@@ -2,9 +2,12 @@
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import cos, pi
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +29,13 @@ class Job:
         loss: the loss of one step, given the number of steps done before: a scalar with gradients. It must depend on
             that number and on torch's random state alone.
         validate: figures of the model as it is; called without gradients, in evaluation mode.
-        criterion: which figure of ``validate`` is best when largest.
+        criterion: which figure of ``validate`` chooses the best model.
+        smaller_is_better: whether the best is the smallest.
         total_steps: optimizer steps in all.
-        steps_per_epoch: a validation follows so many steps, and the last one.
-        learning_rate, warmup_steps: the rate rises linearly over the warm-up, then stays.
+        steps_per_epoch: in which the training networks are seen once.
+        validate_every: a validation follows so many steps, and the last one.
+        learning_rate, warmup_steps: the rate rises linearly over the warm-up.
+        schedule: after it the rate stays (``constant``) or falls to 0 as half a cosine (``cosine``).
         weight_decay: as in ``torch.optim.Adam``.
         seed: of torch's random state (dropout).
     """
@@ -37,12 +43,24 @@ class Job:
     loss: Callable[[int], Tensor]
     validate: Callable[[], Mapping[str, float]]
     criterion: str
+    smaller_is_better: bool
     total_steps: int
     steps_per_epoch: int
+    validate_every: int
     learning_rate: float
     warmup_steps: int
+    schedule: Literal["constant", "cosine"]
     weight_decay: float
     seed: int
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step, given the number of steps done before."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        if self.schedule == "constant":
+            return self.learning_rate
+        progress = (step - self.warmup_steps) / max(self.total_steps - self.warmup_steps, 1)
+        return self.learning_rate * (1 + cos(pi * progress)) / 2
 
 
 def run_job(job: Job, model: nn.Module, run: RunFolder, progress: Progress, interruption: Interruption) -> Position:
@@ -68,7 +86,7 @@ def run_job(job: Job, model: nn.Module, run: RunFolder, progress: Progress, inte
     progress.advance(position.step)
     try:
         while position.step < job.total_steps or position.validated < position.step:
-            due = position.step % job.steps_per_epoch == 0 or position.step == job.total_steps
+            due = position.step % job.validate_every == 0 or position.step == job.total_steps
             if due and position.validated < position.step:
                 best = _validate(job, model, run, position, best, progress)
                 save_state(run.checkpoints, position, model, best, optimizer)
@@ -86,9 +104,9 @@ def run_job(job: Job, model: nn.Module, run: RunFolder, progress: Progress, inte
 
 def _step(job: Job, model: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
     model.train()
-    rate = job.learning_rate * min(1.0, (position.step + 1) / job.warmup_steps if job.warmup_steps else 1.0)
+    started = time.perf_counter()
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = job.rate(position.step)
     optimizer.zero_grad()
     loss = job.loss(position.step)
     loss.backward()
@@ -96,6 +114,7 @@ def _step(job: Job, model: nn.Module, optimizer: torch.optim.Optimizer, position
     optimizer.step()
     position.loss_sum += float(loss.detach())
     position.step += 1
+    position.step_seconds += time.perf_counter() - started
 
 
 def _validate(
@@ -105,8 +124,11 @@ def _validate(
     with torch.no_grad():
         figures = dict(job.validate())
     value = figures[job.criterion]
-    if value > position.best_value or not best:
-        position.best_value = value if value == value else float("-inf")
+    worst = float("inf") if job.smaller_is_better else float("-inf")
+    if not best:
+        position.best_value = worst
+    if not best or (value < position.best_value if job.smaller_is_better else value > position.best_value):
+        position.best_value = value if value == value else worst
         position.best_step = position.step
         best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     train_loss = position.loss_sum / (position.step - position.validated)

@@ -21,9 +21,10 @@ class Position:
     Args:
         step: optimizer steps done.
         validated: the step after which the newest validation ran.
-        best_value, best_step: the best validation so far; -infinity before the first.
+        best_value, best_step: the best validation so far; not finite before the first.
         loss_sum: of the training losses since the newest validation.
         metrics_bytes: length of metrics.jsonl that belongs to this state.
+        step_seconds: time spent in steps.
         exact: False once the run was resumed in another environment.
         environment: what bit-for-bit repetition depends on.
     """
@@ -34,6 +35,7 @@ class Position:
     best_step: int = 0
     loss_sum: float = 0.0
     metrics_bytes: int = 0
+    step_seconds: float = 0.0
     exact: bool = True
     environment: dict[str, str] = field(default_factory=dict)
 

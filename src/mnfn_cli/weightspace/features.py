@@ -78,6 +78,19 @@ class WeightSpaceFeatures:
         """Return every number of each network, ``(batch, channels * numbers)``: W(1), b(1), W(2), ..."""
         return torch.cat([tensor.flatten(1) for tensor in self.tensors()], dim=1)
 
+    def unflatten(self, numbers: Tensor) -> Self:
+        """Return features with one channel from ``(batch, numbers)``, ordered as by ``flatten``."""
+        pieces = numbers.split([tensor[0, 0].numel() for tensor in self.tensors()], dim=1)
+        tensors = [
+            piece.reshape(len(numbers), 1, *tensor.shape[2:])
+            for piece, tensor in zip(pieces, self.tensors(), strict=True)
+        ]
+        return type(self)(tensors[0::2], tensors[1::2])
+
+    def beside(self, other: "WeightSpaceFeatures") -> Self:
+        """Return features with the channels of ``self``, then those of ``other``."""
+        return self.zip_map(lambda a, b: torch.cat([a, b], dim=1), other)
+
     def detach(self) -> Self:
         """Return the features without their history of gradients."""
         return self.map(Tensor.detach)

@@ -15,8 +15,10 @@ from mnfn_cli.storage.folders import check_output, new_folder
 from mnfn_cli.storage.tensors import map_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.weightspace.inr import pixel_grid
 from mnfn_cli.weightspace.run import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.inr import START_FILE, inr_facts
 from mnfn_cli.zoo.store import Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
@@ -131,8 +133,11 @@ def augment_zoo(
                 "seed": seed,
             },
             "verified": verify,
+            # An INR zoo stays one. Its networks no longer hold the order and the signs of the shared start, but they
+            # derive from it, and its fingerprint says so.
+            **inr_facts(source),
         }
-        pictures = source.path / "images.safetensors"
+        pictures, shared_start = source.path / "images.safetensors", source.path / START_FILE
         finish_zoo(
             folder,
             source.spec,
@@ -140,6 +145,7 @@ def augment_zoo(
             made=made,
             images=source.document["images"],
             pictures=map_tensors(pictures) if pictures.exists() else None,
+            start=map_tensors(shared_start) if shared_start.exists() else None,
         )
     largest = max((float(error.max()) for error in errors), default=None)
     count = int(torch.cat(constants).sum()) if constants else None
@@ -170,6 +176,9 @@ def _probes(zoo: Zoo, seed: int) -> list[Tensor]:
     """Return random inputs of the networks' real ones' shape, and real ones where the zoo has some."""
     pictures = zoo.path / "images.safetensors"
     real = map_tensors(pictures).get("inputs") if pictures.exists() else None
+    if "size" in (facts := inr_facts(zoo)):
+        grid = pixel_grid(facts["size"], dtype=torch.float64)
+        real = grid[torch.linspace(0, len(grid) - 1, min(len(grid), PROBES)).long()]
     if real is not None:
         shape = tuple(real.shape[1:])
     elif zoo.spec.kernels:

@@ -1,9 +1,10 @@
-"""Real pictures: scikit-learn's digits, or a user's own folder or ``.npz``."""
+"""Real pictures: scikit-learn's digits and photographs, or a user's own folder, file or ``.npz``."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +13,13 @@ from torch import Tensor
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.weightspace.naming import natural_key
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from mnfn_cli.zoo.picture_file import SUFFIXES, read_picture
 
 DIGITS_SIZE = 16
-MAX_PIXELS = 50_000_000
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+PATCH_SIZE = 32
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in grey (ITU-R BT.601, as in Pillow)."""
+_UNSAFE = re.compile(r"[^\w.+-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,32 @@ class ImageSet:
     """Pictures, and labels where there are any.
 
     Args:
-        source: what the user asked for: ``digits`` or a path.
+        source: what the user asked for: ``digits``, ``photos`` or a path.
         pixels: ``(count, channels, height, width)``, float32 in [0, 1].
         labels: class numbers ``(count,)``, int64; None for pictures without labels.
         classes: name of each class.
+        ids: a name of each picture, unique and fit for a file name; the stem of its own file where it has one.
     """
 
     source: str
     pixels: Tensor
     labels: Tensor | None
     classes: tuple[str, ...]
+    ids: tuple[str, ...]
+
+    def select(self, rows: Sequence[int]) -> "ImageSet":
+        """Return some of the pictures, in the order of ``rows``."""
+        labels = None if self.labels is None else self.labels[list(rows)]
+        return replace(self, pixels=self.pixels[list(rows)], labels=labels, ids=tuple(self.ids[row] for row in rows))
+
+    def with_channels(self, channels: int) -> "ImageSet":
+        """Return the pictures in grey (1) or in colour (3): luminance one way, repeated the other."""
+        if self.pixels.shape[1] == channels:
+            return self
+        if channels == 1:
+            shares = torch.tensor(LUMINANCE)[:, None, None]
+            return replace(self, pixels=(self.pixels * shares).sum(dim=1, keepdim=True).clamp(0, 1))
+        return replace(self, pixels=self.pixels.repeat(1, channels, 1, 1))
 
     def describe(self) -> dict[str, Any]:
         """Return what zoo.json records."""
@@ -49,26 +66,41 @@ class ImageSet:
         }
 
 
-def load_images(source: str, size: int | None = None) -> ImageSet:
+def load_images(source: str, size: int | None = None, *, expected: tuple[int, int] | None = None) -> ImageSet:
     """Load pictures.
 
     Args:
-        source: ``digits``; a folder of pictures (one subfolder a class, or none); or an ``.npz`` file with ``images``
+        source: ``digits``; ``photos``, two colour photographs cut into 32x32 patches that do not overlap; a folder of
+            pictures (one subfolder a class, or none); one picture; or an ``.npz`` file with ``images``
             ``(count, height, width[, channels])`` and, optionally, ``labels``.
         size: resize to ``size x size`` (bicubic); by default digits become 16x16 and others stay as they are.
+        expected: (height, width) that all pictures must have; digits take it by themselves.
 
     Raises:
-        UsageError: the source is unknown, or pictures differ in size and ``size`` is not given.
-        DataError: a picture or a label cannot be read; every bad one is named.
+        UsageError: the source is unknown, or pictures differ in size and neither ``size`` nor ``expected`` is given.
+        DataError: a picture or a label cannot be read, or is not of the expected size; every bad one is named.
     """
-    if source == "digits":
-        return _digits(size or DIGITS_SIZE)
     path = Path(source)
-    if path.suffix == ".npz":
-        return _npz(path, size)
-    if path.is_dir():
-        return _folder(path, size)
-    raise UsageError("--images", f"'{source}' is neither 'digits' nor a folder nor an .npz file")
+    if source == "digits":
+        side = expected[0] if expected and expected[0] == expected[1] else DIGITS_SIZE
+        images = _digits(size or side)
+    elif source == "photos":
+        images = _photos(size)
+    elif path.suffix == ".npz":
+        images = _npz(path, size)
+    elif path.is_dir():
+        images = _folder(path, size, expected)
+    elif path.is_file():
+        images = ImageSet(
+            source, _stacked(path, [(path, read_picture(path))], size, expected), None, (), _names([path])
+        )
+    else:
+        known = "'digits' nor 'photos' nor a picture, a folder or an .npz file"
+        raise UsageError("--images", f"'{source}' is neither {known}")
+    if expected is not None and images.pixels.shape[2:] != expected:
+        height, width = images.pixels.shape[2:]
+        raise _other_size(source, (height, width), expected)
+    return images
 
 
 def _digits(size: int) -> ImageSet:
@@ -76,7 +108,28 @@ def _digits(size: int) -> ImageSet:
 
     digits = load_digits()
     pixels = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16.0
-    return ImageSet("digits", resize(pixels, size), torch.tensor(digits.target), tuple(map(str, range(10))))
+    labels, classes = torch.tensor(digits.target), tuple(map(str, range(10)))
+    return ImageSet("digits", resize(pixels, size), labels, classes, numbered(len(pixels)))
+
+
+def _photos(size: int | None) -> ImageSet:
+    """Cut each photograph, ``(height, width, 3)``, into whole patches, row by row; what is left at the edges goes."""
+    from sklearn.datasets import load_sample_images
+
+    photos = load_sample_images()
+    patches, ids = [], []
+    for name, photo in zip(photos.filenames, photos.images, strict=True):
+        whole = torch.tensor(photo, dtype=torch.float32).movedim(2, 0) / 255
+        cut = whole.unfold(1, PATCH_SIZE, PATCH_SIZE).unfold(2, PATCH_SIZE, PATCH_SIZE).flatten(1, 2).movedim(0, 1)
+        patches.append(cut)
+        ids += [f"{Path(name).stem}-{number}" for number in numbered(len(cut))]
+    pixels = torch.cat(patches)
+    return ImageSet("photos", pixels if size is None else resize(pixels, size), None, (), tuple(ids))
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Return the names 0, 1, 2, ... with zeros in front, so that all are of one length."""
+    return tuple(f"{number:0{len(str(count - 1))}d}" for number in range(count))
 
 
 def resize(pixels: Tensor, size: int) -> Tensor:
@@ -108,78 +161,75 @@ def _npz(path: Path, size: int | None) -> ImageSet:
     pixels = pixels if size is None else resize(pixels, size)
     labels = arrays.get("labels")
     if labels is None:
-        return ImageSet(str(path), pixels, None, ())
+        return ImageSet(str(path), pixels, None, (), numbered(len(pixels)))
     whole = labels.dtype.kind in "iu" or (labels.dtype.kind == "f" and bool(np.all(labels == np.round(labels))))
     if labels.shape != (len(images),) or not whole or labels.min() < 0 or labels.max() >= len(images):
         raise DataError(f"{path}:labels", f"expected {len(images)} class numbers, 0, 1, 2, ..., got {labels.dtype}")
     names = tuple(str(number) for number in range(int(labels.max()) + 1))
-    return ImageSet(str(path), pixels, torch.from_numpy(labels.astype(np.int64)), names)
+    return ImageSet(str(path), pixels, torch.from_numpy(labels.astype(np.int64)), names, numbered(len(pixels)))
 
 
-def _folder(path: Path, size: int | None) -> ImageSet:
+def _folder(path: Path, size: int | None, expected: tuple[int, int] | None) -> ImageSet:
     inside = sorted((p for p in path.iterdir() if not p.name.startswith(".")), key=lambda p: natural_key(p.name))
     folders = [p for p in inside if p.is_dir()]
     groups = [(folder.name, _picture_files(folder)) for folder in folders] or [("", _picture_files(path))]
-    arrays, labels, errors = [], [], []
+    pictures, labels, errors = [], [], []
     for label, (_, files) in enumerate(groups):
         for file in files:
             try:
-                arrays.append(read_picture(file))
+                pictures.append((file, read_picture(file)))
                 labels.append(label)
             except DataError as error:
                 errors.append(error)
     if errors:
         raise DataError.together(errors)
-    if not arrays:
+    if not pictures:
         raise DataError(path, "holds no picture")
-    colour = any(array.shape[0] == 3 for array in arrays)
-    tensors = [array.expand(3, -1, -1) if colour and array.shape[0] == 1 else array for array in arrays]
+    pixels = _stacked(path, pictures, size, expected)
+    ids = _names([file for file, _ in pictures])
+    if not folders:
+        return ImageSet(str(path), pixels, None, (), ids)
+    return ImageSet(str(path), pixels, torch.tensor(labels), tuple(name for name, _ in groups), ids)
+
+
+def _stacked(
+    path: Path, pictures: Sequence[tuple[Path, Tensor]], size: int | None, expected: tuple[int, int] | None
+) -> Tensor:
+    """Stack pictures of files; one in colour makes all of them so."""
+    if size is None and expected is not None:
+        wrong = [(file, (array.shape[1], array.shape[2])) for file, array in pictures if array.shape[1:] != expected]
+        if wrong:
+            raise DataError.together(_other_size(file, found, expected) for file, found in wrong)
+    colour = any(array.shape[0] == 3 for _, array in pictures)
+    tensors = [array.expand(3, -1, -1) if colour and array.shape[0] == 1 else array for _, array in pictures]
     if size is not None:
         tensors = [resize(tensor[None], size)[0] for tensor in tensors]
     if len({tensor.shape for tensor in tensors}) > 1:
         raise UsageError(path, "pictures differ in size; make them equal with --size")
-    pixels = torch.stack(tensors)
-    if not folders:
-        return ImageSet(str(path), pixels, None, ())
-    return ImageSet(str(path), pixels, torch.tensor(labels), tuple(name for name, _ in groups))
+    return torch.stack(tensors)
+
+
+def _other_size(where: object, found: tuple[int, int], expected: tuple[int, int]) -> DataError:
+    height, width = expected
+    remedy = f"give --size {height}" if height == width else "resize it"
+    return DataError(where, f"is {found[0]} pixels high and {found[1]} wide, expected {height} x {width}; {remedy}")
+
+
+def _names(files: Sequence[Path]) -> tuple[str, ...]:
+    """Name pictures after their files: the stem if that tells them apart, else more and more of the path."""
+    ways: list[Callable[[int, Path], str]] = [
+        lambda _, file: file.stem,
+        lambda _, file: f"{file.parent.name}-{file.stem}",
+        lambda _, file: f"{file.parent.name}-{file.name}",
+        lambda number, file: f"{number}-{file.name}",
+    ]
+    for way in ways:
+        names = tuple(_UNSAFE.sub("_", way(number, file)).lstrip(".-") or "_" for number, file in enumerate(files))
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def _picture_files(folder: Path) -> list[Path]:
     files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     return sorted(files, key=lambda p: natural_key(p.name))
-
-
-def read_picture(path: Path) -> Tensor:
-    """Read one picture as ``(1 or 3, height, width)``, float32 in [0, 1].
-
-    It is turned as its EXIF data say; 16-bit grey keeps its depth; palettes and CMYK become RGB; what is transparent
-    shows white.
-
-    Raises:
-        DataError: the file is no picture, is damaged, or has more than ``MAX_PIXELS`` pixels.
-    """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise DataError(path, f"{opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read")
-            picture = ImageOps.exif_transpose(opened)
-            array = _to_array(picture)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(path, f"no readable picture: {error}") from None
-    return torch.from_numpy(array)
-
-
-def _to_array(picture: "Image") -> np.ndarray:
-    from PIL import Image
-
-    if picture.mode.startswith("I;16") or picture.mode == "I":
-        return (np.asarray(picture, dtype=np.float32) / 65535).clip(0, 1)[None]
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        colour = picture.convert("RGBA")
-        white = Image.new("RGBA", colour.size, "white")
-        picture = Image.alpha_composite(white, colour).convert("L" if picture.mode == "LA" else "RGB")
-    if picture.mode in ("1", "L"):
-        return np.asarray(picture.convert("L"), dtype=np.float32)[None] / 255
-    return np.moveaxis(np.asarray(picture.convert("RGB"), dtype=np.float32), 2, 0) / 255

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from mnfn_cli.errors import DataError, MnfnError
 from mnfn_cli.storage.checksums import sha256
@@ -88,6 +89,37 @@ class Zoo:
         parts = [self._shards[shard].select(torch.tensor(local)) for shard, (_, local) in by_shard.items()]
         order = torch.tensor([position for positions, _ in by_shard.values() for position in positions])
         return WeightSpaceFeatures.cat(parts).select(order.argsort()) if len(parts) > 1 else parts[0]
+
+    def pictures(self) -> tuple[dict[str, int], Tensor] | None:
+        """Return the pictures that the networks hold, if the zoo keeps them.
+
+        Returns:
+            the row of each ``image_id``, and the pictures ``(rows, channels, height, width)``, in the zoo's pixel
+            range; None for a zoo without pictures.
+
+        Raises:
+            DataError: there are not as many pictures as ``image_id`` in the table.
+        """
+        file = self.path / "images.safetensors"
+        if file.name not in self.document["files"] or "image_id" not in self.table.columns:
+            return None
+        pictures = map_tensors(file).get("pictures")
+        if pictures is None:
+            return None
+        # A row has no name of its own: the table's first mention of an image_id gives the order.
+        names = self.table["image_id"].unique(maintain_order=True).to_list()
+        if pictures.dim() != 4 or len(names) != len(pictures):
+            raise DataError(f"{file}:pictures", f"shape {tuple(pictures.shape)}; the table has {len(names)} image_id")
+        return {name: row for row, name in enumerate(names)}, pictures
+
+    def pictures_of(self, rows: Sequence[int] | None = None) -> Tensor | None:
+        """Return each network's picture, ``(networks, channels, height, width)``; None for a zoo without pictures."""
+        found = self.pictures()
+        if found is None:
+            return None
+        by_id, pictures = found
+        names = self.table["image_id"].to_list()
+        return pictures[[by_id[names[row]] for row in (self.rows() if rows is None else rows)]]
 
     def bad_networks(self, rows: Sequence[int] | None = None) -> list[tuple[int, str]]:
         """Return (row, what is wrong) for every network that holds a number that is not finite."""

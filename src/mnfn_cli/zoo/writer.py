@@ -75,6 +75,7 @@ def finish_zoo(
     made: Mapping[str, Any],
     images: Mapping[str, Any] | None = None,
     pictures: Mapping[str, Tensor] | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write table.csv, images.safetensors and, last, zoo.json beside shards that are complete.
 
@@ -85,11 +86,15 @@ def finish_zoo(
         made: how the zoo was made: command, seed, ranges, source zoo, group elements.
         images: where the pictures came from, their size, pixel range and normalisation.
         pictures: tensors for images.safetensors, by name.
+        start: tensors for start.safetensors, of the network that all INRs started from, by name.
     """
     write_text(folder / "table.csv", table.write_csv())
     if pictures:
         save_tensors(folder / "images.safetensors", pictures)
-    names = [path for path in sorted(folder.iterdir()) if path.name.startswith(("weights-", "table.csv", "images."))]
+    if start:
+        save_tensors(folder / "start.safetensors", start)
+    ours = ("weights-", "table.csv", "images.", "start.")
+    names = [path for path in sorted(folder.iterdir()) if path.name.startswith(ours)]
     document = {
         "format": FORMAT_VERSION,
         "spec": spec.to_json(),
@@ -110,6 +115,7 @@ def save_zoo(
     made: Mapping[str, Any] | None = None,
     images: Mapping[str, Any] | None = None,
     pictures: Mapping[str, Tensor] | None = None,
+    start: Mapping[str, Tensor] | None = None,
     force: bool = False,
 ) -> Zoo:
     """Write a whole zoo and open it.
@@ -119,7 +125,7 @@ def save_zoo(
         spec: the weight space.
         features: raw weights of ``N`` networks.
         table: ``N`` rows; a column ``id`` of unique text, and ``split`` with train, val or test.
-        made, images, pictures: see ``finish_zoo``.
+        made, images, pictures, start: see ``finish_zoo``.
         force: replace a zoo of that name.
 
     Raises:
@@ -138,7 +144,7 @@ def save_zoo(
         writer = ShardWriter(folder, spec)
         writer.append(features)
         writer.finish()
-        finish_zoo(folder, spec, frame, made=made or {}, images=images, pictures=pictures)
+        finish_zoo(folder, spec, frame, made=made or {}, images=images, pictures=pictures, start=start)
     return open_zoo(path)
 
 

@@ -1,6 +1,5 @@
 """Build a zoo of classifiers: draw, train in chunks, measure, and finish; interrupted, it continues where it was."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mnfn_cli.errors import DataError, OutputError, UsageError
+from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.runtime.progress import Progress, Silent
 from mnfn_cli.runtime.seeds import derive_seed, generator
-from mnfn_cli.storage.atomic import write_json
-from mnfn_cli.storage.folders import check_output, new_folder, partial_path
+from mnfn_cli.storage.folders import check_output, new_folder
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.build.batched import BATCH_SIZE, measure_accuracy, plan_chunks, train_networks
 from mnfn_cli.zoo.build.hyperparameters import RANGES, Hyperparameters, draw
+from mnfn_cli.zoo.build.splits import SPLIT_FRACTIONS, draw_splits
+from mnfn_cli.zoo.build.unfinished import clear_build, mark_build, refuse_other_build
 from mnfn_cli.zoo.images import ImageSet
 from mnfn_cli.zoo.store import Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 ACTIVATIONS = ("relu", "leaky_relu", "tanh")
 HIDDEN_CHANNELS = (16, 16, 16)
 TRAIN_FRACTION = 0.8
-SPLIT_FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 PROBES = 64
 DECAYED = 1e-30
 """Weights below this are stored as 0: no function changes, and scaling a network by 1e4 or 1e-4 stays exact in float32,
@@ -122,18 +121,16 @@ def build_cnn_zoo(
         "ranges": RANGES,
         "images": images.describe() | {"checksum": float(images.pixels.double().sum())},
     }
-    _refuse_other_build(output, identity)
+    refuse_other_build(output, identity)
     with new_folder(output, force=force, keep_partial=True) as folder:
-        write_json(folder / "build.json", identity)
+        mark_build(folder, identity)
         progress.start("training networks", plan.count)
         drawn = draw(plan.count, plan.seed)
         features, accuracies = _train_missing(folder, plan, drawn, train, held_out, device, progress, check)
         writer = ShardWriter(folder, plan.spec)
         writer.append(features)
         writer.finish()
-        for chunk in folder.glob("chunk-*.safetensors"):
-            chunk.unlink()
-        (folder / "build.json").unlink()
+        clear_build(folder)
         finish_zoo(
             folder,
             plan.spec,
@@ -233,31 +230,11 @@ def _table(plan: CnnZooPlan, drawn: list[Hyperparameters], accuracies: list[floa
     import polars as pl
 
     width = len(str(plan.count - 1))
-    order = torch.randperm(plan.count, generator=generator(plan.seed, "split")).tolist()
-    splits = [""] * plan.count
-    edges = [round(plan.count * share) for share in (SPLIT_FRACTIONS["train"], 1 - SPLIT_FRACTIONS["test"])]
-    for position, row in enumerate(order):
-        splits[row] = "train" if position < edges[0] else "val" if position < edges[1] else "test"
     columns: dict[str, list[Any]] = {
         "id": [f"{row:0{width}d}" for row in range(plan.count)],
-        "split": splits,
+        "split": draw_splits(plan.count, plan.seed),
         "activation": [plan.spec.activation] * plan.count,
         "test_accuracy": accuracies,
     }
     records = [asdict(hyperparameters) for hyperparameters in drawn]
     return pl.DataFrame(columns | {name: [record[name] for record in records] for name in records[0]})
-
-
-def _refuse_other_build(output: Path, identity: dict[str, Any]) -> None:
-    file = partial_path(output) / "build.json"
-    if not file.exists():
-        return
-    try:
-        other = json.loads(file.read_text("utf-8"))
-    except ValueError:
-        raise OutputError(partial_path(output), "is left from a build and damaged; remove it and build again") from None
-    if other != json.loads(json.dumps(identity)):
-        wrong = ", ".join(sorted(key for key in identity if other.get(key) != json.loads(json.dumps(identity[key]))))
-        raise OutputError(
-            partial_path(output), f"holds an unfinished build with other {wrong}; finish that one or remove the folder"
-        )

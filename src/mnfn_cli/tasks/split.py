@@ -1,6 +1,6 @@
-"""Networks with measured accuracies, split by split, out of one zoo or several."""
+"""Networks and what is to be learned from them, split by split, out of one zoo or several."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,38 +12,57 @@ from mnfn_cli.recipe import Recipe
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
-LABEL = "test_accuracy"
-
 
 @dataclass(frozen=True)
 class Split:
-    """Networks of one split, on the device that trains.
+    """Networks of one split.
 
     Args:
         ids: of the networks.
+        pictures: for INRs the picture that each one holds, zoo and image id; the network's own id otherwise.
         features: raw weights.
-        accuracies: measured test accuracies, ``(networks,)``, in [0, 1].
+        targets: ``(networks, ...)``: accuracies, class numbers or target pictures.
     """
 
     ids: list[str]
+    pictures: list[str]
     features: WeightSpaceFeatures
-    accuracies: Tensor
+    targets: Tensor
+
+    def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Split":
+        """Return the split on another device or in another dtype; class numbers stay integers."""
+        targets = self.targets.to(device=device, dtype=dtype if self.targets.is_floating_point() else None)
+        return Split(self.ids, self.pictures, self.features.to(device=device, dtype=dtype), targets)
 
     def vector(self) -> np.ndarray:
-        """Return the accuracies as float64 numbers on the CPU."""
-        return self.accuracies.double().cpu().numpy()
+        """Return scalar targets as float64 numbers on the CPU."""
+        return self.targets.double().cpu().numpy()
 
 
-def load_split(zoos: Sequence[Zoo], name: str, skip: frozenset[tuple[str, str]] = frozenset()) -> Split:
-    """Join one split of several zoos of one weight space, without the networks (zoo, id) in ``skip``."""
-    ids, parts, accuracies = [], [], []
-    for zoo in zoos:
+def load_split(
+    zoos: Sequence[Zoo],
+    name: str,
+    targets: Callable[[Zoo, Sequence[int]], Tensor],
+    skip: frozenset[tuple[str, str]] = frozenset(),
+) -> Split:
+    """Join one split of several zoos of one weight space.
+
+    Args:
+        zoos: where the networks are.
+        name: train, val or test.
+        targets: reads the targets of some rows of a zoo.
+        skip: networks (zoo, id) to leave out.
+    """
+    ids, pictures, features, values = [], [], [], []
+    for number, zoo in enumerate(zoos):
         every = zoo.ids
         rows = [row for row in zoo.rows(name) if (str(zoo.path), every[row]) not in skip]
         ids += [every[row] for row in rows]
-        parts.append(zoo.read(rows))
-        accuracies.append(torch.tensor(zoo.table[LABEL].to_numpy()[rows], dtype=torch.float32))
-    return Split(ids, WeightSpaceFeatures.cat(parts), torch.cat(accuracies))
+        shown = zoo.table["image_id"].to_list() if "image_id" in zoo.table.columns else every
+        pictures += [f"{number}/{shown[row]}" for row in rows]
+        features.append(zoo.read(rows))
+        values.append(targets(zoo, rows))
+    return Split(ids, pictures, WeightSpaceFeatures.cat(features), torch.cat(values))
 
 
 def open_zoos(recipe: Recipe) -> list[Zoo]:
@@ -51,7 +70,7 @@ def open_zoos(recipe: Recipe) -> list[Zoo]:
 
     Raises:
         RecipeError: no zoo, or networks of another activation or weight space than the recipe's.
-        DataError: a zoo cannot be read, or has no accuracies.
+        DataError: a zoo cannot be read.
     """
     if not recipe.data.zoo:
         raise RecipeError("data.zoo", "the recipe names no zoo; give one with --zoo")
@@ -66,12 +85,6 @@ def open_zoos(recipe: Recipe) -> list[Zoo]:
             misfits.append(RecipeError(zoo.path, f"networks {zoo.spec}; the first zoo holds {zoos[0].spec}"))
     if misfits:
         raise RecipeError.together(misfits)
-    for zoo in zoos:
-        zoo.require_column(LABEL)
-        values = zoo.table[LABEL].cast(float).to_numpy()
-        wrong = [zoo.ids[row] for row in np.nonzero(~((values >= 0) & (values <= 1)))[0]]
-        if wrong:
-            raise DataError(zoo.path / "table.csv", f"{LABEL} outside [0, 1] of network {', '.join(wrong[:20])}")
     return zoos
 
 

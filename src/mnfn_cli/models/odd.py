@@ -1,0 +1,64 @@
+"""Features that are odd under sign flips: what the sign-invariant and the sign-equivariant models are built on."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from mnfn_cli.nn.activation import EquivariantActivation
+from mnfn_cli.nn.messages import SignMessages
+from mnfn_cli.nn.monomial import MonomialLinear
+from mnfn_cli.nn.unit import UnitScale
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+
+class OddFeatures(nn.Module):
+    """Sign-equivariant layers from raw weights to the last of ``channels``, an odd function between them.
+
+    Args:
+        spec: the weight space; its group is the sign group.
+        channels: after each layer.
+        activation: ``sin`` or ``tanh``.
+        sign_terms: see ``MonomialLinear``.
+        messages: let each layer but the first also read the products of ``SignMessages``.
+        unit_scale: bring the tensors to one size first.
+        keep_input: append the raw weights to the result.
+
+    Attributes:
+        out_channels: of the result.
+
+    Shapes:
+        in raw weights, one channel; out ``(batch, out_channels, ...)``.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        channels: Sequence[int],
+        activation: str = "sin",
+        sign_terms: bool = True,
+        messages: bool = False,
+        unit_scale: bool = False,
+        keep_input: bool = False,
+    ) -> None:
+        super().__init__()
+        self.unit_scale = UnitScale(spec) if unit_scale else None
+        self.messages = SignMessages(spec) if messages else None
+        self.keep_input = keep_input
+        read = [1, *(d * (1 + messages) for d in channels)][: len(channels)]
+        self.layers = nn.ModuleList(
+            MonomialLinear(spec, d, e, sign_terms=sign_terms) for d, e in zip(read, channels, strict=True)
+        )
+        self.activation = EquivariantActivation(spec, activation)
+        self.out_channels = (channels[-1] if channels else 0) + (keep_input or not channels)
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Compute the features."""
+        raw = features if self.unit_scale is None else self.unit_scale(features)
+        x = raw
+        for i, layer in enumerate(self.layers):
+            if i > 0:
+                x = self.activation(x)
+                x = x.beside(self.messages(x)) if self.messages is not None else x
+            x = layer(x)
+        return x.beside(raw) if self.keep_input and len(self.layers) else x

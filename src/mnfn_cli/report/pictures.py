@@ -1,0 +1,111 @@
+"""Grids of pictures as PNG: what networks hold, beside what they should."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from mnfn_cli.storage.atomic import replacing
+from mnfn_cli.weightspace.inr import render
+from mnfn_cli.zoo.inr import InrDesign
+from mnfn_cli.zoo.store import Zoo
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
+    Font = ImageFont | FreeTypeFont
+
+TILE = 96
+"""Smallest side of an enlarged picture, in pixels of the PNG."""
+GAP = 6
+FONT_SIZE = 12
+LINE = 15
+COLUMNS = 12
+"""Pictures side by side before the next ones go below."""
+
+
+def draw_grid(rows: Mapping[str, Tensor], picture: Path, titles: Sequence[str] = ()) -> None:
+    """Draw pictures enlarged without smoothing, one named row above the other; a column belongs together.
+
+    Args:
+        rows: by name ``(n, channels, height, width)`` on [-1, 1] (beyond it is cut off), grey or colour, all with the
+            same ``n`` >= 1, height and width.
+        picture: the PNG to write.
+        titles: a text above each of the ``n`` columns, of one or more lines; one too long loses its beginning.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(FONT_SIZE)
+    count, _, height, width = next(iter(rows.values())).shape
+    factor = -(-TILE // min(height, width))
+    tile_height, tile_width = factor * height, factor * width
+    left = GAP + max(round(font.getlength(name)) for name in rows) + GAP
+    top = LINE * max((title.count("\n") + 1 for title in titles), default=0)
+    bands = -(-count // COLUMNS)
+    band_height = GAP + top + len(rows) * (tile_height + GAP)
+    size = (left + min(count, COLUMNS) * (tile_width + GAP), bands * band_height + GAP)
+    canvas = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(canvas)
+    for band in range(bands):
+        below = band * band_height + GAP
+        for position, column in enumerate(range(band * COLUMNS, min(count, (band + 1) * COLUMNS))):
+            x = left + position * (tile_width + GAP)
+            if titles:
+                _write(pen, font, (x, below), titles[column], tile_width)
+            for row, tensors in enumerate(rows.values()):
+                tile = _to_image(tensors[column]).resize((tile_width, tile_height), Image.Resampling.NEAREST)
+                canvas.paste(tile, (x, below + top + row * (tile_height + GAP)))
+        for row, name in enumerate(rows):
+            pen.text(
+                (GAP, below + top + row * (tile_height + GAP) + tile_height // 2), name, "black", font, anchor="lm"
+            )
+    with replacing(picture) as temporary:
+        canvas.save(temporary, format="PNG")
+
+
+def draw_zoo(zoo: Zoo, rows: Sequence[int], picture: Path) -> None:
+    """Draw what networks of an INR zoo hold, below the pictures they were fitted to where the zoo keeps those.
+
+    Args:
+        zoo: the INRs.
+        rows: which of them; at least one.
+        picture: the PNG to write.
+
+    Raises:
+        UsageError: the zoo's networks are no INRs.
+        DataError: the zoo does not say how large its pictures are.
+    """
+    design = InrDesign.of_zoo(zoo)
+    low, high = design.pixel_range
+    grids = {"network": render(zoo.spec, zoo.read(rows), design.size)}
+    originals = zoo.pictures_of(rows)
+    if originals is not None:
+        grids = {"picture": originals} | grids
+    titles = [zoo.ids[row] for row in rows]
+    if "psnr" in zoo.table.columns:
+        titles = [f"{title}\n{zoo.table['psnr'][row]:.1f} dB" for title, row in zip(titles, rows, strict=True)]
+    draw_grid({name: (grid - low) * (2 / (high - low)) - 1 for name, grid in grids.items()}, picture, titles)
+
+
+def _to_image(tensor: Tensor) -> "Image":
+    """Turn ``(1 or 3, height, width)`` on [-1, 1] into a picture; what is not a number shows red."""
+    from PIL import Image
+
+    known = tensor.detach().float().cpu()
+    red = torch.tensor([1.0, -1.0, -1.0])[:, None, None]
+    colour = torch.where(known.isnan(), red, known).clamp(-1, 1)
+    levels = ((colour + 1) * 127.5).round().to(torch.uint8).movedim(0, 2)
+    return Image.fromarray(levels.contiguous().numpy())
+
+
+def _write(pen: "ImageDraw", font: "Font", place: tuple[int, int], text: str, room: int) -> None:
+    for number, line in enumerate(text.split("\n")):
+        # Names that belong together differ at their ends.
+        shown = line
+        while len(shown) > 4 and font.getlength(shown) > room:
+            shown = "..." + shown.removeprefix("...")[1:]
+        pen.text((place[0], place[1] + number * LINE), shown, "black", font)

@@ -1,0 +1,146 @@
+"""What a zoo of INRs is to be: how pictures are fitted, and which."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from mnfn_cli.errors import UsageError
+from mnfn_cli.runtime.seeds import generator
+from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.build.siren_fit import draw_siren
+from mnfn_cli.zoo.images import ImageSet
+from mnfn_cli.zoo.inr import INITS, InrDesign
+
+LEARNING_RATE = 1e-3
+SMALL_SIDE = 16
+
+
+class Usual(NamedTuple):
+    """What is taken where the user says nothing."""
+
+    width: int
+    omega: float
+    steps: int
+
+
+SMALL = Usual(16, 15.0, 400)
+"""How pictures of at most ``SMALL_SIDE`` pixels a side are fitted: a grid that coarse cannot hold omega 30."""
+LARGE = Usual(32, 30.0, 150)
+"""How larger pictures are fitted: the networks are the published ones."""
+
+
+def siren_design(
+    images: ImageSet,
+    *,
+    init: str = "random",
+    width: int | None = None,
+    depth: int = 2,
+    omega: float | None = None,
+    steps: int | None = None,
+    learning_rate: float = LEARNING_RATE,
+    seed: int = 0,
+) -> InrDesign:
+    """Return how pictures are to be fitted; what is not given depends on their size.
+
+    Up to 16x16 pixels: width 16, omega 15, 400 steps; beyond: the published width 32 and omega 30, 150 steps.
+
+    Args:
+        images: the pictures.
+        init: ``random`` or ``shared``.
+        width: of every hidden layer.
+        depth: hidden layers.
+        omega: frequency factor of the sine.
+        steps, learning_rate: of Adam.
+        seed: of a shared start.
+
+    Raises:
+        UsageError: an unknown init, or a number that is not positive.
+    """
+    if init not in INITS:
+        raise UsageError("--init", f"'{init}'; choose one of {', '.join(INITS)}")
+    size = (images.pixels.shape[2], images.pixels.shape[3])
+    usual = SMALL if max(size) <= SMALL_SIDE else LARGE
+    width = usual.width if width is None else width
+    omega = usual.omega if omega is None else omega
+    steps = usual.steps if steps is None else steps
+    if depth < 1 or width < 1 or steps < 1 or not omega > 0 or not learning_rate > 0:
+        raise UsageError("zoo build siren", "--width, --depth, --omega, --steps and --lr must be positive")
+    spec = NetworkSpec.mlp([2, *[width] * depth, images.pixels.shape[1]], activation="sin", omega=omega)
+    start = draw_siren(spec, [generator(seed, "start")]) if init == "shared" else None
+    return InrDesign(spec, size, init, start, steps, learning_rate)
+
+
+def like_design(path: Path, size: int | None, own: Mapping[str, object]) -> InrDesign:
+    """Return the design of a zoo or a run, to fit other pictures in the same way.
+
+    Args:
+        path: an INR zoo, or a finished run on one.
+        size: pixels a side that the user asked for.
+        own: choices, by the names of ``siren_design``, that the user made beside; there must be none.
+
+    Raises:
+        UsageError: choices of the user's own, another size, or networks that are no INRs.
+        DataError: the folder cannot be read.
+    """
+    if own:
+        options = ", ".join("--lr" if name == "learning_rate" else f"--{name}" for name in own)
+        raise UsageError("--like", f"takes everything from {path}; leave out {options}")
+    design = InrDesign.of_folder(path)
+    if size is not None and design.size != (size, size):
+        height, width = design.size
+        raise UsageError("--size", f"{size}, but the pictures of {path} are {height} x {width}; leave --size out")
+    return design
+
+
+@dataclass(frozen=True)
+class SirenZooPlan:
+    """What a zoo of INRs is to be; two builds of one plan give one zoo.
+
+    Args:
+        design: the networks and how they are fitted.
+        copies: networks of each picture, which differ in their starts.
+        seed: of everything drawn.
+
+    Raises:
+        UsageError: fewer than one copy, copies that would be equal, or a design that does not say how to fit.
+    """
+
+    design: InrDesign
+    copies: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.copies < 1:
+            raise UsageError("--copies", f"{self.copies} copies; at least 1")
+        if self.copies > 1 and self.design.init == "shared":
+            raise UsageError(
+                "--copies", f"{self.copies} copies from one shared start would be equal; use --init random"
+            )
+        missing = [name for name in ("init", "steps", "learning_rate") if getattr(self.design, name) is None]
+        if missing:
+            raise UsageError("--like", f"does not record how its networks were fitted: no {', '.join(missing)}")
+
+
+def choose_images(images: ImageSet, count: int | None, seed: int) -> ImageSet:
+    """Return ``count`` of the pictures, drawn at random and kept in order; all of them by default.
+
+    Raises:
+        UsageError: fewer than one, or more than there are.
+    """
+    if count is None:
+        return images
+    if not 1 <= count <= len(images.pixels):
+        raise UsageError("--count", f"{count} pictures; {images.source} has {len(images.pixels)}")
+    drawn = torch.randperm(len(images.pixels), generator=generator(seed, "pictures"))[:count]
+    return images.select(sorted(drawn.tolist()))
+
+
+def fit_channels(images: ImageSet, channels: int) -> tuple[ImageSet, str | None]:
+    """Return the pictures in grey or in colour, as a design needs them, and a note if that changed them."""
+    if images.pixels.shape[1] == channels:
+        return images, None
+    how = "turned grey (luminance)" if channels == 1 else "grey, repeated in all three channels"
+    return images.with_channels(channels), f"{images.source}: the pictures are {how}, as the networks are"

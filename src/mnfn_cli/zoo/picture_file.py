@@ -1,0 +1,52 @@
+"""Read one picture file, whatever kind it is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mnfn_cli.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_PIXELS = 50_000_000
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+
+
+def read_picture(path: Path) -> Tensor:
+    """Read one picture as ``(1 or 3, height, width)``, float32 in [0, 1].
+
+    It is turned as its EXIF data say; 16-bit grey keeps its depth; palettes and CMYK become RGB; what is transparent
+    shows white.
+
+    Raises:
+        DataError: the file is no picture, is damaged, or has more than ``MAX_PIXELS`` pixels.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise DataError(path, f"{opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read")
+            picture = ImageOps.exif_transpose(opened)
+            array = _to_array(picture)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(path, f"no readable picture: {error}") from None
+    return torch.from_numpy(array)
+
+
+def _to_array(picture: "Image") -> np.ndarray:
+    from PIL import Image
+
+    if picture.mode.startswith("I;16") or picture.mode == "I":
+        return (np.asarray(picture, dtype=np.float32) / 65535).clip(0, 1)[None]
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        colour = picture.convert("RGBA")
+        white = Image.new("RGBA", colour.size, "white")
+        picture = Image.alpha_composite(white, colour).convert("L" if picture.mode == "LA" else "RGB")
+    if picture.mode in ("1", "L"):
+        return np.asarray(picture.convert("L"), dtype=np.float32)[None] / 255
+    return np.moveaxis(np.asarray(picture.convert("RGB"), dtype=np.float32), 2, 0) / 255

@@ -1,0 +1,132 @@
+"""Fitting side by side gives what fitting one after another gives."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from mnfn_cli.errors import InterruptedRun
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.inr import pixel_grid, render
+from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.build.sines import sine_and_cosine
+from mnfn_cli.zoo.build.siren_fit import draw_siren, fit_networks, networks_at_once
+
+RATE = 3e-3
+
+
+def streams(*seeds):
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+class Sine(nn.Module):
+    def __init__(self, omega):
+        super().__init__()
+        self.omega = omega
+
+    def forward(self, x):
+        return torch.sin(self.omega * x)
+
+
+def plain_loop(spec, start, picture, steps):
+    """Fit one network as a user would, with autograd and torch's Adam."""
+    layers = []
+    for n_in, n_out in zip(spec.widths[:-1], spec.widths[1:], strict=True):
+        layers += [nn.Linear(n_in, n_out, dtype=picture.dtype), Sine(spec.omega)]
+    network = nn.Sequential(*layers[:-1])
+    network.load_state_dict(start.to_state_dicts(list(network.state_dict()))[0])
+    optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
+    grid, targets = pixel_grid(picture.shape[1:], dtype=picture.dtype), picture.flatten(1).T
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (network(grid) - targets).square().mean().backward()
+        optimizer.step()
+    return WeightSpaceFeatures.from_state_dicts([network.state_dict()], spec)
+
+
+@pytest.mark.parametrize("widths", [[2, 6, 5, 3], [2, 7, 1], [2, 5, 6, 4, 1]], ids=["colour", "one hidden", "deep"])
+def test_side_by_side_is_one_after_another(widths):
+    spec = NetworkSpec.mlp(widths, activation="sin", omega=9.0)
+    start = draw_siren(spec, streams(0, 1, 2)).to(dtype=torch.float64)
+    pictures = torch.rand(3, widths[-1], 5, 7, dtype=torch.float64, generator=streams(5)[0]) * 2 - 1
+    fitted = fit_networks(spec, start, pictures, steps=12, learning_rate=RATE)
+    alone = [plain_loop(spec, start.select([row]), pictures[row], 12) for row in range(3)]
+    torch.testing.assert_close(fitted.flatten(), WeightSpaceFeatures.cat(alone).flatten(), rtol=1e-9, atol=1e-11)
+    assert (fitted.flatten() - start.flatten()).abs().min(dim=1).values.min() > 1e-6  # every number has moved
+
+
+def test_the_start_is_the_papers():
+    spec = NetworkSpec.mlp([2, 200, 200, 1], activation="sin", omega=30.0)
+    start = draw_siren(spec, streams(0, 0, 1))
+    weight_bounds = [1 / 2, math.sqrt(6 / 200) / 30, math.sqrt(6 / 200) / 30]
+    bias_bounds = [1 / math.sqrt(2), 1 / math.sqrt(200), 1 / math.sqrt(200)]
+    for tensors, bounds in ((start.weights, weight_bounds), (start.biases, bias_bounds)):
+        for tensor, bound in zip(tensors[:2], bounds, strict=False):
+            assert 0.97 * bound < tensor.abs().max() <= bound
+            assert tensor.std() == pytest.approx(bound / math.sqrt(3), rel=0.06)
+        assert tensors[2].abs().max() <= bounds[2]
+    flat = start.flatten()
+    assert torch.equal(flat[0], flat[1]) and not torch.equal(flat[0], flat[2])
+
+
+def test_it_learns_and_leaves_its_arguments_alone():
+    spec = NetworkSpec.mlp([2, 16, 16, 1], activation="sin", omega=9.0)
+    start = draw_siren(spec, streams(0, 1))
+    before = start.flatten()
+    pictures = torch.rand(2, 1, 6, 6, generator=streams(5)[0]) * 2 - 1
+    kept = pictures.clone()
+    fitted = fit_networks(spec, start, pictures, steps=200, learning_rate=RATE)
+    error = (render(spec, fitted, (6, 6)) - pictures).square().mean(dim=(1, 2, 3))
+    assert error.max() < 0.01 < pictures.var()
+    assert torch.equal(start.flatten(), before) and torch.equal(pictures, kept)
+
+
+def test_one_that_diverges_harms_no_other():
+    spec = NetworkSpec.mlp([2, 5, 5, 1], activation="sin", omega=9.0)
+    start = draw_siren(spec, streams(0, 1))
+    pictures = torch.rand(2, 1, 4, 4)
+    broken = start.map(torch.clone)
+    broken.weights[1][0, 0, 0, 0] = math.nan
+    fitted = fit_networks(spec, broken, pictures, steps=5, learning_rate=RATE).flatten()
+    fine = fit_networks(spec, start, pictures, steps=5, learning_rate=RATE).flatten()
+    assert not fitted[0].isfinite().all()
+    assert torch.equal(fitted[1], fine[1])
+
+
+def test_it_stops_where_it_is_told():
+    spec = NetworkSpec.mlp([2, 5, 1], activation="sin")
+    calls = []
+
+    def check():
+        calls.append(1)
+        if len(calls) == 3:
+            raise InterruptedRun("here", "stop")
+
+    start = draw_siren(spec, streams(0))
+    with pytest.raises(InterruptedRun):
+        fit_networks(spec, start, torch.rand(1, 1, 4, 4), steps=9, learning_rate=RATE, check=check)
+    assert len(calls) == 3
+
+
+def test_chunks_fit_the_cache_and_are_never_empty():
+    spec = NetworkSpec.mlp([2, 32, 32, 1], activation="sin")
+    assert networks_at_once(spec, 64, "cpu") > networks_at_once(spec, 28 * 28, "cpu") > 1
+    assert networks_at_once(spec, 2**20, "cpu") == 1
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sines_and_cosines(threads, dtype, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    angles = torch.randn(5, 7, 11, dtype=dtype, generator=streams(0)[0]) * 30
+    beside, cosine = torch.ones(5, 8, 11, dtype=dtype), torch.empty(5, 7, 11, dtype=dtype)
+    with sine_and_cosine() as sines:
+        sines.write(angles, beside[:, :-1], cosine)
+        tolerance = 2e-7 if dtype == torch.float32 else 1e-15
+        assert (beside[:, :-1].double() - angles.double().sin()).abs().max() < tolerance
+        assert (cosine.double() - angles.double().cos()).abs().max() < tolerance
+        assert (beside[:, -1] == 1).all()
+        angles[0, 0, 0] = math.inf
+        sines.write(angles, beside[:, :-1], cosine)
+    assert beside[0, 0, 0].isnan() and cosine.isnan().sum() == 1
