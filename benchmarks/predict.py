@@ -9,9 +9,9 @@ import torch
 from mnfn_cli import NetworkSpec, WeightSpaceFeatures, load_run, save_zoo
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.storage.atomic import write_text
-from mnfn_cli.tasks.training import train_run
 from mnfn_cli.tasks.prediction import predict_checkpoints
 from mnfn_cli.tasks.run import BATCH
+from mnfn_cli.tasks.training import train_run
 from timing import interleaved
 
 

@@ -35,20 +35,48 @@ def _build(tmp_path_factory, activation):
 @pytest.fixture(scope="session")
 def relu_run(digits_zoo, tmp_path_factory):
     """A finished run of two epochs on the small zoo."""
-    return _train(digits_zoo, "generalization/relu-monomial", tmp_path_factory.mktemp("runs") / "relu")
+    run = tmp_path_factory.mktemp("runs") / "relu"
+    return _train(digits_zoo, "generalization/relu-monomial", run, "training.epochs=2")
 
 
 @pytest.fixture(scope="session")
 def tanh_run(tanh_zoo, tmp_path_factory):
     """A finished run of two epochs on the small tanh zoo."""
-    return _train(tanh_zoo, "generalization/tanh-monomial", tmp_path_factory.mktemp("runs") / "tanh")
+    run = tmp_path_factory.mktemp("runs") / "tanh"
+    return _train(tanh_zoo, "generalization/tanh-monomial", run, "training.epochs=2")
 
 
-def _train(zoo, recipe, path):
+def _train(zoo, recipe, path, *overrides):
     from mnfn_cli.recipe import load_recipe
     from mnfn_cli.report.figures import draw_run
     from mnfn_cli.tasks.training import train_run
 
-    resolved = load_recipe(recipe, ["training.epochs=2", f"data.zoo=['{zoo.path}']"])
+    resolved = load_recipe(recipe, [*overrides, f"data.zoo=['{zoo.path}']"])
     train_run(resolved, path, illustrate=draw_run)
     return path
+
+
+@pytest.fixture(scope="session")
+def inr_zoo(tmp_path_factory):
+    """A zoo of SIRENs of 60 digits, 8x8, from one shared start."""
+    from mnfn_cli.zoo.build.siren import build_siren_zoo
+    from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, siren_design
+    from mnfn_cli.zoo.images import load_images
+
+    images = choose_images(load_images("digits", 8), 60, seed=0)
+    design = siren_design(images, init="shared", width=6, steps=40)
+    return build_siren_zoo(SirenZooPlan(design, 1, 0), images, tmp_path_factory.mktemp("zoos") / "inr")
+
+
+@pytest.fixture(scope="session")
+def classes_run(inr_zoo, tmp_path_factory):
+    """A finished run of a small monomial classifier."""
+    small = ["model.base_channels=[6,6]", "model.head=[8,8]", "training.epochs=2"]
+    return _train(inr_zoo, "classification/digits-monomial", tmp_path_factory.mktemp("runs") / "classes", *small)
+
+
+@pytest.fixture(scope="session")
+def dilate_run(inr_zoo, tmp_path_factory):
+    """A finished run of a small strict editor."""
+    small = ["model.base_channels=[6,6]", "training.steps=6"]
+    return _train(inr_zoo, "editing/digits-dilate-monomial-strict", tmp_path_factory.mktemp("runs") / "dilate", *small)

@@ -59,6 +59,6 @@ def parse_recipe(document: Mapping[str, Any], where: str, overridden: Collection
     my.yaml:training: missing
     """
     try:
-        return Recipe.model_validate(dict(document))
+        return Recipe.model_validate(dict(document), context={"task": document.get("task")})
     except ValidationError as error:
         raise RecipeError.together(plain_faults(error, document, where, overridden)) from None

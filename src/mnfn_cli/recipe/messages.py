@@ -47,13 +47,13 @@ def plain_faults(
         overridden: dotted keys that were set on the command line; faults in them, or in their sections
             as a whole, name the override instead.
     """
-    models = _models(document)
+    models, chosen = _models(document)
     faults = []
     for detail in error.errors(include_url=False):
         parts = _path(detail)
         key = ".".join(parts)
         place = f"override {key}" if _concerns(key, overridden) else f"{where}:{key}"
-        faults.append(RecipeError(place, _problem(detail, parts, models)))
+        faults.append(RecipeError(place, _problem(detail, parts, models, chosen)))
     return faults
 
 
@@ -70,16 +70,18 @@ def _path(detail: ErrorDetails) -> list[str]:
     return parts
 
 
-def _models(document: Mapping[str, Any]) -> Mapping[str, type[Model]]:
-    """Return the models that the recipe's task has."""
+def _models(document: Mapping[str, Any]) -> tuple[Collection[str], Collection[type[Model]]]:
+    """Return the names that the recipe's task has, and the schema of the one it chose; all of them if it chose none."""
     section = document.get("model")
     name = section.get("name") if isinstance(section, dict) else None
-    return MODELS[likely_task(document.get("task"), name)]
+    models = MODELS[likely_task(document.get("task"), name)]
+    chosen = models.get(name) if isinstance(name, str) else None
+    return models.keys(), [chosen] if chosen else models.values()
 
 
-def _problem(detail: ErrorDetails, parts: list[str], models: Mapping[str, type[Model]]) -> str:
+def _problem(detail: ErrorDetails, parts: list[str], models: Collection[str], chosen: Collection[type[Model]]) -> str:
     if detail["type"] == "extra_forbidden":
-        return f"unknown key, {_suggestion(parts, models.values())}"
+        return f"unknown key, {_suggestion(parts, chosen)}"
     if detail["type"] not in _MESSAGES:
         return detail["msg"]
     names = {"value": _shown(detail["input"]), "models": ", ".join(models), **detail.get("ctx", {})}

@@ -3,16 +3,19 @@
 The sections hold plain numbers, texts and tuples. What they mean is for the engine; nothing here imports it.
 """
 
+import difflib
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     GetCoreSchemaHandler,
     TypeAdapter,
     ValidationInfo,
+    WrapValidator,
     field_validator,
 )
 from pydantic_core import CoreSchema, core_schema
@@ -47,9 +50,25 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
 class Data(Section):
     """The zoos to learn from, which activation their networks must have for this recipe, and which edit to learn."""
 
+    model_config = ConfigDict(revalidate_instances="always")  # a recipe without the section meets the same checks
+
     zoo: ZooPaths = ()
     activation: Activation | None = None
-    edit: Literal["dilate", "contrast"] | None = None
+    edit: Literal["dilate", "contrast"] | None = Field(default=None, validate_default=True)
+
+    @field_validator("edit")
+    @classmethod
+    def _edit_fits(cls, edit: str | None, info: ValidationInfo) -> str | None:
+        task = (info.context or {}).get("task")
+        if task == "editing" and edit is None:
+            raise ValueError("missing; an editor learns dilate or contrast")
+        if task not in (None, "editing") and edit is not None:
+            raise ValueError(f"only task editing has it, not {task}; leave it out")
+        return edit
+
+
+def _data_of_task(value: Any, handler: object, info: ValidationInfo) -> Data:
+    return Data.model_validate(value, context={"task": info.data.get("task")})
 
 
 class _ByTask:
@@ -60,7 +79,10 @@ class _ByTask:
 
         def read(value: Any, info: ValidationInfo) -> Model:
             name = value.get("name") if isinstance(value, dict) else None
-            return readers[likely_task(info.data.get("task"), name)].validate_python(value)
+            if isinstance(value, dict) and name is None:  # as everywhere, null is a key left out
+                value = {key: entry for key, entry in value.items() if key != "name"}
+            task = info.data.get("task", (info.context or {}).get("task"))  # in the context also one that is misspelt
+            return readers[likely_task(task, name)].validate_python(value)
 
         return core_schema.with_info_plain_validator_function(read)
 
@@ -77,10 +99,12 @@ class _ByName:
 
 
 def likely_task(task: object, model: object) -> str:
-    """Return ``task`` if there is such a task; else one that has such a model, so that its other faults are found."""
+    """Return ``task``, or the nearest task that has such a model, so that the model's other faults are found too."""
     if isinstance(task, str) and task in MODELS:
         return task
-    return next((known for known, models in MODELS.items() if model in models), next(iter(MODELS)))
+    having = [known for known, models in MODELS.items() if isinstance(model, str) and model in models] or list(MODELS)
+    near = difflib.get_close_matches(task, having, n=1, cutoff=0) if isinstance(task, str) else []
+    return (near or having)[0]
 
 
 class Augment(Section):
@@ -132,33 +156,25 @@ class Recipe(Section):
 
     version: Annotated[Literal[1], BeforeValidator(_this_version)]
     task: Literal["generalization", "classification", "editing"]
-    data: Data = Field(Data(), validate_default=True)
+    data: Annotated[Data, WrapValidator(_data_of_task)] = Field(default=Data(), validate_default=True)
     model: Annotated[Model, _ByTask()]
     augment: Augment | None = None
     optimizer: Optimizer
     training: Training
-
-    @field_validator("data")
-    @classmethod
-    def _edit_fits(cls, data: Data, info: ValidationInfo) -> Data:
-        task = info.data.get("task")
-        if task == "editing" and data.edit is None:
-            raise ValueError("'edit' is missing; an editor learns dilate or contrast")
-        if task not in (None, "editing") and data.edit is not None:
-            raise ValueError(f"'edit' is for task editing, not for {task}; leave it out")
-        return data
 
     @field_validator("model")
     @classmethod
     def _model_fits(cls, model: Model, info: ValidationInfo) -> Model:
         data = info.data.get("data")
         if data and data.activation and model.respects not in (None, GROUPS[data.activation]):
-            activation = getattr(model, "activation", None)
-            subject = f"activation '{activation}'" if activation else f"'{model.name}'"
+            wanted = GROUPS[data.activation]
+            field = type(model).model_fields.get("activation")
+            # Some models have no activation that would fit these networks: then only another model helps.
+            can_change = field is not None and any(GROUPS[choice] == wanted for choice in get_args(field.annotation))
+            subject = f"activation '{dict(model)['activation']}'" if can_change else f"'{model.name}'"
             raise ValueError(
-                f"{subject} respects {model.respects}, but networks of '{data.activation}' "
-                f"have {GROUPS[data.activation]}; change model.{'activation' if activation else 'name'} "
-                "or data.activation"
+                f"{subject} respects {model.respects}, but networks of '{data.activation}' have {wanted}; "
+                f"change model.{'activation' if can_change else 'name'} or data.activation"
             )
         return model
 
