@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
@@ -14,16 +17,34 @@ def block(start, end):
     return text.strip().split("\n", 1)[1].rsplit("```", 1)[0]
 
 
-def test_the_tour(tmp_path):
+def run_block(name, folder):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", "-e", "-c", block("tour", "tour")],
-        cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False,
+        ["bash", "-e", "-c", block(name, name)],
+        cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_tour(tmp_path):
+    done = run_block("tour", tmp_path)
     assert "100 networks" in done.stdout and "U[1, 10000], permuted" in done.stdout
     assert (tmp_path / "runs" / "relu-robustness" / "robustness.png").stat().st_size > 10_000
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 21
+
+
+def test_pictures_inside_networks(tmp_path):
+    done = run_block("pictures", tmp_path)
+    assert "60 networks, dilate; mean squared error to the target, made from original pictures" in done.stdout
+    assert len((tmp_path / "classes.csv").read_text().splitlines()) == 61
+    assert (tmp_path / "before-after.png").stat().st_size > 3_000
+    photograph = Image.fromarray(load_sample_image("china.jpg"))
+    photograph.save(tmp_path / "my-picture.png")
+    done = run_block("own", tmp_path)
+    assert "turned grey" in done.stderr and "1 networks, dilate" in done.stdout
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["my-picture.safetensors"]
+    assert (tmp_path / "mine.png").stat().st_size > 1_000
 
 
 def test_the_python_lines():
@@ -33,5 +54,5 @@ def test_the_python_lines():
 
 
 def test_linked_files_exist():
-    for link in ("docs/symmetries.md", "docs/formats.md", "docs/errors.md", "docs/results.md"):
+    for link in ("docs/symmetries.md", "docs/formats.md", "docs/errors.md", "docs/results.md", "docs/inr-results.md"):
         assert f"({link})" in README and (Path(__file__).parents[1] / link).exists()

@@ -11,7 +11,7 @@ from mnfn_cli.storage.atomic import file_system_errors, sweep, write_json, write
 from mnfn_cli.storage.folders import check_output, remove
 from mnfn_cli.storage.locks import locked
 
-RUN_FORMAT = 1
+RUN_FORMAT = 2
 
 
 class RunFolder:
