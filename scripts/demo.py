@@ -123,8 +123,8 @@ def summarise_pictures(folder: Path) -> list[str]:
         f"monomial classifier names {accuracy['value']:.1%} [{low:.1%}, {high:.1%}] of {len(before)} held-out digits",
         f"right, and says the same of {same} of them when their neurons are shuffled and flipped. The strict monomial",
         "editor changes the weights so that the picture is dilated: mean squared error to the target",
-        f"{errors['mse']['value']:.3f}, where doing nothing has {errors['do_nothing']['value']:.3f} and the mean target",
-        f"{errors['mean_target']['value']:.3f}. It commutes with shuffling and flipping to",
+        f"{errors['mse']['value']:.3f}, where doing nothing has {errors['do_nothing']['value']:.3f} and the mean",
+        f"target {errors['mean_target']['value']:.3f}. It commutes with shuffling and flipping to",
         f"{editor['equivariance']['float64']:.1e}. Before, after and target: `before-after.png`.",
     ]
 

@@ -1,29 +1,10 @@
 """zoo build siren and zoo render, as a user types them."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from mnfn_cli.cli.app import main
-
-
-@pytest.fixture
-def mnfn(monkeypatch, capsys, tmp_path):
-    """Run a command in this process, inside ``tmp_path``."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, code=0):
-        monkeypatch.setattr(sys, "argv", ["mnfn", *map(str, arguments)])
-        with pytest.raises(SystemExit) as done:
-            main()
-        captured = capsys.readouterr()
-        assert done.value.code == code, captured.err
-        return captured.out if code == 0 else captured.err
-
-    return run
 
 
 @pytest.fixture

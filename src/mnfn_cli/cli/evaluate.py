@@ -35,7 +35,7 @@ def evaluate(
     chosen = resolve_device(device)
     limits = parse_scales(scales)
     check_output(out, force, inputs=(run,))
-    loaded = load_run(run).to(device=chosen)
+    loaded = load_run(run, "generalization").to(device=chosen)
     if choice("--precision", precision, ("fp32", "fp64")) == "fp64":
         loaded.model.double()
     evaluation = evaluate_run(loaded, limits, zoos=zoo or None, seed=seed, progress=console.progress())
