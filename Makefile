@@ -50,9 +50,11 @@ format: install
 
 bench: install
 	@$(BIN)/python benchmarks/zoo_build.py
-	@$(BIN)/python benchmarks/augment.py
+	@$(BIN)/python benchmarks/augment.py $(if $(REFERENCE),--reference $(REFERENCE))
 	@$(BIN)/python benchmarks/predict.py
 	@$(BIN)/python benchmarks/help_time.py
+	@$(BIN)/python benchmarks/siren_build.py
+	@$(BIN)/python benchmarks/inr_step.py
 	@$(BIN)/python benchmarks/train_step.py $(if $(REFERENCE),--reference $(REFERENCE))
 
 clean:

@@ -1,6 +1,7 @@
 """Training and reading a run: honest protocol, right metrics, every misfit named."""
 
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ from mnfn_cli.errors import DataError, RecipeError, UsageError
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.tasks import training
-from mnfn_cli.tasks.evaluation import evaluate_run, parse_scales
+from mnfn_cli.tasks.evaluation import evaluate_runs, parse_scales
 from mnfn_cli.tasks.metrics import kendall_tau, with_interval
 from mnfn_cli.tasks.prediction import predict_checkpoints
 from mnfn_cli.tasks.run import load_run
@@ -76,7 +77,7 @@ def test_predictions_do_not_move(kind, relu_run, tanh_run, digits_zoo, tanh_zoo,
     torch.testing.assert_close(loaded.predict(twin.read()), loaded.predict(zoo.read()), rtol=0, atol=1e-4)
     loaded.to(dtype=torch.float64)
     # The twin's weights were rounded to float32; the original's and fresh elements are compared in float64.
-    evaluation = evaluate_run(loaded, [1, 1e4])
+    evaluation = evaluate_runs([loaded], [(1.0, 1.0), (1.0, 1e4)])
     assert max(row.largest_change for row in evaluation.rows) <= 1e-6
     assert [row.networks for row in evaluation.rows][1:] == (
         ["U[1, 1], permuted", "U[1, 10000], permuted"] if kind == "relu" else ["sign flips, permuted"]
@@ -177,7 +178,7 @@ def test_unfinished_and_changed_runs_are_refused(relu_run, digits_zoo, tmp_path)
         load_run(tmp_path / "run")
     other = save_zoo(tmp_path / "zoo", digits_zoo.spec, digits_zoo.read(), digits_zoo.table.with_columns(new=1))
     with pytest.raises(DataError, match="changed since"):
-        evaluate_run(load_run(relu_run), [1.0], zoos=[other.path])
+        evaluate_runs([load_run(relu_run)], [(1.0, 1.0)], zoos=[other.path])
     assert open_zoo(digits_zoo.path).fingerprint == digits_zoo.fingerprint
 
 
@@ -194,7 +195,45 @@ def test_fp64(digits_zoo, tmp_path):
     assert next(load_run(tmp_path / "run").model.parameters()).dtype == torch.float64
 
 
-@pytest.mark.parametrize("text", ["", "0.5", "1,x", "1,inf", "nan", "-3"])
+def test_runs_are_compared_on_the_same_elements(relu_run, tanh_run, digits_zoo, tmp_path):
+    shutil.copytree(relu_run, tmp_path / "twin")
+    first, twin = load_run(relu_run), load_run(tmp_path / "twin")
+    with torch.no_grad():
+        twin.model.head[-1].bias += 0.1  # another functional, so its predictions are its own
+    alone = evaluate_runs([first], [(1.0, 100.0)])
+    both = evaluate_runs([first, twin], [(1.0, 100.0)], permute=False)
+    assert [row.networks for row in both.rows] == ["original", "U[1, 100]"] * 2
+    assert both.of_run(str(relu_run))[0] == alone.rows[0]
+    assert both.of_run(str(tmp_path / "twin"))[0].l1 != alone.rows[0].l1
+    again = evaluate_runs([twin, first], [(1.0, 100.0)], permute=False)
+    assert again.of_run(str(relu_run)) == both.of_run(str(relu_run))
+    with pytest.raises(UsageError, match="other networks"):
+        evaluate_runs([first, load_run(tanh_run)], [(1.0, 1.0)])
+    with pytest.raises(UsageError, match="given twice"):
+        evaluate_runs([first, first], [(1.0, 1.0)])
+
+
+def test_elements_without_permutation_scale_alone(relu_run):
+    """A functional that weighs neurons by their place sees permutations, and only those, of what is scale-invariant."""
+    loaded = load_run(relu_run).to(dtype=torch.float64)
+
+    class FirstSign(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+
+        def forward(self, features):
+            return 0.5 + 0.1 * features.weights[0][:, 0, 0, 0, 0, 0].sign()
+
+    loaded.model = FirstSign()
+    changes = {
+        permute: evaluate_runs([loaded], [(1.0, 100.0)], permute=permute).rows[1].largest_change
+        for permute in (False, True)
+    }
+    assert changes[False] == 0 and changes[True] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("text", ["", "0.5", "1,x", "1,inf", "nan", "-3", "10:1", "0:5", "1:2:3", "-1:1"])
 def test_scales_that_cannot_be(text):
     with pytest.raises(UsageError, match="--scales"):
         parse_scales(text)

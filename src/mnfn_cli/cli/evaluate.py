@@ -1,4 +1,4 @@
-"""mnfn evaluate: how a run's predictions stand when its test networks are rescaled."""
+"""mnfn evaluate: how runs' predictions stand when their test networks are rescaled."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,16 +6,22 @@ from typing import Annotated
 import typer
 
 from mnfn_cli.cli.console import Console, table
-from mnfn_cli.cli.options import Device, Force, Json, Out, Quiet, RunPath, Seed, examples
+from mnfn_cli.cli.options import Device, Force, Json, Out, Quiet, RunPaths, Seed, examples
 
-EXAMPLES = examples("mnfn evaluate runs/relu --scales 1,10,1e2,1e3,1e4 -o runs/relu-robustness")
+EXAMPLES = examples(
+    "mnfn evaluate runs/relu --scales 1,10,1e2,1e3,1e4 -o runs/relu-robustness",
+    "mnfn evaluate runs/relu runs/hnp --scales 10,0.1:10 --no-permute -o comparison",
+)
 
 
 def evaluate(
-    run: RunPath,
+    runs: RunPaths,
     out: Out,
-    scales: Annotated[str, typer.Option(help="The x of U[1, x], with commas between.")] = "1,10,1e2,1e3,1e4",
-    zoo: Annotated[list[Path] | None, typer.Option(help="Where the run's zoo is now, if it moved.")] = None,
+    scales: Annotated[
+        str, typer.Option(help="The x of U[1, x], or ranges low:high, with commas between.")
+    ] = "1,10,1e2,1e3,1e4",
+    permute: Annotated[bool, typer.Option("--permute/--no-permute", help="Also permute hidden neurons.")] = True,
+    zoo: Annotated[list[Path] | None, typer.Option(help="Where the runs' zoo is now, if it moved.")] = None,
     precision: Annotated[str, typer.Option(help="fp32 or fp64.")] = "fp32",
     seed: Seed = 0,
     device: Device = "auto",
@@ -23,23 +29,29 @@ def evaluate(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Score a run on its test networks, original and acted on by random group elements."""
+    """Score runs on their test networks, original and acted on by random group elements, the same for all."""
     console = Console(quiet=quiet, json=json)
+    import torch
+
     from mnfn_cli.cli.options import choice
-    from mnfn_cli.report.evaluation import write_evaluation
+    from mnfn_cli.report.evaluation import to_document, write_evaluation
     from mnfn_cli.runtime.device import resolve_device
     from mnfn_cli.storage.folders import check_output
-    from mnfn_cli.tasks.evaluation import evaluate_run, parse_scales
+    from mnfn_cli.tasks.evaluation import evaluate_runs, parse_scales
     from mnfn_cli.tasks.run import load_run
 
     chosen = resolve_device(device)
-    limits = parse_scales(scales)
-    check_output(out, force, inputs=(run,))
-    loaded = load_run(run, "generalization").to(device=chosen)
-    if choice("--precision", precision, ("fp32", "fp64")) == "fp64":
-        loaded.model.double()
-    evaluation = evaluate_run(loaded, limits, zoos=zoo or None, seed=seed, progress=console.progress())
+    ranges = parse_scales(scales)
+    dtype = {"fp32": None, "fp64": torch.float64}[choice("--precision", precision, ("fp32", "fp64"))]
+    check_output(out, force, inputs=tuple(runs))
+    loaded = [load_run(run, "generalization").to(device=chosen, dtype=dtype) for run in runs]
+    evaluation = evaluate_runs(
+        loaded, ranges, zoos=zoo or None, permute=permute, seed=seed, progress=console.progress()
+    )
     write_evaluation(evaluation, out, force=force)
-    rows = [[row.networks, row.tau, row.low, row.high, row.largest_change] for row in evaluation.rows]
     header = ["test networks", "tau", "low 95 %", "high 95 %", "largest change"]
-    console.result(evaluation.to_json(), f"{out}: {evaluation.count} test networks\n{table(header, rows)}")
+    rows: list[list[object]] = [[r.networks, r.tau, r.low, r.high, r.largest_change] for r in evaluation.rows]
+    if len(runs) > 1:
+        header = ["run", "model", *header]
+        rows = [[r.run, r.model, *row] for r, row in zip(evaluation.rows, rows, strict=True)]
+    console.result(to_document(evaluation), f"{out}: {evaluation.count} test networks\n{table(header, rows)}")

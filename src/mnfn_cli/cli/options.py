@@ -24,6 +24,7 @@ CheckpointsPath = Annotated[
     ),
 ]
 CsvOut = Annotated[Path | None, typer.Option("--out", "-o", help="A CSV file; stdout by default.")]
+RunPaths = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs' folders.", show_default=False)]
 OnBad = Annotated[
     str, typer.Option("--on-bad", metavar="fail|skip", help="What to do with networks that cannot be used.")
 ]

@@ -1,7 +1,7 @@
 """Pictures of runs, drawn without a screen."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import numpy as np
 from mnfn_cli.report.pictures import draw_grid
 from mnfn_cli.storage.atomic import replacing
 from mnfn_cli.storage.tensors import read_tensors
-from mnfn_cli.tasks.evaluation import Row
+from mnfn_cli.tasks.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,17 +99,25 @@ def draw_training(metrics: Path, picture: Path, best_step: int) -> None:
         marked.figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
 
 
-def draw_robustness(rows: Sequence[Row], picture: Path, label: str) -> None:
-    """Draw tau with its interval against the range of the factors; the original networks stand first."""
-    positions = range(len(rows))
-    names = ["original" if row.networks == "original" else row.networks.replace(", permuted", "") for row in rows]
-    with _figure(picture, 5.6, 3.6) as axes:
-        axes.fill_between(positions, [r.low for r in rows], [r.high for r in rows], color=COLOUR, alpha=0.15)
-        axes.plot(positions, [row.tau for row in rows], color=COLOUR, marker="o", label=label)
-        axes.set_xticks(list(positions), names, fontsize=8)
-        axes.set(xlabel="factors of hidden neurons, with a random permutation", ylabel="Kendall's tau, 95 % interval")
-        axes.set_ylim(min(0.0, *(row.low for row in rows)), 1)
-        axes.legend(loc="lower left", fontsize=8, frameon=False)
+def draw_robustness(evaluation: Evaluation, picture: Path) -> None:
+    """Draw tau with its interval against the range of the factors, a line a run; the original networks stand first.
+
+    Where tau is undefined, because a model says the same of all networks, the line has a gap.
+    """
+    shuffled = " and a random permutation" if evaluation.permuted else ""
+    with _figure(picture, 6.2, 3.8) as axes:
+        for number, run in enumerate(evaluation.augmented):
+            rows = evaluation.of_run(run)
+            positions = list(range(len(rows)))
+            colour = f"C{number}" if len(evaluation.augmented) > 1 else COLOUR
+            axes.fill_between(positions, [r.low for r in rows], [r.high for r in rows], color=colour, alpha=0.15)
+            label = rows[0].model if len(evaluation.augmented) == 1 else f"{rows[0].model} ({Path(run).name})"
+            axes.plot(positions, [row.tau for row in rows], color=colour, marker="o", label=label)
+            axes.set_xticks(positions, [row.networks.replace(", permuted", "") for row in rows], fontsize=8)
+        what = "factors of hidden neurons" if evaluation.group == "scale" else "signs of hidden neurons"
+        axes.set(xlabel=what + shuffled, ylabel="Kendall's tau, 95 % interval")
+        axes.set_ylim(min(0.0, *(row.low for row in evaluation.rows if row.low == row.low), 0.0), 1)
+        axes.figure.legend(loc="outside right upper", fontsize=8, frameon=False)
 
 
 @contextmanager

@@ -1,0 +1,41 @@
+"""Figures that the paper gives for predicting generalisation, to stand beside ours and never among them."""
+
+from collections.abc import Mapping
+
+DATA_SET = "Small CNN Zoo, CIFAR-10"
+
+_SCALES = (10.0, 100.0, 1000.0, 10_000.0)
+
+# By (group, model, trained on networks that were acted on): tau on the original test networks, then under U[1, x].
+_RELU: Mapping[tuple[str, bool], tuple[float, ...]] = {
+    ("monomial", True): (0.922, 0.920, 0.919, 0.920, 0.920),
+    ("gnn", True): (0.897, 0.892, 0.885, 0.858, 0.851),
+    ("monomial", False): (0.922, 0.920, 0.919, 0.920, 0.920),
+    ("gnn", False): (0.897, 0.794, 0.679, 0.586, 0.562),
+}
+# On the original networks, and flipped.
+_TANH: Mapping[tuple[str, bool], tuple[float, float]] = {
+    ("monomial", True): (0.939, 0.943),
+    ("gnn", True): (0.893, 0.902),
+    ("monomial", False): (0.939, 0.940),
+    ("gnn", False): (0.893, 0.883),
+}
+
+
+def published_tau(group: str, model: str, augmented: bool, networks: str, scale: tuple[float, float] | None) -> float:
+    """Return the paper's Kendall's tau on ``DATA_SET``; NaN where it gives none.
+
+    Args:
+        group: of the networks.
+        model: its name here.
+        augmented: trained on networks that were acted on.
+        networks: ``original``, or how they were acted on.
+        scale: the range of the factors.
+    """
+    if group == "sign":
+        figures = _TANH.get((model, augmented))
+        return float("nan") if figures is None else figures[networks != "original"]
+    row = _RELU.get((model, augmented))
+    if row is None or (scale is not None and (scale[0] != 1 or scale[1] not in _SCALES)):
+        return float("nan")
+    return row[0] if scale is None else row[1 + _SCALES.index(scale[1])]
