@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mnfn_cli.cli import augment, classify, edit, evaluate, predict, recipe, train, zoo
+from mnfn_cli.cli import augment, classify, edit, evaluate, predict, recipe, sweep, train, zoo
 from mnfn_cli.cli.console import print_error
 from mnfn_cli.cli.options import examples
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.add_typer(zoo.app, name="zoo")
 app.command("augment", epilog=augment.EXAMPLES)(augment.augment)
 app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("sweep", epilog=sweep.EXAMPLES)(sweep.sweep)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("predict-generalization", epilog=predict.EXAMPLES)(predict.predict)
 app.command("predict", epilog=predict.EXAMPLES, help="Short for predict-generalization.")(predict.predict)

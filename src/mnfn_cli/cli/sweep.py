@@ -1,0 +1,71 @@
+"""mnfn sweep: several recipes, several seeds, one table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mnfn_cli.cli.console import Console, table
+from mnfn_cli.cli.options import Device, Json, Quiet, command_line, examples
+
+EXAMPLES = examples(
+    "mnfn sweep --recipe generalization/relu-monomial --recipe generalization/relu-hnp --zoo zoos/digits-relu "
+    "--seeds 0,1,2 -o sweeps/relu training.epochs=25",
+    'mnfn sweep --recipe generalization/relu-monomial --vary "model.channels=[5]" --vary "model.channels=[16,5]" '
+    "--zoo zoos/digits-relu -o sweeps/ablation",
+)
+
+
+def sweep(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A folder for the runs and the table; a sweep continues.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides for every run.")
+    ] = None,
+    recipe: Annotated[list[str] | None, typer.Option(help="A recipe; may be given more than once.")] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE[;...]", help="A variant of every recipe; may be given more than once."),
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Seeds, with commas between.")] = "0",
+    zoo: Annotated[list[Path] | None, typer.Option(help="A zoo; may be given more than once.")] = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Train recipes over several seeds and tabulate; interrupted, the same command continues."""
+    console = Console(quiet=quiet, json=json)
+    from mnfn_cli.errors import UsageError
+    from mnfn_cli.report.figures import draw_run
+    from mnfn_cli.runtime.device import resolve_device
+    from mnfn_cli.runtime.interruption import interruptible
+    from mnfn_cli.storage.atomic import file_system_errors
+    from mnfn_cli.tasks.sweep import plan_sweep, run_sweep
+
+    if not recipe:
+        raise UsageError("mnfn sweep", "needs --recipe, once or more")
+    numbers = [number.strip() for number in seeds.split(",")]
+    if not all(number.isascii() and number.isdigit() for number in numbers):
+        raise UsageError("--seeds", f"'{seeds}'; write whole numbers with commas between, such as 0,1,2")
+    trials = plan_sweep(
+        recipe,
+        [int(number) for number in numbers],
+        variants=[variant.split(";") for variant in vary] if vary else [()],
+        overrides=overrides or [],
+        zoos=zoo or [],
+    )
+    with file_system_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with interruptible() as interruption:
+        rows = run_sweep(
+            trials,
+            out,
+            command=command_line(),
+            device=resolve_device(device),
+            progress=console.progress(),
+            interruption=interruption,
+            illustrate=draw_run,
+        )
+    header = list(rows[0])
+    console.result(
+        {"sweep": str(out), "rows": rows}, table(header, [[row.get(name) for name in header] for row in rows])
+    )

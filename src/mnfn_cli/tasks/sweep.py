@@ -1,0 +1,195 @@
+"""Train a set of recipes over several seeds, and tabulate: resumable, and no finished run is run again."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mnfn_cli.errors import UsageError
+from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
+from mnfn_cli.runtime.interruption import Interruption
+from mnfn_cli.runtime.progress import Progress, Silent
+from mnfn_cli.storage.atomic import write_json, write_text
+from mnfn_cli.tasks.training import resume_run, train_run
+from mnfn_cli.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a sweep.
+
+    Args:
+        recipe: its name.
+        variant: overrides beyond those of the whole sweep; empty for the recipe as it is.
+        seed: in place of the recipe's.
+        resolved: the whole recipe, zoos included.
+    """
+
+    recipe: str
+    variant: tuple[str, ...]
+    seed: int
+    resolved: Recipe
+
+    @property
+    def folder(self) -> str:
+        """The name of the run's folder inside the sweep's."""
+        words = [self.recipe, *self.variant]
+        return "+".join(re.sub(r"[^\w.,=-]+", "-", word).strip("-") for word in words) + f"-seed{self.seed}"
+
+
+def plan_sweep(
+    recipes: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    variants: Sequence[Sequence[str]] = ((),),
+    overrides: Sequence[str] = (),
+    zoos: Sequence[Path] = (),
+) -> list[Trial]:
+    """Return every recipe in every variant with every seed.
+
+    Raises:
+        RecipeError: a recipe or an override is wrong.
+        UsageError: two trials would be one.
+    """
+    trials = []
+    for recipe, variant in product(recipes, variants):
+        resolved = load_recipe(recipe, [*overrides, *variant])
+        if zoos:
+            data = resolved.data.model_copy(update={"zoo": tuple(map(str, zoos))})
+            resolved = resolved.model_copy(update={"data": data})
+        for seed in seeds:
+            training = resolved.training.model_copy(update={"seed": seed})
+            trials.append(Trial(recipe, tuple(variant), seed, resolved.model_copy(update={"training": training})))
+    names = [trial.folder for trial in trials]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UsageError("mnfn sweep", f"'{twice}' would be run twice; give each recipe, variant and seed once")
+    return trials
+
+
+def run_sweep(
+    trials: Sequence[Trial],
+    output: Path,
+    *,
+    command: str = "run_sweep",
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+    interruption: Interruption | None = None,
+    illustrate: Callable[[Path], None] = lambda path: None,
+) -> list[dict[str, Any]]:
+    """Train what is not trained yet, resume what was interrupted, and tabulate.
+
+    Every run is a folder inside ``output``; ``results.json`` and ``results.md`` are written again after each.
+
+    Raises:
+        UsageError: a run that is there was made by another recipe; all such runs are named, and none is trained.
+        InterruptedRun: stopped; the same sweep continues.
+        RecipeError, DataError, NumericError, StorageError: as of ``train_run``.
+    """
+    progress = progress or Silent()
+    _require_same_recipes(trials, output)
+    for number, trial in enumerate(trials, 1):
+        path = output / trial.folder
+        if not _is_done(path):
+            progress.note(f"run {number} of {len(trials)}: {trial.folder}")
+            shared: dict[str, Any] = {
+                "device": device,
+                "progress": progress,
+                "interruption": interruption,
+                "illustrate": illustrate,
+            }
+            if path.exists():
+                resume_run(path, **shared)
+            else:
+                train_run(trial.resolved, path, command=command, **shared)
+        _tabulate(trials[:number], output)
+    return summarise(results_of(trials, output))
+
+
+def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
+    """Return what the finished runs found, one small object a run."""
+    found = []
+    for trial in trials:
+        result = json.loads((output / trial.folder / "result.json").read_text("utf-8"))
+        found.append(
+            {
+                "recipe": trial.recipe,
+                "variant": list(trial.variant),
+                "seed": trial.seed,
+                **{name: result[name] for name in ("model", "parameters", "steps", "test", "validation")},
+                "networks": result["data"]["networks"],
+                "zoos": [zoo["fingerprint"] for zoo in result["data"]["zoos"]],
+                "seconds": result["seconds"],
+                "versions": result["versions"],
+            }
+        )
+    return found
+
+
+def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one row for each recipe and variant: mean and standard deviation of every test figure over seeds.
+
+    The standard deviation of one seed is NaN.
+    """
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for result in results:
+        groups.setdefault((result["recipe"], *result["variant"]), []).append(result)
+    rows = []
+    for (recipe, *variant), group in groups.items():
+        row: dict[str, Any] = {
+            "recipe": recipe,
+            "variant": " ".join(variant),
+            "parameters": group[0]["parameters"],
+            "seeds": len(group),
+        }
+        for name in group[0]["test"]:
+            # A figure that is undefined, such as the tau of a constant output, is null in its result file.
+            values = [float("nan") if r["test"][name]["value"] is None else r["test"][name]["value"] for r in group]
+            row[name] = float(np.mean(values))
+            row[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+        rows.append(row | {"seconds": float(np.mean([result["seconds"]["in_all"] for result in group]))})
+    return rows
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the rows of ``summarise`` as a Markdown table."""
+    figures = [name.removesuffix("_sd") for row in rows[:1] for name in row if name.endswith("_sd")]
+    heading = ["recipe", "variant", "parameters", "seeds", *figures, "seconds a run"]
+    lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
+    for row in rows:
+        cells = [row["recipe"], row["variant"] or "-", f"{row['parameters']:,}", str(row["seeds"])]
+        for name in figures:
+            spread = row.get(f"{name}_sd", float("nan"))
+            value = row.get(name, float("nan"))
+            shown = f"{value:.4f}" if value == value else "undefined"
+            cells.append(shown + (f" ± {spread:.4f}" if spread == spread else ""))
+        lines.append("| " + " | ".join([*cells, f"{row['seconds']:.0f}"]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _tabulate(trials: Sequence[Trial], output: Path) -> None:
+    results = results_of(trials, output)
+    write_json(output / "results.json", results)
+    write_text(output / "results.md", markdown(summarise(results)))
+
+
+def _is_done(path: Path) -> bool:
+    return path.exists() and RunFolder(path).done
+
+
+def _require_same_recipes(trials: Sequence[Trial], output: Path) -> None:
+    wrong = []
+    for trial in trials:
+        path = output / trial.folder
+        if path.exists() and RunFolder(path).recipe.read_text("utf-8") != recipe_to_yaml(trial.resolved):
+            wrong.append(
+                UsageError(path, "was run with another recipe or zoo than the sweep now asks for; use another output")
+            )
+    if wrong:
+        raise UsageError.together(wrong)

@@ -1,0 +1,88 @@
+"""Sweeps: every run once, tables from result files, disagreement refused."""
+
+import json
+from math import isnan
+
+import pytest
+
+from mnfn_cli.errors import InterruptedRun, RecipeError, UsageError
+from mnfn_cli.recipe import load_recipe
+from mnfn_cli.runtime.interruption import Interruption
+from mnfn_cli.tasks import sweep as sweep_module
+from mnfn_cli.tasks.sweep import markdown, plan_sweep, run_sweep, summarise
+
+SMALL = ["training.epochs=1", "model.head=[4,4]"]
+VARIANTS = [["model.channels=[3]"], ["model.channels=[3,2]"]]
+
+
+def plan(zoo, *, seeds=(0, 1), overrides=SMALL, variants=VARIANTS):
+    return plan_sweep(["generalization/relu-monomial"], seeds, variants=variants, overrides=overrides, zoos=[zoo.path])
+
+
+def test_every_combination_once(digits_zoo):
+    trials = plan(digits_zoo)
+    assert [(trial.variant[0], trial.seed) for trial in trials] == [
+        ("model.channels=[3]", 0), ("model.channels=[3]", 1), ("model.channels=[3,2]", 0), ("model.channels=[3,2]", 1),
+    ]  # fmt: skip
+    assert [trial.resolved.training.seed for trial in trials] == [0, 1, 0, 1]
+    assert trials[2].resolved.model.channels == (3, 2)
+    assert trials[0].folder == "generalization-relu-monomial+model.channels=-3-seed0"
+    with pytest.raises(UsageError, match="twice"):
+        plan(digits_zoo, seeds=(0, 0))
+    with pytest.raises(RecipeError, match="did you mean 'channels'"):
+        plan(digits_zoo, variants=[["model.chanels=[3]"]])
+
+
+def test_a_sweep_continues_and_runs_nothing_twice(digits_zoo, tmp_path, monkeypatch):
+    class StopInThirdRun(Interruption):
+        def check(self, where, what_to_do):
+            if where.name.endswith("3,2-seed0"):
+                raise InterruptedRun(where, what_to_do)
+
+    trials = plan(digits_zoo)
+    with pytest.raises(InterruptedRun):
+        run_sweep(trials, tmp_path, interruption=StopInThirdRun())
+    assert len(json.loads((tmp_path / "results.json").read_text())) == 2
+    trained, resumed = [], []
+    real_train, real_resume = sweep_module.train_run, sweep_module.resume_run
+    monkeypatch.setattr(
+        sweep_module, "train_run", lambda r, path, **k: trained.append(path.name) or real_train(r, path, **k)
+    )
+    monkeypatch.setattr(
+        sweep_module, "resume_run", lambda path, **k: resumed.append(path.name) or real_resume(path, **k)
+    )
+    rows = run_sweep(trials, tmp_path)
+    assert (resumed, trained) == ([trials[2].folder], [trials[3].folder])
+    assert [row["variant"] for row in rows] == ["model.channels=[3]", "model.channels=[3,2]"]
+    errors = [json.loads((tmp_path / t.folder / "result.json").read_text())["test"]["l1"]["value"] for t in trials]
+    assert rows[0]["l1"] == pytest.approx((errors[0] + errors[1]) / 2)
+    assert markdown(run_sweep(trials, tmp_path)) == (tmp_path / "results.md").read_text() and len(trained) == 1
+
+
+def test_runs_of_another_recipe_are_all_named_and_none_is_trained(digits_zoo, tmp_path):
+    run_sweep(plan(digits_zoo), tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    other = plan(digits_zoo, overrides=["training.epochs=1", "model.head=[4,4]", "optimizer.lr=5e-3"], seeds=(0, 1, 2))
+    with pytest.raises(UsageError, match="another recipe") as caught:
+        run_sweep(other, tmp_path)
+    assert len(caught.value.faults) == 4
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_undefined_figures_stay_undefined():
+    def result(seed, tau):
+        return {
+            "recipe": "r", "variant": [], "seed": seed, "parameters": 7, "seconds": {"in_all": 2.0},
+            "test": {"tau": {"value": tau}},
+        }  # fmt: skip
+
+    (row,) = summarise([result(0, 0.5), result(1, None)])
+    assert isnan(row["tau"]) and "undefined" in markdown([row])
+    (alone,) = summarise([result(0, 0.5)])
+    assert isnan(alone["tau_sd"]) and "| 0.5000 |" in markdown([alone])
+
+
+def test_the_recipe_of_a_run_is_the_trials(digits_zoo, tmp_path):
+    trials = plan(digits_zoo, seeds=(4,), variants=[()])
+    run_sweep(trials, tmp_path)
+    assert load_recipe(str(tmp_path / trials[0].folder / "recipe.yaml")) == trials[0].resolved
