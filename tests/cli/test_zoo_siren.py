@@ -88,3 +88,13 @@ def test_bad_input_is_one_line_each(mnfn, tmp_path):
 
 def test_photographs_are_for_inrs_only(mnfn):
     assert "without labels" in mnfn("zoo", "build", "cnn", "--images", "photos", "-o", "zoo", code=2)
+
+
+def test_fits_that_hold_nothing_are_said(mnfn, monkeypatch, capsys):
+    from mnfn_cli.cli import zoo as commands
+
+    notes = []
+    monkeypatch.setattr(commands.Console, "note", lambda self, text: notes.append(text))
+    small = ("--size", 8, "--count", 3, "--width", 4)
+    mnfn("zoo", "build", "siren", *small, "--steps", 1, "-o", "poor")
+    assert any("hardly hold their pictures" in note for note in notes)

@@ -1,5 +1,6 @@
 """mnfn zoo: build, look at, check, draw and export zoos."""
 
+import statistics
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,9 @@ from mnfn_cli.cli.options import (
     command_line,
     examples,
 )
+
+POOR_PSNR = 20.0
+"""dB below which a picture is hard to recognise in its network."""
 
 app = typer.Typer(help="Build, look at, check, draw and export zoos of networks.", no_args_is_help=True)
 build = typer.Typer(help="Build a zoo by training networks here.", no_args_is_help=True)
@@ -149,6 +153,11 @@ def build_siren(
             device=chosen,
             progress=console.progress(),
             check=lambda: interruption.check(out, "what is fitted is kept; the same command continues"),
+        )
+    middle = statistics.median(zoo.table["psnr"].to_list())
+    if middle < POOR_PSNR:
+        console.note(
+            f"median PSNR {middle:.1f} dB: the networks hardly hold their pictures; more --steps, or another --lr"
         )
     _show(console, zoo)
 
