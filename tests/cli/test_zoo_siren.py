@@ -90,7 +90,7 @@ def test_photographs_are_for_inrs_only(mnfn):
     assert "without labels" in mnfn("zoo", "build", "cnn", "--images", "photos", "-o", "zoo", code=2)
 
 
-def test_fits_that_hold_nothing_are_said(mnfn, monkeypatch, capsys):
+def test_fits_that_hold_nothing_are_said(mnfn, monkeypatch):
     from mnfn_cli.cli import zoo as commands
 
     notes = []

@@ -1,6 +1,5 @@
 """mnfn zoo: build, look at, check, draw and export zoos."""
 
-import statistics
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -122,6 +121,8 @@ def build_siren(
 ) -> None:
     """Fit a SIREN to every picture, which is then in the network's weights; interrupted, it continues."""
     console = Console(quiet=quiet, json=json)
+    import statistics
+
     from mnfn_cli.runtime.device import resolve_device
     from mnfn_cli.runtime.interruption import interruptible
     from mnfn_cli.zoo.build.siren import build_siren_zoo
