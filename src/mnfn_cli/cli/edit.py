@@ -34,7 +34,7 @@ def edit(
     checkpoints: CheckpointsPath,
     out: Out,
     picture: Annotated[
-        Path | None, typer.Option(help="Also draw before, after and target of the first 12, as a PNG.")
+        Path | None, typer.Option(help="Also draw before, after and target of up to 12, as a PNG.")
     ] = None,
     split: Split = None,
     on_bad: OnBad = "fail",

@@ -29,7 +29,8 @@ def draw_run(folder: Path) -> None:
         case "classification":
             draw_confusion(result, folder / "confusion.png")
         case "editing":
-            draw_grid(read_tensors(folder / "examples.safetensors")[0], folder / "edits.png")
+            drawn, _ = read_tensors(folder / "examples.safetensors")
+            draw_grid({name: drawn[name] for name in ("before", "after", "target")}, folder / "edits.png")
     draw_training(folder / "metrics.jsonl", folder / "training.png", result["validation"]["step"])
 
 

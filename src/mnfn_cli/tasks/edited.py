@@ -10,7 +10,7 @@ from torch import Tensor
 from mnfn_cli.errors import DataError, NumericError
 from mnfn_cli.storage.folders import check_output, new_folder
 from mnfn_cli.storage.tensors import map_tensors, read_tensors, save_tensors
-from mnfn_cli.tasks.editing import target_origin, target_pictures
+from mnfn_cli.tasks.editing import EXAMPLES, spread, target_origin, target_pictures
 from mnfn_cli.tasks.edits import edit_pictures
 from mnfn_cli.tasks.run import Run, load_run, predict_change
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -19,9 +19,6 @@ from mnfn_cli.weightspace.naming import pair_layers
 from mnfn_cli.zoo.checkpoints import SUFFIX, Checkpoints, Wanted, load_checkpoints
 from mnfn_cli.zoo.inr import START_FILE, inr_facts
 from mnfn_cli.zoo.writer import save_zoo
-
-SHOWN = 12
-"""Networks of which pictures are kept for a look."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Edited:
         edit: dilate or contrast.
         targets_from: what the targets were made from: original pictures, or renderings before the edit.
         before, after: mean squared error of each network's picture against its target, on [-1, 1].
-        pictures: before, after and target of the first networks, for a look.
+        pictures: before, after and target of some networks, for a look.
         skipped: bad networks that were left out, with what is wrong.
         unknown_start: networks that do not say which start they were fitted from, where the run knows one only.
     """
@@ -171,7 +168,8 @@ def _report(networks: Checkpoints, edited: WeightSpaceFeatures, run: Run) -> Edi
         rows = [place for place in networks.places if isinstance(place, int)]
         origin, target = target_origin(networks.zoo), target_pictures(networks.zoo, rows, edit, size)
     errors = {name: (drawing - target).square().flatten(1).mean(dim=1).tolist() for name, drawing in drawn.items()}
-    pictures = {name: drawing[:SHOWN].float() for name, drawing in (drawn | {"target": target}).items()}
+    shown = spread(len(networks.names), EXAMPLES)
+    pictures = {name: drawing[shown].float() for name, drawing in (drawn | {"target": target}).items()}
     return Edited(
         networks.names,
         edit,

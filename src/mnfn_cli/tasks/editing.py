@@ -102,7 +102,7 @@ class Editing:
         return np.concatenate(parts)
 
     def _save_examples(self, test: Split, change: WeightSpaceFeatures, file: Path) -> None:
-        some = slice(EXAMPLES)
+        some = spread(len(test.ids), EXAMPLES)
         before = test.features.select(some).to(device="cpu")
         edited = before.zip_map(torch.add, change.select(some).to(dtype=before.dtype))
         drawn = {
@@ -111,6 +111,15 @@ class Editing:
             "target": test.targets[some].cpu(),
         }
         save_tensors(file, {name: pictures.float() for name, pictures in drawn.items()})
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Return at most ``most`` of the numbers below ``count``, evenly spread: neighbours may look alike.
+
+    >>> spread(9, 3)
+    [0, 4, 8]
+    """
+    return torch.linspace(0, count - 1, min(count, most)).long().tolist()
 
 
 def target_origin(zoo: Zoo) -> str:
