@@ -61,8 +61,8 @@ def fit_plainly(spec: NetworkSpec, start: WeightSpaceFeatures, pictures: Tensor,
 
 def compare(side: int, spec: NetworkSpec, steps: int, rounds: int) -> None:
     """Fit digits of ``side x side`` pixels both ways, and print a table."""
-    count = networks_at_once(spec, side * side, "cpu")
-    pictures = load_images("digits", side).pixels[:count] * 2 - 1
+    pictures = load_images("digits", side).pixels[: networks_at_once(spec, side * side, "cpu")] * 2 - 1
+    count = len(pictures)
     start = draw_siren(spec, [torch.Generator().manual_seed(row) for row in range(count)])
     fitted: dict[str, WeightSpaceFeatures] = {}
 

@@ -25,8 +25,9 @@ def digits():
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """Make chunks of 4 networks of width 4 on 8x8 pixels."""
-    monkeypatch.setitem(siren_fit.BUFFER_NUMBERS, "cpu", 4 * 4 * 64)
+    """Make chunks of 4 networks of width 4 on 8x8 pixels, in shares of 2."""
+    monkeypatch.setattr(siren_fit, "SHARES", 2)
+    monkeypatch.setitem(siren_fit.BUFFER_NUMBERS, "cpu", 2 * 4 * 64)
 
 
 def plan(images, *, copies=1, seed=0, **options):
@@ -89,7 +90,7 @@ def test_interrupted_it_continues_to_the_same_zoo(digits, small_chunks, tmp_path
     calls = itertools.count()
 
     def stop_in_the_second_chunk():
-        if next(calls) == 8:
+        if next(calls) == 14:
             raise InterruptedRun("here", "stop")
 
     with pytest.raises(InterruptedRun):

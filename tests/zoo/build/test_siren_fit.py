@@ -10,8 +10,9 @@ from mnfn_cli.errors import InterruptedRun
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.inr import pixel_grid, render
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.build.sines import sine_and_cosine
-from mnfn_cli.zoo.build.siren_fit import draw_siren, fit_networks, networks_at_once
+from mnfn_cli.zoo.build import siren_fit
+from mnfn_cli.zoo.build.sines import write_sine_and_cosine
+from mnfn_cli.zoo.build.siren_fit import SHARES, draw_siren, fit_networks, networks_at_once
 
 RATE = 3e-3
 
@@ -111,22 +112,33 @@ def test_it_stops_where_it_is_told():
 
 def test_chunks_fit_the_cache_and_are_never_empty():
     spec = NetworkSpec.mlp([2, 32, 32, 1], activation="sin")
-    assert networks_at_once(spec, 64, "cpu") > networks_at_once(spec, 28 * 28, "cpu") > 1
-    assert networks_at_once(spec, 2**20, "cpu") == 1
+    assert networks_at_once(spec, 64, "cpu") > networks_at_once(spec, 28 * 28, "cpu") > SHARES
+    assert networks_at_once(spec, 2**20, "cpu") == SHARES
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_change_nothing(monkeypatch):
+    """Shares are fitted by one thread or by several, to the same bits, and torch keeps its threads."""
+    monkeypatch.setitem(siren_fit.BUFFER_NUMBERS, "cpu", 3 * 4 * 25)
+    spec = NetworkSpec.mlp([2, 4, 4, 1], activation="sin", omega=5.0)
+    start, pictures = draw_siren(spec, streams(*range(10))), torch.rand(10, 1, 5, 5)
+    threads, found = torch.get_num_threads(), []
+    for number in (1, 2, 3):
+        torch.set_num_threads(number)
+        found.append(fit_networks(spec, start, pictures, steps=5, learning_rate=RATE).flatten())
+        assert torch.get_num_threads() == number
+    torch.set_num_threads(threads)
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_sines_and_cosines(threads, dtype, monkeypatch):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+def test_sines_and_cosines(dtype):
     angles = torch.randn(5, 7, 11, dtype=dtype, generator=streams(0)[0]) * 30
     beside, cosine = torch.ones(5, 8, 11, dtype=dtype), torch.empty(5, 7, 11, dtype=dtype)
-    with sine_and_cosine() as sines:
-        sines.write(angles, beside[:, :-1], cosine)
-        tolerance = 2e-7 if dtype == torch.float32 else 1e-15
-        assert (beside[:, :-1].double() - angles.double().sin()).abs().max() < tolerance
-        assert (cosine.double() - angles.double().cos()).abs().max() < tolerance
-        assert (beside[:, -1] == 1).all()
-        angles[0, 0, 0] = math.inf
-        sines.write(angles, beside[:, :-1], cosine)
+    write_sine_and_cosine(angles, beside[:, :-1], cosine)
+    tolerance = 2e-7 if dtype == torch.float32 else 1e-15
+    assert (beside[:, :-1].double() - angles.double().sin()).abs().max() < tolerance
+    assert (cosine.double() - angles.double().cos()).abs().max() < tolerance
+    assert (beside[:, -1] == 1).all()
+    angles[0, 0, 0] = math.inf
+    write_sine_and_cosine(angles, beside[:, :-1], cosine)
     assert beside[0, 0, 0].isnan() and cosine.isnan().sum() == 1

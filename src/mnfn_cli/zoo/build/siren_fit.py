@@ -8,6 +8,7 @@ works in buffers that are used again and again.
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -15,10 +16,12 @@ from torch import Tensor
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.inr import pixel_grid
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.build.sines import SineAndCosine, sine_and_cosine
+from mnfn_cli.zoo.build.sines import write_sine_and_cosine
 
 BUFFER_NUMBERS = {"cpu": 2**18, "cuda": 2**26}
-"""Numbers in one layer of a chunk: enough to hide the cost of a call, few enough to stay in a CPU's cache."""
+"""Numbers in one layer of a share: enough to hide the cost of a call, few enough to stay in a core's cache."""
+SHARES = 8
+"""Shares that ``fit_networks`` should be given in one call, for the threads to take one after another."""
 
 
 def draw_siren(spec: NetworkSpec, streams: list[torch.Generator]) -> WeightSpaceFeatures:
@@ -42,8 +45,12 @@ def draw_siren(spec: NetworkSpec, streams: list[torch.Generator]) -> WeightSpace
 
 def networks_at_once(spec: NetworkSpec, num_pixels: int, device: torch.device | str) -> int:
     """Return how many networks ``fit_networks`` should be given in one call."""
-    largest = BUFFER_NUMBERS[torch.device(device).type] // (max(spec.widths) * num_pixels)
-    return max(largest, 1)
+    return SHARES * _share(spec, num_pixels, torch.device(device))
+
+
+def _share(spec: NetworkSpec, num_pixels: int, device: torch.device) -> int:
+    """Return how many networks one thread fits in one computation."""
+    return max(BUFFER_NUMBERS[device.type] // (max(spec.widths) * num_pixels), 1)
 
 
 @torch.no_grad()
@@ -56,10 +63,11 @@ def fit_networks(
     learning_rate: float,
     check: Callable[[], None] = lambda: None,
 ) -> WeightSpaceFeatures:
-    """Minimise every network's mean squared error on all pixels of its picture, with Adam, in one batched computation.
+    """Minimise every network's mean squared error on all pixels of its picture, with Adam, in batched computations.
 
     Each network ends, to rounding, where a plain loop ends: one never touches another, and one that diverges comes
-    back as it is, with numbers that are not finite.
+    back as it is, with numbers that are not finite. On a CPU every thread fits a share of the networks by itself, which
+    keeps the cores busier than sharing out each product; what comes out does not depend on the number of threads.
 
     Args:
         spec: SIRENs ``2 -> ... -> channels``.
@@ -72,19 +80,45 @@ def fit_networks(
     Returns:
         raw weights ``(networks, 1, ...)``, on the device of ``start``.
     """
+    pictures = pictures.to(start.device, start.dtype)
+    share = _share(spec, pictures.shape[2] * pictures.shape[3], start.device)
+    shares = [slice(first, first + share) for first in range(0, start.batch, share)]
+
+    def fit(rows: slice) -> WeightSpaceFeatures:
+        with torch.no_grad():  # which every thread has to say for itself
+            return _fit_share(spec, start.select(rows), pictures[rows], steps, learning_rate, check)
+
+    threads = torch.get_num_threads()
+    if start.device.type != "cpu" or min(threads, len(shares)) == 1:
+        return WeightSpaceFeatures.cat([fit(rows) for rows in shares])
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            return WeightSpaceFeatures.cat(list(pool.map(fit, shares)))
+        finally:
+            # A thread's own setting reaches the library of matrix products that all threads share.
+            torch.set_num_threads(threads)
+
+
+def _fit_share(
+    spec: NetworkSpec,
+    start: WeightSpaceFeatures,
+    pictures: Tensor,
+    steps: int,
+    learning_rate: float,
+    check: Callable[[], None],
+) -> WeightSpaceFeatures:
     parameters = [
         torch.cat([weight[:, 0], bias[:, 0, :, None]], dim=2)
         for weight, bias in zip(start.weights, start.biases, strict=True)
     ]
     # Adam moves every number by itself, so one optimizer of stacked networks is as many optimizers of single ones.
     optimizer = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
-    with sine_and_cosine() as sines:
-        loss = _LossGradient(spec, pictures.to(start.device, start.dtype), sines)
-        for _ in range(steps):
-            check()
-            for parameter, gradient in zip(parameters, loss.compute(parameters), strict=True):
-                parameter.grad = gradient
-            optimizer.step()
+    loss = _LossGradient(spec, pictures)
+    for _ in range(steps):
+        check()
+        for parameter, gradient in zip(parameters, loss.compute(parameters), strict=True):
+            parameter.grad = gradient
+        optimizer.step()
     return WeightSpaceFeatures(
         [parameter[:, None, :, :-1].contiguous() for parameter in parameters],
         [parameter[:, None, :, -1].contiguous() for parameter in parameters],
@@ -97,11 +131,9 @@ class _LossGradient:
     Args:
         spec: the networks.
         pictures: ``(networks, channels, height, width)``; their dtype and device are those of the computation.
-        sines: what computes sines and cosines.
     """
 
-    def __init__(self, spec: NetworkSpec, pictures: Tensor, sines: SineAndCosine) -> None:
-        self._sines = sines
+    def __init__(self, spec: NetworkSpec, pictures: Tensor) -> None:
         networks, height, width = pictures.shape[0], *pictures.shape[2:]
         pixels = height * width
         self._omega = spec.omega
@@ -134,7 +166,7 @@ class _LossGradient:
         first = self._outputs[0].flatten(0, 1)
         torch.addmm(first, parameters[0].flatten(0, 1), self._places, beta=0, alpha=self._omega, out=first)
         for i in range(last):
-            self._sines.write(self._outputs[i], self._inputs[i][:, :-1], self._cosines[i])
+            write_sine_and_cosine(self._outputs[i], self._inputs[i][:, :-1], self._cosines[i])
             scale = self._omega if i + 1 < last else 1.0
             _product(parameters[i + 1], self._inputs[i], self._outputs[i + 1], scale)
 
