@@ -103,7 +103,7 @@ class NPLinear(_PermutationLinear):
 
     >>> spec = NetworkSpec.mlp([2, 32, 32, 1], activation="sin", omega=30.0)
     >>> sum(parameter.numel() for parameter in NPLinear(spec, 4, 8).parameters())
-    2104
+    2128
     """
 
     def __init__(self, spec: NetworkSpec, in_channels: int, out_channels: int) -> None:
