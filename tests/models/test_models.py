@@ -16,6 +16,14 @@ PUBLISHED = {
     "generalization/relu-monomial": ("relu", 254_609),
     "generalization/tanh-monomial": ("tanh", 1_416_699),
     "generalization/tanh-monomial-complete": ("tanh", 1_423_739),
+    "generalization/relu-statnn": ("relu", 1_059_001),
+    "generalization/tanh-statnn": ("tanh", 1_059_001),
+    "generalization/relu-np": ("relu", 2_031_390),
+    "generalization/tanh-np": ("tanh", 2_031_390),
+    "generalization/relu-hnp": ("relu", 2_811_743),
+    "generalization/tanh-hnp": ("tanh", 2_811_743),
+    "generalization/relu-mlp": ("relu", 5_973_001),
+    "generalization/tanh-mlp": ("tanh", 5_973_001),
 }
 
 
@@ -44,6 +52,8 @@ def test_every_shipped_recipe_is_counted_here():
 def test_without_options_the_published_model():
     assert count(build_model("generalization/monomial", small_cnn_zoo("relu"))) == 254_609
     assert count(build_model("generalization/monomial", small_cnn_zoo("tanh"))) == 1_416_699
+    for name, parameters in (("statnn", 1_059_001), ("np", 2_031_390), ("hnp", 2_811_743), ("mlp", 5_973_001)):
+        assert count(build_model(f"generalization/{name}", small_cnn_zoo("relu"))) == parameters
 
 
 def test_registry_and_recipe_schema_name_the_same_models():
@@ -74,6 +84,49 @@ def test_wrong_elements_are_noticed():
         assert_breaks(torch.nn.Sequential(model.features, model.head), spec, wrong)
 
 
+BASELINES = {
+    "statnn": {"head": [8, 8]},
+    "np": {"channels": [4, 3], "head": [8, 8]},
+    "hnp": {"channels": [4, 3], "head": [8, 8]},
+}
+
+
+def before_the_sigmoid(model):
+    """Return the model without its end, which would hide differences where it saturates."""
+    return torch.nn.Sequential(model.features, model.head)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_know_permutations_alone(name, activation, dtype):
+    spec = NetworkSpec.cnn([2, 6, 5], kernel=3, outputs=4, activation=activation)
+    torch.manual_seed(0)
+    model = before_the_sigmoid(build_model(f"generalization/{name}", spec, **BASELINES[name])).to(dtype)
+    drawn = MonomialElement.sample(spec, 4)
+    shuffle = MonomialElement(drawn.permutations, [torch.ones_like(d) for d in drawn.scales])
+    assert_invariant(model, spec, element=shuffle)
+    factor = 30.0 if activation == "relu" else -1.0
+    moved = MonomialElement(shuffle.permutations, [factor * d for d in shuffle.scales])
+    assert_breaks(model, spec, moved, least=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("name", [*BASELINES, "mlp"])
+def test_canonical_weights_make_any_model_invariant(name, activation, dtype):
+    spec = NetworkSpec.cnn([2, 6, 5], kernel=3, outputs=4, activation=activation)
+    torch.manual_seed(0)
+    options = BASELINES.get(name, {"head": [8, 8]})
+    model = build_model(f"generalization/{name}", spec, **options, canonicalize=True).to(dtype)
+    element = MonomialElement.sample(spec, 4, permute=name != "mlp")
+    assert_invariant(model, spec, element=element)
+    if name == "mlp":
+        shuffled = MonomialElement.sample(spec, 4, (1.0, 1.0))
+        bare = before_the_sigmoid(model)
+        assert_breaks(bare, spec, shuffled, least=1e-3)
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_forward_and_backward_on_the_meta_device(name):
     """No layer names a device: everything runs where no memory is."""
@@ -81,7 +134,7 @@ def test_forward_and_backward_on_the_meta_device(name):
     recipe = load_recipe(name, ["model.canonicalize=true"])
     spec = small_cnn_zoo(activation)
     with torch.device("meta"):
-        model = build_model("generalization/monomial", spec, **recipe.model.options())
+        model = build_model(f"generalization/{recipe.model.name}", spec, **recipe.model.options())
         features = WeightSpaceFeatures.zeros(spec, 8)
         output = model(features)
         output.sum().backward()

@@ -13,6 +13,10 @@ _HEADED = {**_STACK, "head": [8, 8]}
 # The least that each model's section must hold.
 _LEAST: dict[str, dict[str, Any]] = {
     "generalization/monomial": {"channels": [4], "head": [8, 8]},
+    "generalization/statnn": {"head": [8, 8]},
+    "generalization/np": {"channels": [4], "head": [8, 8]},
+    "generalization/hnp": {"channels": [4], "head": [8, 8]},
+    "generalization/mlp": {"head": [8, 8]},
     "classification/monomial": {**_HEADED, "channels": [4, 1]},
     "classification/absolute": _HEADED,
     "classification/hnp": _HEADED,
@@ -101,7 +105,7 @@ def test_the_schedule_and_validation() -> None:
     assert load_recipe("generalization/relu-monomial").training.validate_every is None
 
 
-@pytest.mark.parametrize("key", ["editing/absolute", "classification/monomial-strict", "generalization/np"])
+@pytest.mark.parametrize("key", ["editing/absolute", "classification/monomial-strict", "generalization/absolute"])
 def test_a_model_of_another_task(key: str) -> None:
     task, name = key.split("/")
     (fault,) = _faults(_recipe(key))

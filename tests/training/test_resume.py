@@ -9,6 +9,7 @@ import torch
 from mnfn_cli.errors import DataError, InterruptedRun, NumericError, OutputError, UsageError
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.runtime.interruption import Interruption
+from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.tasks import generalization, training
 from mnfn_cli.tasks.training import resume_run, train_run
 from mnfn_cli.training import loop
@@ -208,3 +209,19 @@ def test_gradients_that_are_not_finite_name_the_tensor():
     layer.bias.grad[0] = float("nan")
     with pytest.raises(NumericError, match="gradient of bias at step 7"):
         loop._require_finite(loss, layer, 7)
+
+
+def test_standardisation_comes_from_the_training_networks_and_stays_with_the_model(digits_zoo, tmp_path):
+    recipe = load_recipe(
+        "generalization/relu-np",
+        ["training.epochs=2", "model.channels=[2]", "model.head=[4,4]", f"data.zoo=['{digits_zoo.path}']"],
+    )
+    train_run(recipe, tmp_path / "whole")
+    with pytest.raises(InterruptedRun):
+        train_run(recipe, tmp_path / "run", interruption=StopAfter(3))
+    resume_run(tmp_path / "run")
+    saved, again = (read_tensors(tmp_path / name / "model.safetensors")[0] for name in ("whole", "run"))
+    assert all(torch.equal(saved[name], again[name]) for name in saved)
+    first = digits_zoo.read(digits_zoo.rows("train")).weights[0].double()
+    assert float(saved["features.0.means"][0]) == pytest.approx(float(first.mean()), abs=1e-6)
+    assert float(saved["features.0.deviations"][0]) == pytest.approx(float(first.std(correction=0)), rel=1e-5)

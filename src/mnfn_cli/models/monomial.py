@@ -4,33 +4,28 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.models.accuracy import AccuracyPredictor
 from mnfn_cli.nn.activation import EquivariantActivation
-from mnfn_cli.nn.head import mlp_head
 from mnfn_cli.nn.invariant import AbsoluteValue, MeanPool, NormalizeEntries
 from mnfn_cli.nn.monomial import MonomialLinear
 from mnfn_cli.nn.rescale import RescalePositions
-from mnfn_cli.weightspace.canonical import canonicalize
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
-class MonomialGeneralization(nn.Module):
+class MonomialGeneralization(AccuracyPredictor):
     """Predict a network's accuracy, a number in [0, 1], from its weights: invariant to its monomial group.
 
     Args:
         spec: the weight space.
         channels: after each monomial layer; an activation follows each one, but where ``invariant`` is ``absolute``
             the absolute value takes the place of the last activation.
-        head: hidden widths of the MLP.
         activation: ``relu`` for the scaling group, ``tanh`` or ``sin`` for the sign group.
         invariant: ``normalize`` takes out scaling, ``absolute`` signs.
         sign_terms: see ``MonomialLinear``.
-        dropout: in the head.
-        canonicalize: bring each network to its canonical form first.
+        head, dropout, canonicalize: see ``AccuracyPredictor``.
 
     Shapes:
         in raw weights, one channel; out ``(batch,)``.
@@ -50,15 +45,12 @@ class MonomialGeneralization(nn.Module):
         dropout: float = 0.0,
         canonicalize: bool = False,
     ) -> None:
-        super().__init__()
         fitting = {"scale": "normalize", "sign": "absolute"}.get(spec.group, invariant)
         if invariant != fitting:
             raise UsageError(
                 "model.invariant",
                 f"{invariant} is not invariant for {spec.activation} networks; use {fitting}",
             )
-        self.spec = spec
-        self.canonicalize = canonicalize
         layers: list[nn.Module] = [RescalePositions(spec)] if invariant == "normalize" else []
         for d, e in pairwise([1, *channels]):
             layers += [
@@ -70,11 +62,4 @@ class MonomialGeneralization(nn.Module):
         else:
             layers[-1] = AbsoluteValue()
         pool = MeanPool(spec, channels[-1])
-        self.features = nn.Sequential(*layers, pool)
-        self.head = mlp_head(pool.numbers, head, 1, dropout)
-
-    def forward(self, features: WeightSpaceFeatures) -> Tensor:
-        """Predict."""
-        if self.canonicalize:
-            features, _ = canonicalize(features, self.spec)
-        return torch.sigmoid(self.head(self.features(features))).squeeze(1)
+        super().__init__(spec, nn.Sequential(*layers, pool), pool.numbers, head, dropout, canonicalize)

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.models.baselines import FlatMlp, Hnp, Np, StatNN
 from mnfn_cli.models.mlp import MlpClassifier, MlpEditor
 from mnfn_cli.models.monomial import MonomialGeneralization
 from mnfn_cli.models.monomial_inr import MonomialClassifier, MonomialEditor
@@ -16,6 +17,10 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 MODELS: Mapping[str, Callable[..., nn.Module]] = {
     "generalization/monomial": MonomialGeneralization,
+    "generalization/statnn": StatNN,
+    "generalization/np": Np,
+    "generalization/hnp": Hnp,
+    "generalization/mlp": FlatMlp,
     "classification/monomial": MonomialClassifier,
     "classification/absolute": MonomialClassifier,
     "classification/hnp": partial(PermutationClassifier, base="hnp"),
@@ -34,6 +39,10 @@ _EDITOR = {"fourier": _FOURIER, "base_channels": [128] * 3}
 _BANDS = {"bands": 3, "max_freq": 3.0}
 
 PUBLISHED: Mapping[str, Mapping[str, Any]] = {
+    "generalization/statnn": {"head": [1000, 1000]},
+    "generalization/np": {"channels": [16, 16, 5], "head": [1000, 1000]},
+    "generalization/hnp": {"channels": [16, 16, 5], "head": [1000, 1000]},
+    "generalization/mlp": {"head": [1000, 1000]},
     "classification/monomial": {"channels": [64, 64, 1], "base": "hnp", "channel_dropout": 0.1, **_CLASSIFIER},
     "classification/absolute": {"base": "hnp", "channel_dropout": 0.1, **_CLASSIFIER},
     "classification/hnp": {"channel_dropout": 0.1, **_CLASSIFIER},

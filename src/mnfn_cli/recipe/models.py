@@ -61,6 +61,25 @@ class Monomial(Model):
         return GROUPS[self.activation]
 
 
+class StatisticsOrFlat(Model):
+    """A head on statistics of the weights, or on the flat weights."""
+
+    name: Literal["statnn", "mlp"]
+    head: TwoWidths
+    dropout: Probability = 0.0
+    canonicalize: Flag = False
+
+
+class PermutationGeneralization(Model):
+    """NP or HNP layers, mean pooling and a head."""
+
+    name: Literal["np", "hnp"]
+    channels: Widths
+    head: TwoWidths
+    dropout: Probability = 0.0
+    canonicalize: Flag = False
+
+
 class Fourier(Section):
     """Gaussian Fourier features: how many frequencies, and their standard deviation."""
 
@@ -169,7 +188,13 @@ class StrictEditor(_Stack):
 
 
 MODELS: Mapping[str, Mapping[str, type[Model]]] = {
-    "generalization": {"monomial": Monomial},
+    "generalization": {
+        "monomial": Monomial,
+        "statnn": StatisticsOrFlat,
+        "np": PermutationGeneralization,
+        "hnp": PermutationGeneralization,
+        "mlp": StatisticsOrFlat,
+    },
     "classification": {
         "monomial": MonomialClassifier,
         "absolute": AbsoluteClassifier,

@@ -1,0 +1,49 @@
+"""What all models for predicting generalisation share: features of a network's weights, an MLP, a number in [0, 1]."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mnfn_cli.nn.head import mlp_head
+from mnfn_cli.weightspace.canonical import canonicalize
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+
+class AccuracyPredictor(nn.Module):
+    """Predict a network's accuracy from its weights.
+
+    Args:
+        spec: the weight space.
+        features: from raw weights to ``(batch, numbers)``.
+        numbers: how many.
+        head: hidden widths of the MLP.
+        dropout: in the head.
+        canonicalize: bring each network to its canonical form first, which makes any features invariant to scaling or
+            signs.
+
+    Shapes:
+        in raw weights, one channel; out ``(batch,)``, in [0, 1].
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        features: nn.Module,
+        numbers: int,
+        head: Sequence[int],
+        dropout: float = 0.0,
+        canonicalize: bool = False,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.canonicalize = canonicalize
+        self.features = features
+        self.head = mlp_head(numbers, head, 1, dropout)
+
+    def forward(self, features: WeightSpaceFeatures) -> Tensor:
+        """Predict."""
+        if self.canonicalize:
+            features, _ = canonicalize(features, self.spec)
+        return torch.sigmoid(self.head(self.features(features))).squeeze(1)
