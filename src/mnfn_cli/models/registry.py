@@ -8,6 +8,7 @@ from torch import nn
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.models.baselines import FlatMlp, Hnp, Np, StatNN
+from mnfn_cli.models.gnn import Gnn
 from mnfn_cli.models.mlp import MlpClassifier, MlpEditor
 from mnfn_cli.models.monomial import MonomialGeneralization
 from mnfn_cli.models.monomial_inr import MonomialClassifier, MonomialEditor
@@ -20,6 +21,7 @@ MODELS: Mapping[str, Callable[..., nn.Module]] = {
     "generalization/statnn": StatNN,
     "generalization/np": Np,
     "generalization/hnp": Hnp,
+    "generalization/gnn": Gnn,
     "generalization/mlp": FlatMlp,
     "classification/monomial": MonomialClassifier,
     "classification/absolute": MonomialClassifier,
@@ -42,6 +44,7 @@ PUBLISHED: Mapping[str, Mapping[str, Any]] = {
     "generalization/statnn": {"head": [1000, 1000]},
     "generalization/np": {"channels": [16, 16, 5], "head": [1000, 1000]},
     "generalization/hnp": {"channels": [16, 16, 5], "head": [1000, 1000]},
+    "generalization/gnn": {"size": 64, "rounds": 4, "head": [1000, 1000]},
     "generalization/mlp": {"head": [1000, 1000]},
     "classification/monomial": {"channels": [64, 64, 1], "base": "hnp", "channel_dropout": 0.1, **_CLASSIFIER},
     "classification/absolute": {"base": "hnp", "channel_dropout": 0.1, **_CLASSIFIER},
@@ -55,7 +58,7 @@ PUBLISHED: Mapping[str, Mapping[str, Any]] = {
     "editing/mlp": {"hidden": [1000, 1000, 1000]},
 }
 """The options of the published models: the MNIST design for classification. Those of ``absolute`` and
-``monomial-strict``, which nobody published, are sized like their neighbours."""
+``monomial-strict``, which nobody published, are sized like their neighbours; ``gnn`` is smaller than the paper's."""
 
 
 def published_options(name: str, spec: NetworkSpec) -> Mapping[str, Any]:

@@ -70,6 +70,17 @@ class StatisticsOrFlat(Model):
     canonicalize: Flag = False
 
 
+class GraphNetwork(Model):
+    """Message passing on the network's graph, mean pooling and a head."""
+
+    name: Literal["gnn"]
+    size: Count
+    rounds: Count
+    head: TwoWidths
+    dropout: Probability = 0.0
+    canonicalize: Flag = False
+
+
 class PermutationGeneralization(Model):
     """NP or HNP layers, mean pooling and a head."""
 
@@ -193,6 +204,7 @@ MODELS: Mapping[str, Mapping[str, type[Model]]] = {
         "statnn": StatisticsOrFlat,
         "np": PermutationGeneralization,
         "hnp": PermutationGeneralization,
+        "gnn": GraphNetwork,
         "mlp": StatisticsOrFlat,
     },
     "classification": {
