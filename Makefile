@@ -53,6 +53,7 @@ bench: install
 	@$(BIN)/python benchmarks/augment.py $(if $(REFERENCE),--reference $(REFERENCE))
 	@$(BIN)/python benchmarks/predict.py
 	@$(BIN)/python benchmarks/help_time.py
+	@$(BIN)/python benchmarks/count_params.py
 	@$(BIN)/python benchmarks/siren_build.py
 	@$(BIN)/python benchmarks/inr_step.py
 	@$(BIN)/python benchmarks/train_step.py $(if $(REFERENCE),--reference $(REFERENCE))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mnfn_cli.cli import augment, classify, edit, evaluate, predict, recipe, sweep, train, zoo
+from mnfn_cli.cli import augment, classify, count_params, edit, evaluate, predict, recipe, sweep, train, zoo
 from mnfn_cli.cli.console import print_error
 from mnfn_cli.cli.options import examples
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
@@ -40,6 +40,7 @@ app.command("classify-inr", epilog=classify.EXAMPLES)(classify.classify)
 app.command("classify", epilog=classify.EXAMPLES, help="Short for classify-inr.")(classify.classify)
 app.command("edit-style", epilog=edit.EXAMPLES)(edit.edit)
 app.command("edit", epilog=edit.EXAMPLES, help="Short for edit-style.")(edit.edit)
+app.command("count-params", epilog=count_params.EXAMPLES)(count_params.count_params)
 app.add_typer(recipe.app, name="recipe")
 
 

@@ -1,13 +1,14 @@
 """Pictures of runs, drawn without a screen."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mnfn_cli.report.counting import CHANNELS, Size
 from mnfn_cli.report.pictures import draw_grid
 from mnfn_cli.storage.atomic import replacing
 from mnfn_cli.storage.tensors import read_tensors
@@ -119,6 +120,32 @@ def draw_robustness(evaluation: Evaluation, picture: Path) -> None:
         axes.set(xlabel=what + shuffled, ylabel="Kendall's tau, 95 % interval")
         axes.set_ylim(min(0.0, *(row.low for row in evaluation.rows if row.low == row.low), 0.0), 1)
         axes.figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+
+
+def draw_growth(sizes: Mapping[str, Sequence[Size]], picture: Path) -> None:
+    """Draw how many parameters one layer of each kind has, over the depth of networks and over their width.
+
+    Over the depth on plain axes, where linear and quadratic can be told apart; over the width on logarithmic ones,
+    with the layer that knows no symmetry beside.
+    """
+    with _figure(picture, 8.4, 3.6) as left:
+        grid = left.figure.add_gridspec(1, 2)
+        left.set_subplotspec(grid[0])
+        right = left.figure.add_subplot(grid[1])
+        right.spines[["top", "right"]].set_visible(False)
+        deep, wide = sizes["depth"], sizes["width"]
+        for number, kind in enumerate(deep[0].parameters):
+            if kind != "no symmetry":
+                left.plot([s.depth for s in deep], [s.parameters[kind] for s in deep], f"C{number}o-", label=kind)
+            right.plot([s.width for s in wide], [s.parameters[kind] for s in wide], f"C{number}o-", label=kind)
+        left.set(xlabel=f"depth of networks of width {deep[0].width}", ylabel="parameters of one layer", ylim=(0, None))
+        left.yaxis.set_major_formatter("{x:,.0f}")
+        right.set(xlabel=f"hidden width of networks of depth {wide[0].depth}", xscale="log", yscale="log")
+        right.set_xticks([size.width for size in wide], [str(size.width) for size in wide])
+        right.minorticks_off()
+        left.set_title(f"{CHANNELS} to {CHANNELS} channels", fontsize=10)
+        handles, labels = right.get_legend_handles_labels()
+        left.figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
 
 
 @contextmanager

@@ -1,0 +1,170 @@
+"""mnfn count-params: how many parameters models have, beside the paper's figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mnfn_cli.cli.console import Console, table
+from mnfn_cli.cli.options import Force, Json, Quiet, examples
+
+if TYPE_CHECKING:
+    from mnfn_cli.recipe import Recipe
+    from mnfn_cli.report.counting import Size
+    from mnfn_cli.weightspace.spec import NetworkSpec
+
+EXAMPLES = examples(
+    "mnfn count-params",
+    "mnfn count-params --recipe generalization/relu-monomial",
+    "mnfn count-params --recipe editing/mnist-dilate-np --widths 2,64,64,64,1 model.base_channels=[32,32]",
+    "mnfn count-params --growth -o growth.png",
+)
+
+
+def count_params(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides for every recipe.")
+    ] = None,
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="A recipe, layer by layer; may be given more than once.")
+    ] = None,
+    zoo: Annotated[
+        Path | None, typer.Option(help="Read this zoo's networks.", show_default="those the recipe is for")
+    ] = None,
+    widths: Annotated[
+        str | None, typer.Option(help="Read dense networks, such as 2,32,32,1.", show_default="as above")
+    ] = None,
+    activation: Annotated[str | None, typer.Option(help="Of those.", show_default="the recipe's")] = None,
+    growth: Annotated[
+        bool, typer.Option("--growth", help="How one layer grows with the depth and the width of networks.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also draw the growth, as a PNG.")] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Count parameters: the paper's models, a recipe layer by layer, or the growth of one layer."""
+    console = Console(quiet=quiet, json=json)
+    from mnfn_cli.errors import UsageError
+
+    if growth and recipe:
+        raise UsageError("--growth", "counts layers of no recipe; leave out --recipe")
+    if out is not None and not growth:
+        raise UsageError("--out", "draws the growth; add --growth")
+    if not recipe and (overrides or zoo or widths or activation):
+        raise UsageError("mnfn count-params", "an override, --zoo, --widths and --activation need --recipe")
+    if zoo is not None and (widths or activation):
+        raise UsageError("--zoo", "says which networks are read; leave out --widths and --activation")
+    if activation is not None and widths is None:
+        raise UsageError("--activation", "goes with --widths")
+
+    if growth:
+        _growth(console, out, force)
+    elif recipe:
+        # The recipe itself then says whether its model fits such networks.
+        chosen = [] if activation is None else [f"data.activation={activation}"]
+        _recipes(console, recipe, [*(overrides or []), *chosen], zoo, widths)
+    else:
+        _paper(console)
+
+
+def _paper(console: Console) -> None:
+    from mnfn_cli.report.counting import paper_tables
+
+    tables = paper_tables()
+    texts = []
+    for title, rows in tables.items():
+        counts = _numbers("parameters", [row.parameters for row in rows])
+        header = ["recipe", "paper", "ours", counts[0]]
+        lines = [[row.recipe, row.paper, row.ours, count] for row, count in zip(rows, counts[1:], strict=True)]
+        texts.append(f"{title}\n\n{table(header, lines)}")
+    document = [{"title": title, "rows": [row.to_json() for row in rows]} for title, rows in tables.items()]
+    console.result({"tables": document}, "\n\n".join(texts))
+
+
+def _recipes(
+    console: Console,
+    names: Sequence[str],
+    overrides: Sequence[str],
+    zoo: Path | None,
+    widths: str | None,
+) -> None:
+    from mnfn_cli.recipe import load_recipe
+    from mnfn_cli.tasks.counting import count_parameters, layers_of, skeleton, space_of_zoo, usual_space
+
+    documents, texts = [], []
+    for name, recipe in [(name, load_recipe(name, overrides)) for name in names]:
+        facts: dict[str, Any] = {}
+        if zoo is not None:
+            spec, facts = space_of_zoo(zoo, recipe)
+        elif widths is not None:
+            spec = _dense(widths, recipe)
+        else:
+            spec = usual_space(name, recipe)
+        model = skeleton(recipe, spec, **facts)
+        layers, total = layers_of(model), count_parameters(model)
+        counts = _numbers("parameters", [*(layer.parameters for layer in layers), total])
+        lines = [
+            ["  " * layer.depth + layer.path, layer.kind, ", ".join(_shape(shape) for shape in layer.shapes), count]
+            for layer, count in zip(layers, counts[1:], strict=False)
+        ]
+        lines.append(["total", type(model).__name__, "", counts[-1]])
+        texts.append(f"{name}, for networks {spec}\n\n{table(['module', 'kind', 'shapes', counts[0]], lines)}")
+        documents.append(
+            {
+                "recipe": name,
+                "weight_space": spec.to_json(),
+                "layers": [layer.to_json() for layer in layers],
+                "parameters": total,
+            }
+        )
+    console.result({"recipes": documents}, "\n\n".join(texts))
+
+
+def _growth(console: Console, out: Path | None, force: bool) -> None:
+    from mnfn_cli.report.counting import CHANNELS, growth
+    from mnfn_cli.storage.folders import check_output
+
+    if out is not None:
+        check_output(out, force)
+    sizes = growth()
+    texts = [f"One layer, {CHANNELS} to {CHANNELS} channels, for dense ReLU networks 2 -> ... -> 1"]
+    texts += [_growth_table(along, rows) for along, rows in sizes.items()]
+    if out is not None:
+        from mnfn_cli.report.figures import draw_growth
+
+        draw_growth(sizes, out)
+        console.note(f"drawn: {out}")
+    document = {along: [size.to_json() for size in rows] for along, rows in sizes.items()}
+    console.result({"channels": CHANNELS, "activation": "relu", **document}, "\n\n".join(texts))
+
+
+def _growth_table(along: str, sizes: "Sequence[Size]") -> str:
+    kinds = list(sizes[0].parameters)
+    columns = [_numbers(kind, [size.parameters[kind] for size in sizes]) for kind in kinds]
+    header, *rows = zip(*columns, strict=True)
+    fixed = f"width {sizes[0].width}" if along == "depth" else f"depth {sizes[0].depth}"
+    lines = [[getattr(size, along), *row] for size, row in zip(sizes, rows, strict=True)]
+    return f"Hidden {fixed}\n\n" + table([along, *header], lines)
+
+
+def _dense(widths: str, recipe: "Recipe") -> "NetworkSpec":
+    from mnfn_cli.errors import UsageError
+    from mnfn_cli.weightspace.spec import NetworkSpec
+
+    numbers = [number.strip() for number in widths.split(",")]
+    if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
+        raise UsageError("--widths", f"'{widths}'; write whole numbers with commas between, such as 2,32,32,1")
+    return NetworkSpec.mlp([int(number) for number in numbers], recipe.data.activation or "sin")
+
+
+def _numbers(header: str, values: Sequence[int]) -> list[str]:
+    """Return a column, its header first, with thousands apart and to the right."""
+    cells = [header, *(f"{value:,}" for value in values)]
+    width = max(map(len, cells))
+    return [cell.rjust(width) for cell in cells]
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
