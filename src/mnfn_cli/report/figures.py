@@ -119,7 +119,7 @@ def draw_robustness(evaluation: Evaluation, picture: Path) -> None:
         what = "factors of hidden neurons" if evaluation.group == "scale" else "signs of hidden neurons"
         axes.set(xlabel=what + shuffled, ylabel="Kendall's tau, 95 % interval")
         axes.set_ylim(min(0.0, *(row.low for row in evaluation.rows if row.low == row.low), 0.0), 1)
-        axes.figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+        axes.figure.legend(loc="outside upper center", fontsize=8, frameon=False)
 
 
 def draw_growth(sizes: Mapping[str, Sequence[Size]], picture: Path) -> None:
