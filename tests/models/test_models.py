@@ -124,10 +124,32 @@ def test_canonical_weights_make_any_model_invariant(name, activation, dtype):
     model = build_model(f"generalization/{name}", spec, **options, canonicalize=True).to(dtype)
     element = MonomialElement.sample(spec, 4, permute=name != "mlp")
     assert_invariant(model, spec, element=element)
+    # Before the sigmoid and on weights as they come, the same element is noticed: the model is no constant.
+    assert_breaks(before_the_sigmoid(model), spec, element, least=1e-3)
     if name == "mlp":
         shuffled = MonomialElement.sample(spec, 4, (1.0, 1.0))
         bare = before_the_sigmoid(model)
         assert_breaks(bare, spec, shuffled, least=1e-3)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_standardisation_takes_the_weights_that_the_model_reads(activation):
+    """On canonical weights, the scales and signs of the training networks leave no trace in the model."""
+    spec = NetworkSpec.cnn([2, 6, 5], kernel=3, outputs=4, activation=activation)
+    training = WeightSpaceFeatures.randn(spec, 20, dtype=torch.float64)
+    moved = MonomialElement.sample(spec, 20).act(training)
+    models = []
+    for canonical in (True, False):
+        for networks in (training, moved):
+            torch.manual_seed(0)
+            model = build_model("generalization/np", spec, **BASELINES["np"], canonicalize=canonical).double()
+            model.standardize(networks)
+            models.append(model)
+    (means, same), (raw, other) = [[model.features[0].means for model in pair] for pair in (models[:2], models[2:])]
+    torch.testing.assert_close(means, same)
+    torch.testing.assert_close(models[0](training), models[1](moved))
+    torch.testing.assert_close(raw[0], training.weights[0].mean())
+    assert not torch.allclose(raw, other) and not torch.allclose(raw, means)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

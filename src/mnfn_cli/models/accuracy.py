@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.nn.head import mlp_head
+from mnfn_cli.nn.standardize import Standardize
 from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -44,6 +45,18 @@ class AccuracyPredictor(nn.Module):
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Predict."""
-        if self.canonicalize:
-            features, _ = canonicalize(features, self.spec)
-        return torch.sigmoid(self.head(self.features(features))).squeeze(1)
+        return torch.sigmoid(self.head(self.features(self._prepared(features)))).squeeze(1)
+
+    def standardize(self, features: WeightSpaceFeatures) -> None:
+        """Let every ``Standardize`` among the features take its mean and deviation from the training networks.
+
+        They are taken from canonical weights where the features read those: otherwise the scales in which the training
+        networks happen to come would reach the predictions after all.
+        """
+        layers = [module for module in self.features.modules() if isinstance(module, Standardize)]
+        prepared = self._prepared(features) if layers else features
+        for layer in layers:
+            layer.fit(prepared)
+
+    def _prepared(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        return canonicalize(features, self.spec)[0] if self.canonicalize else features

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mnfn_cli import __version__
 from mnfn_cli.errors import DataError, RecipeError, UsageError
-from mnfn_cli.nn.standardize import Standardize
+from mnfn_cli.models.accuracy import AccuracyPredictor
 from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
 from mnfn_cli.runtime.interruption import Interruption
 from mnfn_cli.runtime.progress import Progress, Silent
@@ -156,9 +156,8 @@ def _run(
     train, val = load("train"), load("val")
     torch.manual_seed(derive_seed(recipe.training.seed, "model"))
     model = build_functional(recipe, spec, task.facts).to(device)
-    for module in model.modules():
-        if isinstance(module, Standardize):
-            module.fit(train.features)
+    if isinstance(model, AccuracyPredictor):
+        model.standardize(train.features)
 
     def check() -> None:
         interruption.check(folder.path, f"continue with: mnfn train --resume {folder.path}")
