@@ -28,7 +28,7 @@ class CatalogueEntry:
 def list_recipes() -> list[CatalogueEntry]:
     """Return the shipped recipes, sorted by name.
 
-    >>> [entry.name for entry in list_recipes() if "relu" in entry.name]
+    >>> [entry.name for entry in list_recipes() if "relu-mono" in entry.name]
     ['generalization/relu-monomial']
     """
     folder = next(folder for folder in _FOLDERS if folder.is_dir())
