@@ -42,8 +42,9 @@ class _Means:
     def of(cls, features: WeightSpaceFeatures) -> "_Means":
         weights = [weight.movedim(1, 3).flatten(3) for weight in features.weights]
         biases = [bias.movedim(1, 2) for bias in features.biases]
-        rows = [weight.mean(dim=1) for weight in weights]
-        columns = [weight.mean(dim=2) for weight in weights]
+        # A sum divided afterwards: the gradient of ``mean`` would write a quotient for every entry.
+        rows = [weight.sum(dim=1) / weight.shape[1] for weight in weights]
+        columns = [weight.sum(dim=2) / weight.shape[2] for weight in weights]
         scalars = [mean.mean(dim=1) for mean in (*rows, *biases)]
         return cls(weights, biases, rows, columns, torch.cat(scalars, dim=1))
 
@@ -132,9 +133,7 @@ class NPLinear(_PermutationLinear):
             at_inputs = torch.cat([means.rows[i], *behind], dim=2)
             at_outputs = torch.cat([means.columns[i], means.biases[i], *ahead], dim=2)
             spread = self.weight_outputs[i](at_outputs) + self.weight_scalars[i](means.scalars)[:, None]
-            values = self.entry[i](means.weights[i])
-            values += spread[:, :, None]
-            values += self.weight_inputs[i](at_inputs)[:, None]
+            values = _map_entries(self.entry[i], means.weights[i], spread, self.weight_inputs[i](at_inputs))
             weights.append(self._weight(i, values))
             bias = self.bias_outputs[i](at_outputs) + self.bias_scalars[i](means.scalars)[:, None]
             biases.append(bias.movedim(2, 1))
@@ -211,9 +210,8 @@ class HNPLinear(_PermutationLinear):
             at_inputs = torch.cat([rows[i], columns[i - 1], means.biases[i - 1], *below], dim=2)
             at_outputs = torch.cat([columns[i], means.biases[i], rows[i + 1], *above], dim=2)
             entry, of_glob, of_inputs, of_outputs = cast(nn.ModuleList, self.middle_weights[i - 1])
-            values = entry(means.weights[i])
-            values += (of_outputs(at_outputs) + of_glob(glob)[:, None])[:, :, None]
-            values += of_inputs(at_inputs)[:, None]
+            spread = of_outputs(at_outputs) + of_glob(glob)[:, None]
+            values = _map_entries(entry, means.weights[i], spread, of_inputs(at_inputs))
             weights.append(self._weight(i, values))
             biases.append(_sum(cast(nn.ModuleList, self.middle_biases[i - 1]), at_outputs, glob).movedim(2, 1))
         beneath = [from_inputs] if layers == 2 else []
@@ -222,6 +220,17 @@ class HNPLinear(_PermutationLinear):
         weights.append(self._weight(last, final.transpose(1, 2)))
         biases.append(self.last_bias(glob).unflatten(1, (self.spec.widths[-1], -1)).movedim(2, 1))
         return WeightSpaceFeatures(weights, biases)
+
+
+def _map_entries(entry: nn.Module, values: Tensor, at_outputs: Tensor, at_inputs: Tensor) -> Tensor:
+    """Return ``[values[j, k]] + at_outputs[j] + at_inputs[k]``, ``(batch, out, in, numbers)``.
+
+    The matrix product adds to the spread vectors. Adding them in place to what ``entry`` returns, a view, would make
+    autograd copy the whole gradient twice for each of them.
+    """
+    linear = cast(nn.Linear, entry)
+    spread = (at_outputs + linear.bias)[:, :, None] + at_inputs[:, None]
+    return torch.addmm(spread.flatten(0, 2), values.flatten(0, 2), linear.weight.t()).view(spread.shape)
 
 
 def _sum(maps: nn.ModuleList, positions: Tensor, glob: Tensor) -> Tensor:
