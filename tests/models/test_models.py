@@ -64,11 +64,13 @@ def test_registry_and_recipe_schema_name_the_same_models():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("canonical", [False, True])
+@pytest.mark.parametrize("hnp_channels", [(), (5, 4)])
 @pytest.mark.parametrize(("activation", "sign_terms"), [("relu", False), ("tanh", False), ("tanh", True)])
-def test_invariant(activation, sign_terms, canonical, dtype):
+def test_invariant(activation, sign_terms, hnp_channels, canonical, dtype):
     spec = NetworkSpec.cnn([1, 6, 5], kernel=3, outputs=4, activation=activation)
     torch.manual_seed(0)
-    model = build_model("generalization/monomial", spec, sign_terms=sign_terms, canonicalize=canonical).to(dtype)
+    options = {"sign_terms": sign_terms, "hnp_channels": hnp_channels, "canonicalize": canonical}
+    model = build_model("generalization/monomial", spec, **options).to(dtype)
 
     assert_invariant(model, spec)
     if not canonical:

@@ -26,6 +26,7 @@ def test_options_are_the_model_without_its_name(document: dict[str, Any]) -> Non
         "activation": "relu",
         "invariant": "normalize",
         "sign_terms": False,
+        "hnp_channels": (),
         "dropout": 0.0,
         "canonicalize": False,
     }

@@ -8,6 +8,7 @@ from torch import nn
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.models.accuracy import AccuracyPredictor
+from mnfn_cli.models.permutation import PermutationStack
 from mnfn_cli.nn.activation import EquivariantActivation
 from mnfn_cli.nn.invariant import AbsoluteValue, MeanPool, NormalizeEntries
 from mnfn_cli.nn.monomial import MonomialLinear
@@ -25,6 +26,7 @@ class MonomialGeneralization(AccuracyPredictor):
         activation: ``relu`` for the scaling group, ``tanh`` or ``sin`` for the sign group.
         invariant: ``normalize`` takes out scaling, ``absolute`` signs.
         sign_terms: see ``MonomialLinear``.
+        hnp_channels: after each HNP layer between the invariant step and the mean, ReLU after each (paper, ablation).
         head, dropout, canonicalize: see ``AccuracyPredictor``.
 
     Shapes:
@@ -42,6 +44,7 @@ class MonomialGeneralization(AccuracyPredictor):
         activation: str,
         invariant: Literal["normalize", "absolute"],
         sign_terms: bool = True,
+        hnp_channels: Sequence[int] = (),
         dropout: float = 0.0,
         canonicalize: bool = False,
     ) -> None:
@@ -61,5 +64,7 @@ class MonomialGeneralization(AccuracyPredictor):
             layers.append(NormalizeEntries(spec, channels[-1]))
         else:
             layers[-1] = AbsoluteValue()
-        pool = MeanPool(spec, channels[-1])
+        if hnp_channels:
+            layers.append(PermutationStack(spec, channels[-1], "hnp", hnp_channels))
+        pool = MeanPool(spec, [*channels, *hnp_channels][-1])
         super().__init__(spec, nn.Sequential(*layers, pool), pool.numbers, head, dropout, canonicalize)

@@ -7,12 +7,15 @@ from typing import Any
 from torch import nn
 
 from mnfn_cli.errors import UsageError
-from mnfn_cli.models.baselines import FlatMlp, Hnp, Np, StatNN
+from mnfn_cli.models.flat_mlp import FlatMlp
 from mnfn_cli.models.gnn import Gnn
+from mnfn_cli.models.hnp import Hnp
 from mnfn_cli.models.mlp import MlpClassifier, MlpEditor
 from mnfn_cli.models.monomial import MonomialGeneralization
 from mnfn_cli.models.monomial_inr import MonomialClassifier, MonomialEditor
+from mnfn_cli.models.np import Np
 from mnfn_cli.models.permutation import PermutationClassifier, PermutationEditor
+from mnfn_cli.models.statnn import StatNN
 from mnfn_cli.models.strict_editor import StrictEditor
 from mnfn_cli.weightspace.spec import NetworkSpec
 

@@ -44,6 +44,7 @@ class Monomial(Model):
     activation: Literal["relu", "tanh", "sin"] = "relu"
     invariant: Literal["normalize", "absolute"] = Field("normalize", validate_default=True)
     sign_terms: Flag = False
+    hnp_channels: tuple[Count, ...] = ()
     dropout: Probability = 0.0
     canonicalize: Flag = False
 
