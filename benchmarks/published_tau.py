@@ -7,6 +7,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -29,14 +30,17 @@ def predict(model: nn.Module, reference: Reference, features: WeightSpaceFeature
         return torch.cat([model(reference.features(block)) for block in blocks])
 
 
-def train(reference: Reference, zoo_path: Path, epochs: int, seed: int) -> dict[str, float]:
+def train(reference: Reference, name: str, zoo_path: Path, epochs: int, seed: int) -> dict[str, Any]:
     """Train once and return the figures."""
     zoo = open_zoo(zoo_path)
     splits: dict[str, Split] = {name: load_split([zoo], name, measured_accuracies) for name in ("train", "val", "test")}
     torch.manual_seed(seed)
-    model = reference.monomial(zoo.spec, head=200 if zoo.spec.group == "scale" else 1000)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     training = splits["train"]
+    if name == "monomial":
+        model = reference.monomial(zoo.spec, head=200 if zoo.spec.group == "scale" else 1000)
+    else:
+        model = reference.baseline(name, zoo.spec, training.features)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     best, best_state = -2.0, model.state_dict()
     started = time.monotonic()
     for epoch in range(epochs):
@@ -53,6 +57,10 @@ def train(reference: Reference, zoo_path: Path, epochs: int, seed: int) -> dict[
     model.load_state_dict(best_state)
     predicted = predict(model, reference, splits["test"].features).double().numpy()
     return {
+        "model": name,
+        "activation": zoo.spec.activation,
+        "zoo": zoo.fingerprint,
+        "epochs": epochs,
         "seed": seed,
         "validation_tau": best,
         "test_tau": kendall_tau(predicted, splits["test"].vector()),
@@ -62,16 +70,23 @@ def train(reference: Reference, zoo_path: Path, epochs: int, seed: int) -> dict[
 
 
 def main() -> None:
-    """Train and print one JSON object a seed."""
+    """Train, print one JSON object a seed, and write them all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("zoo", type=Path)
     parser.add_argument("--reference", type=Path, required=True, help="a clone of MathematicalAI-NUS/Monomial-NFN")
+    parser.add_argument("--model", choices=("monomial", "statnn", "np", "hnp"), default="monomial")
+    parser.add_argument("-o", "--out", type=Path, help="a JSON file")
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     reference = Reference(arguments.reference)
+    results = []
     for seed in range(arguments.seeds):
-        print(json.dumps(train(reference, arguments.zoo, arguments.epochs, seed)), flush=True)
+        results.append(train(reference, arguments.model, arguments.zoo, arguments.epochs, seed))
+        print(json.dumps(results[-1]), flush=True)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ pandas``).
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
+import torch
 from torch import Tensor, nn
 
 from mnfn_cli import NetworkSpec, WeightSpaceFeatures
@@ -33,7 +35,7 @@ class Reference:
 
     def monomial(self, spec: NetworkSpec, head: int) -> nn.Module:
         """Return the published model for predicting generalisation: 1 -> 16 -> 16 -> 5 channels, MLP of ``head``."""
-        their_spec = self._common.network_spec_from_wsfeat(self.features(WeightSpaceFeatures.zeros(spec, 1)))
+        their_spec = self._spec(spec)
         relu = spec.group == "scale"
         layers: list[nn.Module] = []
         for number, (d, e) in enumerate(((1, 16), (16, 16), (16, 5))):
@@ -48,13 +50,32 @@ class Reference:
         hidden = [nn.Linear(numbers, head), nn.ReLU(), nn.Linear(head, head), nn.ReLU(), nn.Linear(head, 1)]
         return nn.Sequential(*layers, pool, nn.Flatten(), *hidden, nn.Sigmoid(), nn.Flatten(0))
 
+    def baseline(self, name: str, spec: NetworkSpec, training: WeightSpaceFeatures) -> nn.Module:
+        """Return the published ``statnn``, ``np`` or ``hnp`` for predicting generalisation, as its configuration says.
+
+        NP standardises every entry by itself with the mean and deviation of ``training``.
+        """
+        _stub("torchvision", "torchvision.datasets", "perceiver_pytorch")
+        from experiments import models
+
+        if name == "statnn":
+            return nn.Sequential(models.StatNet(self._spec(spec), 1000, sigmoid=True), nn.Flatten(0))
+        head = partial(models.MlpHead, h_size=1000, pool_mode="HNP", sigmoid=True)
+        options = {"hchannels": [16, 16, 5], "head_cls": head, "init_type": "pytorch_default"}
+        if name == "hnp":
+            model = models.InvariantNFN(self._spec(spec), mode="HNP", **options)
+        else:
+            model = models.InvariantNFN(self._spec(spec), mode="NP-PosEmb", normalize=True, **options)
+            model.set_stats(
+                [[torch.std_mean(t, 0, correction=0)[::-1] for t in ts] for ts in (training.weights, training.biases)]
+            )
+        return nn.Sequential(model, nn.Flatten(0))
+
     def augmentation(self, features: WeightSpaceFeatures, copies: int) -> Callable[[], Any]:
         """Return the published loop: every network as it is, and ``copies`` acted on by ``U[1, 10]``."""
         import pandas
 
-        # Their file of data sets imports torchvision, which the loop does not use and an environment may lack.
-        pictures: dict[str, ModuleType] = {"torchvision": MagicMock(), "torchvision.datasets": MagicMock()}
-        sys.modules.update({name: module for name, module in pictures.items() if name not in sys.modules})
+        _stub("torchvision", "torchvision.datasets")
         from experiments import data_utils
 
         data = SimpleNamespace(
@@ -65,6 +86,15 @@ class Reference:
             cnn=data_utils.make_cnn(),
         )
         return lambda: data_utils.ZooDataset.get_augmented_permutation_scale(data, copies + 1, 1, 10)
+
+    def _spec(self, spec: NetworkSpec) -> Any:
+        return self._common.network_spec_from_wsfeat(self.features(WeightSpaceFeatures.zeros(spec, 1)))
+
+
+def _stub(*packages: str) -> None:
+    """Stand in for packages that the published files import, but that what is used of them does not need."""
+    for name in packages:
+        sys.modules.setdefault(name, MagicMock())
 
 
 class _Absolute(nn.Module):

@@ -34,9 +34,10 @@ def test_the_table(evaluation):
 
 
 def test_the_files(evaluation, tmp_path):
-    write_evaluation(evaluation, tmp_path / "out")
+    write_evaluation(evaluation, tmp_path / "out", command="as it was typed")
     document = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert [row["tau"] for row in document["rows"]] == [0.7, 0.7, 0.8, None]
+    assert document["command"] == "as it was typed"
     assert document["rows"][1]["published_tau"] == 0.92 and document["rows"][3]["published_tau"] is None
     table = pl.read_csv(tmp_path / "out" / "evaluation.csv")
     assert table["scale"].to_list() == [None, "1:10", None, "1:10"]

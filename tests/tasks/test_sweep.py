@@ -51,7 +51,9 @@ def test_a_sweep_continues_and_runs_nothing_twice(digits_zoo, tmp_path, monkeypa
     monkeypatch.setattr(
         sweep_module, "resume_run", lambda path, **k: resumed.append(path.name) or real_resume(path, **k)
     )
-    rows = run_sweep(trials, tmp_path)
+    rows = run_sweep(trials, tmp_path, command="as it was typed")
+    kept = json.loads((tmp_path / "results.json").read_text())
+    assert [result["command"] for result in kept] == ["run_sweep"] * 3 + ["as it was typed"]
     assert (resumed, trained) == ([trials[2].folder], [trials[3].folder])
     assert [row["variant"] for row in rows] == ["model.channels=[3]", "model.channels=[3,2]"]
     errors = [json.loads((tmp_path / t.folder / "result.json").read_text())["test"]["l1"]["value"] for t in trials]

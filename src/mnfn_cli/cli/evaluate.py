@@ -33,7 +33,7 @@ def evaluate(
     console = Console(quiet=quiet, json=json)
     import torch
 
-    from mnfn_cli.cli.options import choice
+    from mnfn_cli.cli.options import choice, command_line
     from mnfn_cli.report.evaluation import to_document, write_evaluation
     from mnfn_cli.runtime.device import resolve_device
     from mnfn_cli.storage.folders import check_output
@@ -48,7 +48,7 @@ def evaluate(
     evaluation = evaluate_runs(
         loaded, ranges, zoos=zoo or None, permute=permute, seed=seed, progress=console.progress()
     )
-    write_evaluation(evaluation, out, force=force)
+    write_evaluation(evaluation, out, command=command_line(), force=force)
     header = ["test networks", "tau", "low 95 %", "high 95 %", "largest change"]
     rows: list[list[object]] = [[r.networks, r.tau, r.low, r.high, r.largest_change] for r in evaluation.rows]
     if len(runs) > 1:

@@ -6,11 +6,12 @@ from torch import nn
 
 from mnfn_cli.models.accuracy import AccuracyPredictor
 from mnfn_cli.nn.graph import GraphPool, MessagePassing, NeuralGraph
+from mnfn_cli.nn.standardize import Standardize
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 class Gnn(AccuracyPredictor):
-    """Message passing with edge updates, then the mean over nodes and edges of each layer.
+    """Message passing with edge updates on standardised weights, then the mean over nodes and edges of each layer.
 
     Args:
         spec, head, dropout, canonicalize: see ``AccuracyPredictor``.
@@ -29,5 +30,5 @@ class Gnn(AccuracyPredictor):
     ) -> None:
         pool = GraphPool(spec, size)
         passing = [MessagePassing(size) for _ in range(rounds)]
-        features = nn.Sequential(NeuralGraph(spec, size), *passing, pool)
+        features = nn.Sequential(Standardize(spec), NeuralGraph(spec, size), *passing, pool)
         super().__init__(spec, features, pool.numbers, head, dropout, canonicalize)

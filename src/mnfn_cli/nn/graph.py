@@ -66,8 +66,8 @@ class MessagePassing(nn.Module):
         edge_i[j, k] += D message[j, k]
         node_i[j]    += MLP([node_i[j], mean_k message_i[j, k], mean_p message_{i+1}[p, j]])
 
-    then nodes and edges are normalised (``LayerNorm``). All layers share the maps; equivariant to permutations of the
-    neurons of every layer.
+    All layers share the maps; equivariant to permutations of the neurons of every layer. Nothing is normalised: how
+    large a network's weights are says much about its accuracy, and a ``LayerNorm`` would take that out.
 
     Args:
         size: of nodes and edges.
@@ -80,8 +80,6 @@ class MessagePassing(nn.Module):
         self.along = nn.Linear(size, size, bias=False)
         self.edge = nn.Linear(size, size)
         self.node = nn.Sequential(nn.Linear(3 * size, size), nn.ReLU(), nn.Linear(size, size))
-        self.node_norm = nn.LayerNorm(size)
-        self.edge_norm = nn.LayerNorm(size)
 
     def forward(self, graph: Graph) -> Graph:
         """Pass messages once."""
@@ -89,12 +87,12 @@ class MessagePassing(nn.Module):
             torch.relu(self.to_node(after)[:, :, None] + self.from_node(before)[:, None] + self.along(edge))
             for before, after, edge in zip(graph.nodes[:-1], graph.nodes[1:], graph.edges, strict=True)
         ]
-        edges = [self.edge_norm(edge + self.edge(message)) for edge, message in zip(graph.edges, messages, strict=True)]
+        edges = [edge + self.edge(message) for edge, message in zip(graph.edges, messages, strict=True)]
         nodes = []
         for i, node in enumerate(graph.nodes):
             arriving = messages[i - 1].mean(dim=2) if i > 0 else torch.zeros_like(node)
             leaving = messages[i].mean(dim=1) if i < len(messages) else torch.zeros_like(node)
-            nodes.append(self.node_norm(node + self.node(torch.cat([node, arriving, leaving], dim=2))))
+            nodes.append(node + self.node(torch.cat([node, arriving, leaving], dim=2)))
         return Graph(nodes, edges)
 
 

@@ -10,8 +10,8 @@ from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.tasks.evaluation import Evaluation, Row
 
 
-def write_evaluation(evaluation: Evaluation, output: Path, *, force: bool = False) -> None:
-    """Write ``evaluation.{json,csv,md}`` and ``robustness.png`` into a new folder.
+def write_evaluation(evaluation: Evaluation, output: Path, *, command: str, force: bool = False) -> None:
+    """Write ``evaluation.{json,csv,md}`` and ``robustness.png`` into a new folder; ``command`` made it.
 
     Raises:
         OutputError: the folder exists.
@@ -21,7 +21,7 @@ def write_evaluation(evaluation: Evaluation, output: Path, *, force: bool = Fals
     document = to_document(evaluation)
     flat = [row | {"scale": row["scale"] and f"{row['scale'][0]:g}:{row['scale'][1]:g}"} for row in document["rows"]]
     with new_folder(output, force=force) as folder:
-        write_json(folder / "evaluation.json", document)
+        write_json(folder / "evaluation.json", document | {"command": command})
         write_text(folder / "evaluation.csv", pl.DataFrame(flat, infer_schema_length=None).write_csv())
         write_text(folder / "evaluation.md", markdown(evaluation))
         draw_robustness(evaluation, folder / "robustness.png")

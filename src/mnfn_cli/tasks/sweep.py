@@ -116,7 +116,8 @@ def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
     """Return what the finished runs found, one small object a run."""
     found = []
     for trial in trials:
-        result = json.loads((output / trial.folder / "result.json").read_text("utf-8"))
+        folder = RunFolder(output / trial.folder)
+        result = json.loads((folder.path / "result.json").read_text("utf-8"))
         found.append(
             {
                 "recipe": trial.recipe,
@@ -127,6 +128,7 @@ def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
                 "zoos": [zoo["fingerprint"] for zoo in result["data"]["zoos"]],
                 "seconds": result["seconds"],
                 "versions": result["versions"],
+                "command": folder.description["command"],
             }
         )
     return found
