@@ -14,7 +14,8 @@ help:
 	@echo "make test      all tests"
 	@echo "make lint      ruff, mypy, import directions"
 	@echo "make format    put the code in order"
-	@echo "make bench     measure speed, as ratios (REFERENCE=path to a clone of Monomial-NFN for the published layers)"
+	@echo "make bench     measure speed, as ratios (REFERENCE=path to a clone of Monomial-NFN for the published layers;"
+	@echo "               ZOO=path to a zoo of CNNs for the cost of every model)"
 	@echo "make clean     remove what the others made"
 
 install: $(STAMP)
@@ -57,6 +58,7 @@ bench: install
 	@$(BIN)/python benchmarks/siren_build.py
 	@$(BIN)/python benchmarks/inr_step.py
 	@$(BIN)/python benchmarks/train_step.py $(if $(REFERENCE),--reference $(REFERENCE))
+	$(if $(ZOO),@$(BIN)/python benchmarks/cost.py $(ZOO))
 
 clean:
 	@rm -rf $(VENV) .cache demo
