@@ -81,6 +81,7 @@ def test_usage_errors(tmp_path, digits_zoo):
     assert "no device" in fail("zoo", "build", "cnn", "--device", "tpu9", "-o", tmp_path / "z", code=2)
     assert "--split" in fail("predict", "run", digits_zoo.path, "--split", "tset", code=2)
     assert "--scales" in fail("evaluate", "run", "-o", tmp_path / "e", "--scales", "10,-1", code=2)
+    assert "--scales" in fail("evaluate", "run", "-o", tmp_path / "e", "--scales", "10:1", code=2)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -53,6 +53,7 @@ _FORM = "an override has the form key=value, such as optimizer.lr=1e-3"
     ("override", "fault"),
     [
         ("training.epochs", f"override training.epochs: {_FORM}"),
+        ("", f"override '': {_FORM}"),
         ("=5", f"override =5: {_FORM}"),
         ("a..b=5", f"override a..b: {_FORM}"),
         (".lr=5", f"override .lr: {_FORM}"),

@@ -71,6 +71,13 @@ def test_runs_of_another_recipe_are_all_named_and_none_is_trained(digits_zoo, tm
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
+def test_a_zoo_that_fits_one_recipe_only_is_told_before_any_is_trained(digits_zoo, tmp_path):
+    recipes = ["generalization/relu-statnn", "generalization/tanh-statnn", "generalization/tanh-np"]
+    with pytest.raises(RecipeError, match="this recipe is for tanh networks") as caught:
+        run_sweep(plan_sweep(recipes, [0], zoos=[digits_zoo.path]), tmp_path / "sweep")
+    assert len(caught.value.faults) == 1 and not (tmp_path / "sweep").exists()
+
+
 def test_undefined_figures_stay_undefined():
     def result(seed, tau):
         return {

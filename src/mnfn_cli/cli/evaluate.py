@@ -38,13 +38,13 @@ def evaluate(
     from mnfn_cli.runtime.device import resolve_device
     from mnfn_cli.storage.folders import check_output
     from mnfn_cli.tasks.evaluation import evaluate_runs, parse_scales
-    from mnfn_cli.tasks.run import load_run
+    from mnfn_cli.tasks.run import load_runs
 
     chosen = resolve_device(device)
     ranges = parse_scales(scales)
     dtype = {"fp32": None, "fp64": torch.float64}[choice("--precision", precision, ("fp32", "fp64"))]
     check_output(out, force, inputs=tuple(runs))
-    loaded = [load_run(run, "generalization").to(device=chosen, dtype=dtype) for run in runs]
+    loaded = [run.to(device=chosen, dtype=dtype) for run in load_runs(runs, "generalization")]
     evaluation = evaluate_runs(
         loaded, ranges, zoos=zoo or None, permute=permute, seed=seed, progress=console.progress()
     )

@@ -44,7 +44,7 @@ def apply_overrides(document: dict[str, Any], overrides: Iterable[str]) -> dict[
 
 def _apply(document: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
-    where = f"override {key or override}"
+    where = "override " + (key or override or "''")
     *sections, name = key.split(".")
     if not equals or not all([*sections, name]):
         raise RecipeError(where, "an override has the form key=value, such as optimizer.lr=1e-3")

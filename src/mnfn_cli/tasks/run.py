@@ -1,13 +1,13 @@
 """A finished run, read back: its model, and what it needs to read networks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mnfn_cli.errors import DataError, UsageError
+from mnfn_cli.errors import DataError, MnfnError, UsageError
 from mnfn_cli.models.registry import build_model
 from mnfn_cli.recipe import Recipe, load_recipe
 from mnfn_cli.storage.tensors import read_tensors
@@ -114,6 +114,23 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
     except RuntimeError as error:
         raise DataError(folder.model, f"does not fit the recipe: {error}") from None
     return Run(folder, recipe, spec, model)
+
+
+def load_runs(paths: Sequence[Path], task: str) -> list[Run]:
+    """Open several finished runs of a task; what is wrong with any of them is told in one pass.
+
+    Raises:
+        DataError, UsageError: as of ``load_run``.
+    """
+    runs, faults = [], []
+    for path in paths:
+        try:
+            runs.append(load_run(path, task))
+        except MnfnError as fault:
+            faults.append(fault)
+    if faults:
+        raise type(faults[0]).together(faults)
+    return runs
 
 
 def build_functional(recipe: Recipe, spec: NetworkSpec, facts: Mapping[str, Any]) -> nn.Module:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from mnfn_cli.errors import UsageError
+from mnfn_cli.errors import MnfnError, UsageError
 from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
 from mnfn_cli.runtime.interruption import Interruption
 from mnfn_cli.runtime.progress import Progress, Silent
 from mnfn_cli.storage.atomic import write_json, write_text
+from mnfn_cli.tasks.split import open_zoos
 from mnfn_cli.tasks.training import resume_run, train_run
 from mnfn_cli.training.run_folder import RunFolder
 
@@ -89,11 +90,13 @@ def run_sweep(
 
     Raises:
         UsageError: a run that is there was made by another recipe; all such runs are named, and none is trained.
+        RecipeError, DataError: a zoo does not fit a recipe, or cannot be read; none is trained.
         InterruptedRun: stopped; the same sweep continues.
-        RecipeError, DataError, NumericError, StorageError: as of ``train_run``.
+        DataError, NumericError, StorageError: as of ``train_run``.
     """
     progress = progress or Silent()
     _require_same_recipes(trials, output)
+    _require_fitting_zoos(trials)
     for number, trial in enumerate(trials, 1):
         path = output / trial.folder
         if not _is_done(path):
@@ -195,3 +198,15 @@ def _require_same_recipes(trials: Sequence[Trial], output: Path) -> None:
             )
     if wrong:
         raise UsageError.together(wrong)
+
+
+def _require_fitting_zoos(trials: Sequence[Trial]) -> None:
+    """Open the zoos of every recipe now: a misfit of the last one is not to be found out after hours."""
+    misfits = {}
+    for trial in trials:
+        try:
+            open_zoos(trial.resolved)
+        except MnfnError as misfit:
+            misfits[str(misfit)] = misfit
+    if misfits:
+        raise type(next(iter(misfits.values()))).together(misfits.values())

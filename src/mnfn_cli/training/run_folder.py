@@ -95,11 +95,14 @@ def open_finished(path: Path) -> RunFolder:
     """Open a run that is done.
 
     Raises:
-        DataError: there is no run, or it is still running.
+        DataError: there is no run, it is still running, or files of it are gone.
     """
     folder = RunFolder(path)
     if not folder.done:
         raise DataError(path, f"this run is not done; continue it with: mnfn train --resume {path}")
+    gone = [file.name for file in (folder.recipe, folder.model) if not file.exists()]
+    if gone:
+        raise DataError(path, f"this run is incomplete: it holds no {' and no '.join(gone)}")
     return folder
 
 
