@@ -187,6 +187,8 @@ def test_several_zoos_train_together(digits_zoo, tmp_path):
     overrides = [f"data.zoo=['{digits_zoo.path}','{more.path}']", "training.epochs=1"]
     result = train_run(load_recipe("generalization/relu-monomial", overrides), tmp_path / "run")
     assert result["data"]["networks"]["train"] == 2 * len(digits_zoo.rows("train"))
+    evaluation = evaluate_runs([load_run(tmp_path / "run")], [(1.0, 1.0)])
+    assert list(evaluation.augmented.values()) == [True] and evaluation.count == 2 * len(digits_zoo.rows("test"))
 
 
 def test_fp64(digits_zoo, tmp_path):
@@ -205,6 +207,7 @@ def test_runs_are_compared_on_the_same_elements(relu_run, tanh_run, digits_zoo, 
     assert [row.networks for row in both.rows] == ["original", "U[1, 100]"] * 2
     assert both.of_run(str(relu_run))[0] == alone.rows[0]
     assert both.of_run(str(tmp_path / "twin"))[0].l1 != alone.rows[0].l1
+    assert not any(both.augmented.values())
     again = evaluate_runs([twin, first], [(1.0, 100.0)], permute=False)
     assert again.of_run(str(relu_run)) == both.of_run(str(relu_run))
     with pytest.raises(UsageError, match="other networks"):

@@ -107,19 +107,22 @@ def draw_robustness(evaluation: Evaluation, picture: Path) -> None:
     Where tau is undefined, because a model says the same of all networks, the line has a gap.
     """
     shuffled = " and a random permutation" if evaluation.permuted else ""
+    models = [evaluation.of_run(run)[0].model for run in evaluation.augmented]
     with _figure(picture, 6.2, 3.8) as axes:
         for number, run in enumerate(evaluation.augmented):
             rows = evaluation.of_run(run)
             positions = list(range(len(rows)))
             colour = f"C{number}" if len(evaluation.augmented) > 1 else COLOUR
             axes.fill_between(positions, [r.low for r in rows], [r.high for r in rows], color=colour, alpha=0.15)
-            label = rows[0].model if len(evaluation.augmented) == 1 else f"{rows[0].model} ({Path(run).name})"
+            model = rows[0].model
+            label = model if models.count(model) == 1 else f"{model} ({Path(run).name})"
             axes.plot(positions, [row.tau for row in rows], color=colour, marker="o", label=label)
             axes.set_xticks(positions, [row.networks.replace(", permuted", "") for row in rows], fontsize=8)
         what = "factors of hidden neurons" if evaluation.group == "scale" else "signs of hidden neurons"
         axes.set(xlabel=what + shuffled, ylabel="Kendall's tau, 95 % interval")
         axes.set_ylim(min(0.0, *(row.low for row in evaluation.rows if row.low == row.low), 0.0), 1)
-        axes.figure.legend(loc="outside upper center", fontsize=8, frameon=False)
+        columns = len(models) if len(set(models)) == len(models) else 1
+        axes.figure.legend(loc="outside upper center", ncols=columns, fontsize=8, frameon=False)
 
 
 def draw_growth(sizes: Mapping[str, Sequence[Size]], picture: Path) -> None:

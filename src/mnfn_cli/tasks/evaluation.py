@@ -18,7 +18,7 @@ from mnfn_cli.tasks.split import Split, load_split
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.store import open_zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 
 Range = tuple[float, float]
 
@@ -130,7 +130,8 @@ def evaluate_runs(
     """
     progress = progress or Silent()
     _require_alike(runs)
-    test = _load_test(runs[0], zoos)
+    opened = _open_zoos(runs[0], zoos)
+    test = _load_test(runs[0], opened)
     spec, dtype = runs[0].spec, next(runs[0].model.parameters()).dtype
     versions: list[tuple[str, Range | None, WeightSpaceFeatures]] = [("original", None, test.features)]
     for name, scale in _conditions(spec, scales, permute):
@@ -145,7 +146,8 @@ def evaluate_runs(
             original = predicted if original is None else original
             rows.append(_row(run, name, scale, predicted, original, truth))
             progress.advance()
-    augmented = {str(run.folder.path): run.recipe.augment is not None for run in runs}
+    acted_on = any("source_id" in zoo.table.columns for zoo in opened)
+    augmented = {str(run.folder.path): acted_on or run.recipe.augment is not None for run in runs}
     return Evaluation(spec.group, len(test.ids), str(dtype), permute, augmented, tuple(rows))
 
 
@@ -168,7 +170,7 @@ def _without_path(entry: Any) -> Any:
     return entry["fingerprint"] if isinstance(entry, dict) else entry[1]
 
 
-def _load_test(run: Run, zoos: Sequence[Path] | None) -> Split:
+def _open_zoos(run: Run, zoos: Sequence[Path] | None) -> list[Zoo]:
     known = run.folder.description["zoos"]
     paths = zoos or [Path(entry["path"]) for entry in known]
     if len(paths) != len(known):
@@ -177,7 +179,12 @@ def _load_test(run: Run, zoos: Sequence[Path] | None) -> Split:
     for zoo, entry in zip(opened, known, strict=True):
         if zoo.fingerprint != entry["fingerprint"]:
             raise DataError(zoo.path, "changed since the run was trained; its test split may hold training networks")
-    moved = {entry["path"]: str(path) for entry, path in zip(known, paths, strict=True)}
+    return opened
+
+
+def _load_test(run: Run, opened: Sequence[Zoo]) -> Split:
+    known = run.folder.description["zoos"]
+    moved = {entry["path"]: str(zoo.path) for entry, zoo in zip(known, opened, strict=True)}
     skipped = frozenset((moved[zoo], name) for zoo, name in run.folder.description["skipped"])
     return load_split(opened, "test", measured_accuracies, skipped)
 
