@@ -125,9 +125,15 @@ def main() -> None:
             f"{1e6 * row['seconds_per_prediction']:11.0f} us{prediction:7.2f}x{row['peak_bytes'] / 2**20:7.0f} MiB"
         )
     if arguments.out:
-        document = {"threads": torch.get_num_threads(), "step_batch": STEP_BATCH, "rows": rows}
+        document = {
+            "command": f"python benchmarks/cost.py {arguments.zoo.name}",
+            "threads": torch.get_num_threads(),
+            "step_batch": STEP_BATCH,
+            "prediction_batch": PREDICTION_BATCH,
+            "rows": rows,
+        }
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(document | {"prediction_batch": PREDICTION_BATCH}, indent=1) + "\n")
+        arguments.out.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ def train(reference: Reference, name: str, zoo_path: Path, epochs: int, seed: in
     model.load_state_dict(best_state)
     predicted = predict(model, reference, splits["test"].features).double().numpy()
     return {
+        "command": f"python benchmarks/published_tau.py {zoo_path.name} --model {name} --reference CLONE",
         "model": name,
         "activation": zoo.spec.activation,
         "zoo": zoo.fingerprint,
