@@ -37,11 +37,12 @@ PUBLISHED_ABLATION = {1: (0.915, 0.917), 2: (0.918, 0.918), 3: (0.922, 0.920)}
 
 INTRODUCTION = f"""\
 Networks of the Small CNN Zoo's architecture (1 -> 16 -> 16 -> 16 channels, 3x3 kernels, stride 2, no padding, dense
-16 -> 10) trained on scikit-learn's digits at 16x16. Figures are Kendall's tau between predicted and true test accuracy,
-on test networks that nothing was chosen on, of the model with the best validation tau. Batches of 8, Adam, rate
-0.001. A mean over seeds comes with the standard deviation over seeds; the interval of one seed is a 95 % bootstrap
-interval over test networks. What the paper published was measured on another data set ({DATA_SET}) and stands apart.
-Under every table stand the commands that made it; `CLONE` in them is a clone of MathematicalAI-NUS/Monomial-NFN."""
+16 -> 10) trained on scikit-learn's digits at 16x16. Figures are Kendall's tau between predicted and true test
+accuracy, on test networks that nothing was chosen on, of the model with the best validation tau. Batches of 8, Adam,
+learning rate 0.001. A mean over seeds comes with the standard deviation over seeds; the interval of one seed is a 95
+% bootstrap interval over test networks. What the paper published was measured on another data set ({DATA_SET}) and
+stands apart. Under every table stand the commands that made it; `CLONE` in them is a clone of
+MathematicalAI-NUS/Monomial-NFN."""
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -49,9 +49,13 @@ def evaluate(
         loaded, ranges, zoos=zoo or None, permute=permute, seed=seed, progress=console.progress()
     )
     write_evaluation(evaluation, out, command=command_line(), force=force)
-    header = ["test networks", "tau", "low 95 %", "high 95 %", "largest change"]
-    rows: list[list[object]] = [[r.networks, r.tau, r.low, r.high, r.largest_change] for r in evaluation.rows]
+    document = to_document(evaluation)
+    columns = {"networks": "test networks", "tau": "tau", "low": "low 95 %", "high": "high 95 %"}
+    columns["largest_change"] = "largest change"
     if len(runs) > 1:
-        header = ["run", "model", *header]
-        rows = [[r.run, r.model, *row] for r, row in zip(evaluation.rows, rows, strict=True)]
-    console.result(to_document(evaluation), f"{out}: {evaluation.count} test networks\n{table(header, rows)}")
+        columns = {"run": "run", "model": "model", **columns}
+    if any(row["published_tau"] is not None for row in document["rows"]):
+        columns["published_tau"] = f"published ({document['published_on']})"
+    rows = [[row[name] for name in columns] for row in document["rows"]]
+    text = table(list(columns.values()), rows)
+    console.result(document, f"{out}: {evaluation.count} test networks\n{text}")

@@ -28,10 +28,11 @@ def write_evaluation(evaluation: Evaluation, output: Path, *, command: str, forc
 
 
 def to_document(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the evaluation as a JSON object, with the paper's figures in a column of their own."""
+    """Return the evaluation as a JSON object, with the paper's figures, None where it gives none, in a column apart."""
     document = evaluation.to_json()
     for entry, row in zip(document["rows"], evaluation.rows, strict=True):
-        entry["published_tau"] = _published(evaluation, row)
+        published = _published(evaluation, row)
+        entry["published_tau"] = published if published == published else None
     return document | {"published_on": DATA_SET}
 
 
