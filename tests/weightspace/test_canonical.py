@@ -44,7 +44,7 @@ def test_the_function_stays(spec):
     assert relative_difference(run_networks(spec, canonical, inputs), run_networks(spec, x, inputs)) <= 1e-10
 
 
-def test_incoming_norms_are_one_and_dead_neurons_stay():
+def test_incoming_norms_are_one_but_of_silent_neurons():
     spec = NetworkSpec.mlp([3, 4, 4, 2], "relu")
     x = WeightSpaceFeatures.randn(spec, 2, dtype=torch.float64)
     x.weights[0][:, :, 1] = 0
@@ -55,7 +55,7 @@ def test_incoming_norms_are_one_and_dead_neurons_stay():
         expected = torch.ones_like(norms)
         expected[:, 1] = 0 if i == 0 else 1
         torch.testing.assert_close(norms, expected)
-    assert (element.scales[0][:, 1] == 1).all()
+    assert (element.scales[0][:, 1] == 1).all() and (canonical.weights[1][..., 1] == 0).all()
     assert all(torch.isfinite(tensor).all() for tensor in canonical.tensors())
 
 
@@ -67,3 +67,23 @@ def test_extreme_weights_neither_overflow_nor_vanish(size):
     g = MonomialElement(g.permutations, [size * d for d in g.scales])
     twin = canonicalize(g.act(x), spec)[0]
     assert relative_difference(twin, canonicalize(x, spec)[0]) <= 1e-5
+
+
+@pytest.mark.parametrize("spec", SPECS[:4], ids=str)
+def test_silent_neurons_leave_no_freedom(spec):
+    """No incoming weights and no bias: nothing fixes a neuron's scale, so what it sends on must not show."""
+    x = WeightSpaceFeatures.randn(spec, 3, dtype=torch.float64)
+    x.weights[0][:, :, 1] = 0
+    x.biases[0][:, :, 1] = 0
+    if spec.num_layers > 2:
+        # Silent in turn, for it hears the silent neuron alone.
+        x.weights[1][:, :, 2] = 0
+        x.weights[1][:, :, 2, 1] = 5.0
+        x.biases[1][:, :, 2] = 0
+    inputs = torch.randn(7, *((spec.widths[0], 9, 9) if spec.kernels else (spec.widths[0],)), dtype=torch.float64)
+    g = MonomialElement.sample(spec, 3, (2.0, 1e4), permute=False)
+    canonical, _ = canonicalize(x, spec)
+    assert relative_difference(canonicalize(g.act(x), spec)[0], canonical) <= 1e-10
+    assert relative_difference(run_networks(spec, canonical, inputs), run_networks(spec, x, inputs)) <= 1e-10
+    if spec.num_layers > 2:
+        assert (canonical.weights[2][:, :, :, 2] == 0).all()

@@ -12,30 +12,35 @@ def canonicalize(features: WeightSpaceFeatures, spec: NetworkSpec) -> tuple[Weig
     """Remove the freedom of scale or sign from every hidden neuron; the function stays.
 
     Layer after layer, on the weights already changed: for the scaling group a neuron's incoming weights and bias
-    are divided by their joint norm and its outgoing weights multiplied by it (a neuron whose norm is 0 is left
-    alone); for the sign group a neuron is flipped where the sum of its incoming weights and bias is negative. The
-    order of neurons stays as it is. Norms and sums are taken in float64.
+    are divided by their joint norm and its outgoing weights multiplied by it; for the sign group a neuron is flipped
+    where the sum of its incoming weights and bias is negative. A neuron whose incoming weights and bias are all 0 says
+    0 to everything, and nothing fixes its scale or sign: its outgoing weights, which do nothing, become 0. The order of
+    neurons stays as it is. Norms and sums are taken in float64.
 
     Args:
         features: ``(batch, channels, ...)``; a neuron's channels count together.
         spec: the weight space; for a permutation-only activation nothing changes.
 
     Returns:
-        The canonical features, and the element ``g`` for which they are ``g.act(features)``.
+        The canonical features, and the element ``g`` for which they are ``g.act(features)``, but for the outgoing
+        weights of neurons that are silent.
     """
     element = MonomialElement.identity(spec, features.batch)
     if spec.group == "permutation":
         return features, element
     incoming = torch.ones(features.batch, spec.widths[0], dtype=torch.float64, device=features.device)
-    scales = []
-    for weight, bias in zip(features.weights[:-1], features.biases[:-1], strict=True):
+    weights, scales = list(features.weights), []
+    for i, bias in enumerate(features.biases[:-1]):
         # (batch, neuron, inputs, channels * kernel), divided by what the layer before was multiplied by.
-        blocks = weight.movedim(1, 3).flatten(3).double() / incoming[:, None, :, None]
+        blocks = weights[i].movedim(1, 3).flatten(3).double() / incoming[:, None, :, None]
         own = torch.cat([blocks.flatten(2), bias.movedim(1, 2).double()], dim=2)
         incoming = _canonical_sign(own) if spec.group == "sign" else _canonical_scale(own)
         scales.append(incoming)
+        heard = (own != 0).any(dim=2)
+        kernel = (1,) * (weights[i + 1].dim() - 4)
+        weights[i + 1] = weights[i + 1] * heard.view(features.batch, 1, 1, -1, *kernel)
     element = MonomialElement(element.permutations, scales)
-    return element.act(features), element
+    return element.act(WeightSpaceFeatures(weights, features.biases)), element
 
 
 def _canonical_scale(own: Tensor) -> Tensor:
