@@ -179,8 +179,9 @@ def designs(results: list[Result], recipe: str, figure: str) -> list[str]:
     return lines
 
 
-def page(results: list[Result]) -> str:
+def page() -> str:
     """Return the whole page."""
+    results = load()
     one = next(r for r in results if r["task"] == "classification")
     times = RESULTS / "step-times.json"
     threads = json.loads(times.read_text())["threads"] if times.exists() else 1
@@ -249,7 +250,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="*")
     for run in parser.parse_args().runs:
         collect(run)
-    (DOCS / "inr-results.md").write_text(page(load()))
+    (DOCS / "inr-results.md").write_text(page())
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ LABELS = {
 }
 ACTIVATIONS = {"relu": "ReLU", "tanh": "tanh"}
 RANGES = (10, 100, 1000, 10000)
+PICTURED = "relu-one-seed"
 # Paper, ablation (ReLU, original): by number of monomial layers, without and with an HNP layer after the normalisation.
 PUBLISHED_ABLATION = {1: (0.915, 0.917), 2: (0.918, 0.918), 3: (0.922, 0.920)}
 
@@ -61,7 +62,8 @@ def collect(folder: Path) -> None:
         _write(f"sweep-{folder.name}", json.loads((folder / "results.json").read_text()))
     elif (folder / "evaluation.json").exists():
         _write(f"evaluation-{folder.name}", json.loads((folder / "evaluation.json").read_text()))
-        shutil.copyfile(folder / "robustness.png", PICTURES / f"robustness-{folder.name}.png")
+        if folder.name == PICTURED:
+            shutil.copyfile(folder / "robustness.png", PICTURES / f"robustness-{folder.name}.png")
     else:
         raise SystemExit(f"{folder}: no zoo, no sweep that has ended a run, and no evaluation")
 
@@ -195,7 +197,7 @@ def robustness(*names: str) -> list[str]:
                 ]
             )
             paper = [found[0]["published_tau"] for found in versions.values()]
-            if not words and None not in paper:
+            if not words and model in ("monomial", "gnn") and None not in paper:
                 shown = [f"{value:.3f}" for value in paper]
                 rows.append([f"*{LABELS[model]}, published on {DATA_SET}*", "", *shown, "", ""])
     return [*table(heading, rows), *commands(documents)]
@@ -225,14 +227,15 @@ def ablation() -> list[str]:
     return [*table([*heading, f"published on {DATA_SET}"], rows), *commands(results)]
 
 
-def augmented(activation: str, sweeps: Mapping[str, str]) -> list[str]:
+def augmented(activation: str, learned: Mapping[str, tuple[str, str]]) -> list[str]:
     """Return the table of training on augmented networks.
 
     Args:
         activation: of the networks.
-        sweeps: by how the networks were acted on, the sweep on the zoo of original networks and such copies.
+        learned: by how the networks were acted on, the zoo of original networks and such copies, and the sweep on it.
     """
-    results = {networks: load(f"sweep-{name}") for networks, name in sweeps.items()}
+    results = {networks: load(f"sweep-{sweep}") for networks, (_, sweep) in learned.items()}
+    made = [load(f"zoo-{zoo}") for zoo, _ in learned.values()]
     evaluated = [row for row in load(f"evaluation-{activation}")["rows"] if row["run"].endswith("-seed0")]
     group = {"relu": "scale", "tanh": "sign"}[activation]
     rows = []
@@ -253,7 +256,7 @@ def augmented(activation: str, sweeps: Mapping[str, str]) -> list[str]:
             )
     heading = ["model", "elements", "trained and tested on original", "trained on original, tested on acted on"]
     heading += ["trained and tested on both", f"the same, published on {DATA_SET}"]
-    return [*table(heading, rows), *commands(*results.values())]
+    return [*table(heading, rows), *commands(made, *results.values())]
 
 
 def cost() -> list[str]:
@@ -311,7 +314,7 @@ def page() -> str:
         "ReLU:",
         "",
         *robustness("relu", "relu-canonical: canonical weights", "relu-fresh: fresh elements"),
-        "![tau against the range of the factors](pictures/robustness-relu-one-seed.png)",
+        f"![tau against the range of the factors](pictures/robustness-{PICTURED}.png)",
         "",
         "ReLU, scaling alone, without permutations:",
         "",
@@ -326,8 +329,8 @@ def page() -> str:
         "the original networks alone. Beside it the models that were trained on original networks, as in tables 14",
         "and 15.",
         "",
-        *augmented("relu", {f"U[1, {x}], permuted": f"relu-augmented-{x}" for x in RANGES}),
-        *augmented("tanh", {"sign flips, permuted": "tanh-augmented"}),
+        *augmented("relu", {f"U[1, {x}], permuted": (f"relu-{x}", f"relu-augmented-{x}") for x in RANGES}),
+        *augmented("tanh", {"sign flips, permuted": ("tanh-flipped", "tanh-augmented")}),
         "## Ablation",
         "",
         "ReLU, original weights: the last monomial layer has 5 channels, those before it 16; an HNP layer between the",

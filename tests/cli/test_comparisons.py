@@ -17,6 +17,19 @@ def test_sweep(mnfn, fail, digits_zoo, tmp_path):
     assert "'0;1'" in fail("sweep", "--recipe", "generalization/relu-monomial", "--seeds", "0;1", *small, code=2)
 
 
+def test_a_sweep_takes_no_folder_that_holds_something_else(fail, relu_run, digits_zoo, tmp_path):
+    asked = ("sweep", "--recipe", "generalization/relu-statnn", "--zoo", digits_zoo.path, "training.epochs=1")
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "thesis.txt").touch()
+    assert "something else" in fail(*asked, "-o", "papers", code=6)
+    before = sorted(digits_zoo.path.iterdir())
+    assert "the input" in fail(*asked, "-o", digits_zoo.path, code=6)
+    assert "the input" in fail(*asked, "-o", digits_zoo.path / "sweep", code=6)
+    assert "the input" in fail("train", *asked[1:], "-o", digits_zoo.path / "run", code=6)
+    assert "is a run" in fail(*asked, "-o", relu_run, code=6)
+    assert sorted(digits_zoo.path.iterdir()) == before
+
+
 def test_evaluate_names_every_run_that_it_cannot_use(fail, relu_run, tmp_path):
     for name, gone in (("bare", "recipe.yaml"), ("halved", "model.safetensors")):
         shutil.copytree(relu_run, tmp_path / name)

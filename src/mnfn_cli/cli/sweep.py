@@ -38,7 +38,6 @@ def sweep(
     from mnfn_cli.report.figures import draw_run
     from mnfn_cli.runtime.device import resolve_device
     from mnfn_cli.runtime.interruption import interruptible
-    from mnfn_cli.storage.atomic import file_system_errors
     from mnfn_cli.tasks.sweep import plan_sweep, run_sweep
 
     if not recipe:
@@ -53,8 +52,6 @@ def sweep(
         overrides=overrides or [],
         zoos=zoo or [],
     )
-    with file_system_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
     with interruptible() as interruption:
         rows = run_sweep(
             trials,

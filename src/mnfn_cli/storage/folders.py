@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,10 +37,7 @@ def check_output(output: Path, force: bool, inputs: tuple[Path, ...] = ()) -> No
         OutputError: it exists and ``force`` is not given, or it collides with an input.
         StorageError: its parent folder cannot be written.
     """
-    absolute = output.resolve()
-    for given in (path.resolve() for path in inputs):
-        if absolute == given or absolute in given.parents or (given in absolute.parents and given.is_dir()):
-            raise OutputError(output, f"lies in, around or on the input {given.name}; choose another output")
+    check_apart(output, inputs)
     repair(output)
     if output.exists() and not force:
         raise OutputError(output, "exists already; choose another output or replace it with --force")
@@ -48,6 +45,18 @@ def check_output(output: Path, force: bool, inputs: tuple[Path, ...] = ()) -> No
         output.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(output.parent, os.W_OK | os.X_OK):
         raise StorageError(output.parent, "cannot write: no permission")
+
+
+def check_apart(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output that is equal to, inside or around an input.
+
+    Raises:
+        OutputError: it is.
+    """
+    absolute = output.resolve()
+    for given in (path.resolve() for path in inputs):
+        if absolute == given or absolute in given.parents or (given in absolute.parents and given.is_dir()):
+            raise OutputError(output, f"lies in, around or on the input {given.name}; choose another output")
 
 
 @contextmanager

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from mnfn_cli.errors import MnfnError, UsageError
+from mnfn_cli.errors import MnfnError, OutputError, UsageError
 from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
 from mnfn_cli.runtime.interruption import Interruption
 from mnfn_cli.runtime.progress import Progress, Silent
-from mnfn_cli.storage.atomic import write_json, write_text
+from mnfn_cli.storage.atomic import file_system_errors, write_json, write_text
+from mnfn_cli.storage.folders import check_apart
 from mnfn_cli.tasks.split import open_zoos
 from mnfn_cli.tasks.training import resume_run, train_run
 from mnfn_cli.training.run_folder import RunFolder
@@ -90,13 +91,15 @@ def run_sweep(
 
     Raises:
         UsageError: a run that is there was made by another recipe; all such runs are named, and none is trained.
+        OutputError: the output holds something else than a sweep, or lies in, on or around a zoo.
         RecipeError, DataError: a zoo does not fit a recipe, or cannot be read; none is trained.
         InterruptedRun: stopped; the same sweep continues.
         DataError, NumericError, StorageError: as of ``train_run``.
     """
     progress = progress or Silent()
-    _require_same_recipes(trials, output)
     _require_fitting_zoos(trials)
+    _require_a_place(trials, output)
+    _require_same_recipes(trials, output)
     for number, trial in enumerate(trials, 1):
         path = output / trial.folder
         if not _is_done(path):
@@ -186,6 +189,18 @@ def _tabulate(trials: Sequence[Trial], output: Path) -> None:
 
 def _is_done(path: Path) -> bool:
     return path.exists() and RunFolder(path).done
+
+
+def _require_a_place(trials: Sequence[Trial], output: Path) -> None:
+    check_apart(output, dict.fromkeys(Path(zoo) for trial in trials for zoo in trial.resolved.data.zoo))
+    if (output / "run.json").exists() or (output / "zoo.json").exists():
+        raise OutputError(output, "is a run or a zoo, and no sweep; choose another output")
+    with file_system_errors(output):
+        output.mkdir(parents=True, exist_ok=True)
+        held = [path for path in output.iterdir() if not path.name.startswith(".")]
+    ours = {"results.json", *(trial.folder for trial in trials)}
+    if held and not any(path.name in ours or (path / "run.json").exists() for path in held):
+        raise OutputError(output, "holds something else than a sweep; choose another output")
 
 
 def _require_same_recipes(trials: Sequence[Trial], output: Path) -> None:

@@ -18,6 +18,7 @@ from mnfn_cli.runtime.interruption import Interruption
 from mnfn_cli.runtime.progress import Progress, Silent
 from mnfn_cli.runtime.seeds import derive_seed, generator
 from mnfn_cli.storage.atomic import write_json
+from mnfn_cli.storage.folders import check_apart
 from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.tasks.classification import Classification
 from mnfn_cli.tasks.editing import Editing
@@ -97,6 +98,7 @@ def train_run(
         "command": command,
         "versions": {"mnfn": __version__, "torch": torch.__version__, "python": platform.python_version()},
     }
+    check_apart(path, [zoo.path for zoo in zoos])
     with working_on(path):
         folder = create_run(path, recipe_to_yaml(recipe), description, force=force)
         if design is not None:
