@@ -8,11 +8,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mnfn_cli.models.registry import build_model as build_model
     from mnfn_cli.nn.monomial import MonomialLinear as MonomialLinear
     from mnfn_cli.nn.permutation import HNPLinear as HNPLinear
     from mnfn_cli.nn.permutation import NPLinear as NPLinear
-    from mnfn_cli.tasks.run import load_run as load_run
+    from mnfn_cli.tasks.finished_run import load_run as load_run
+    from mnfn_cli.tasks.functional import build_model as build_model
     from mnfn_cli.weightspace.canonical import canonicalize as canonicalize
     from mnfn_cli.weightspace.features import WeightSpaceFeatures as WeightSpaceFeatures
     from mnfn_cli.weightspace.group import MonomialElement as MonomialElement
@@ -28,9 +28,9 @@ _HOME = {
     "NPLinear": "mnfn_cli.nn.permutation",
     "NetworkSpec": "mnfn_cli.weightspace.spec",
     "WeightSpaceFeatures": "mnfn_cli.weightspace.features",
-    "build_model": "mnfn_cli.models.registry",
+    "build_model": "mnfn_cli.tasks.functional",
     "canonicalize": "mnfn_cli.weightspace.canonical",
-    "load_run": "mnfn_cli.tasks.run",
+    "load_run": "mnfn_cli.tasks.finished_run",
     "open_zoo": "mnfn_cli.zoo.store",
     "run_networks": "mnfn_cli.weightspace.run",
     "save_zoo": "mnfn_cli.zoo.writer",

@@ -1,6 +1,6 @@
 """mnfn count-params: how many parameters models have, beside the paper's figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,12 +90,13 @@ def _recipes(
     zoo: Path | None,
     widths: str | None,
 ) -> None:
+    from mnfn_cli.models.functional import count_parameters
     from mnfn_cli.recipe import load_recipe
-    from mnfn_cli.tasks.counting import count_parameters, layers_of, skeleton, space_of_zoo, usual_space
+    from mnfn_cli.tasks.counting import layers_of, skeleton, space_of_zoo, usual_space
 
     documents, texts = [], []
     for name, recipe in [(name, load_recipe(name, overrides)) for name in names]:
-        facts: dict[str, Any] = {}
+        facts: Mapping[str, Any] = {}
         if zoo is not None:
             spec, facts = space_of_zoo(zoo, recipe)
         elif widths is not None:

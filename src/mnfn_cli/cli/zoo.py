@@ -125,8 +125,9 @@ def build_siren(
 
     from mnfn_cli.runtime.device import resolve_device
     from mnfn_cli.runtime.interruption import interruptible
+    from mnfn_cli.tasks.finished_run import design_of
     from mnfn_cli.zoo.build.siren import build_siren_zoo
-    from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, fit_channels, like_design, siren_design
+    from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, fit_channels, require_only_like, siren_design
     from mnfn_cli.zoo.images import load_images
 
     every = {"init": init, "width": width, "depth": depth, "omega": omega, "steps": steps, "learning_rate": lr}
@@ -135,15 +136,18 @@ def build_siren(
         pictures = choose_images(load_images(images, size), count, seed)
         design = siren_design(pictures, seed=seed, **own)
     else:
-        design = like_design(like, size, own)
-        pictures = load_images(images, size, expected=design.size)
+        design = design_of(like)
+        require_only_like(like, design, size, own)
+        pictures = load_images(images, size, expected=design.fit.size)
         pictures, changed = fit_channels(choose_images(pictures, count, seed), design.channels)
         if changed:
             console.note(changed)
     plan = SirenZooPlan(design, copies, seed)
     chosen = resolve_device(device)
     number = copies * len(pictures.pixels)
-    console.note(f"fitting {number} networks {design.spec}, {design.init} start, {design.steps} steps, on {chosen}")
+    console.note(
+        f"fitting {number} networks {design.spec}, {design.fit.init} start, {design.fit.steps} steps, on {chosen}"
+    )
     with interruptible() as interruption:
         zoo = build_siren_zoo(
             plan,
@@ -201,7 +205,7 @@ def export(
     json: Json = False,
 ) -> None:
     """Write networks as single .safetensors files, with id, spec and labels in their metadata."""
-    from mnfn_cli.zoo.checkpoints import export_zoo
+    from mnfn_cli.zoo.export import export_zoo
     from mnfn_cli.zoo.store import open_zoo
 
     chosen = [name.strip() for name in ids.split(",")] if ids else []
@@ -229,7 +233,7 @@ def render(
     """Draw what INRs hold, below the pictures they were fitted to, as one PNG."""
     from mnfn_cli.report.pictures import draw_zoo
     from mnfn_cli.storage.folders import check_output
-    from mnfn_cli.zoo.checkpoints import choose_rows
+    from mnfn_cli.zoo.export import choose_rows
     from mnfn_cli.zoo.store import open_zoo
 
     opened = open_zoo(zoo)
@@ -250,7 +254,7 @@ def _show(console: Console, zoo: Any) -> None:
         "splits": splits,
         "fingerprint": zoo.fingerprint,
         "columns": zoo.table.columns,
-        "made": zoo.document["made"],
+        "made": zoo.record.made.to_json(),
     }
     lines = [
         f"{zoo.path}: {len(zoo)} networks {zoo.spec}; {zoo.spec.num_parameters} numbers each, {zoo.spec.group} group",

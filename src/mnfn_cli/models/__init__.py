@@ -1,1 +1,1 @@
-"""Complete neural functionals, one file each, and their registry."""
+"""Complete neural functionals; ``recipe.models`` declares them."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mnfn_cli.models.functional import Functional
 from mnfn_cli.nn.head import mlp_head
 from mnfn_cli.nn.standardize import Standardize
 from mnfn_cli.weightspace.canonical import canonicalize
@@ -12,7 +13,7 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
-class AccuracyPredictor(nn.Module):
+class AccuracyPredictor(Functional):
     """Predict a network's accuracy from its weights.
 
     Args:
@@ -34,8 +35,8 @@ class AccuracyPredictor(nn.Module):
         features: nn.Module,
         numbers: int,
         head: Sequence[int],
-        dropout: float = 0.0,
-        canonicalize: bool = False,
+        dropout: float,
+        canonicalize: bool,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -47,7 +48,7 @@ class AccuracyPredictor(nn.Module):
         """Predict."""
         return torch.sigmoid(self.head(self.features(self._prepared(features)))).squeeze(1)
 
-    def standardize(self, features: WeightSpaceFeatures) -> None:
+    def prepare(self, features: WeightSpaceFeatures) -> None:
         """Let every ``Standardize`` among the features take its mean and deviation from the training networks.
 
         They are taken from canonical weights where the features read those: otherwise the scales in which the training

@@ -23,7 +23,7 @@ class MlpClassifier(nn.Module):
         in raw weights, one channel; out logits ``(batch, classes)``.
     """
 
-    def __init__(self, spec: NetworkSpec, hidden: Sequence[int], classes: int = 10, dropout: float = 0.0) -> None:
+    def __init__(self, spec: NetworkSpec, hidden: Sequence[int], dropout: float, classes: int = 10) -> None:
         super().__init__()
         self.mlp = mlp_head(spec.num_parameters, hidden, classes, dropout)
 

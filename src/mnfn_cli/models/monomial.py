@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -27,7 +27,7 @@ class MonomialGeneralization(AccuracyPredictor):
         invariant: ``normalize`` takes out scaling, ``absolute`` signs.
         sign_terms: see ``MonomialLinear``.
         hnp_channels: after each HNP layer between the invariant step and the mean, ReLU after each (paper, ablation).
-        head, dropout, canonicalize: see ``AccuracyPredictor``.
+        options: ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
 
     Shapes:
         in raw weights, one channel; out ``(batch,)``.
@@ -40,13 +40,11 @@ class MonomialGeneralization(AccuracyPredictor):
         self,
         spec: NetworkSpec,
         channels: Sequence[int],
-        head: Sequence[int],
         activation: str,
         invariant: Literal["normalize", "absolute"],
-        sign_terms: bool = True,
-        hnp_channels: Sequence[int] = (),
-        dropout: float = 0.0,
-        canonicalize: bool = False,
+        sign_terms: bool,
+        hnp_channels: Sequence[int],
+        **options: Any,
     ) -> None:
         fitting = {"scale": "normalize", "sign": "absolute"}.get(spec.group, invariant)
         if invariant != fitting:
@@ -67,4 +65,4 @@ class MonomialGeneralization(AccuracyPredictor):
         if hnp_channels:
             layers.append(PermutationStack(spec, channels[-1], "hnp", hnp_channels))
         pool = MeanPool(spec, [*channels, *hnp_channels][-1])
-        super().__init__(spec, nn.Sequential(*layers, pool), pool.numbers, head, dropout, canonicalize)
+        super().__init__(spec, nn.Sequential(*layers, pool), pool.numbers, **options)

@@ -15,47 +15,76 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
-class MonomialClassifier(nn.Module):
-    """Classify the picture inside an INR, invariant to permutations and sign flips.
-
-    Sign-equivariant layers with an odd function between them, the absolute value, then a ``PermutationClassifier``.
-    Without any such layer it is the model *absolute*.
+class AbsoluteClassifier(nn.Module):
+    """Classify the picture inside an INR by the absolute values of its weights: invariant to permutations and flips.
 
     Args:
         spec: the weight space; its group is the sign group.
-        channels: after each sign-equivariant layer; may be empty.
-        activation, sign_terms, messages, unit_scale, keep_input: see ``OddFeatures``.
-        classifier: what ``PermutationClassifier`` takes, without ``channels``.
+        options: those of ``PermutationClassifier``.
 
     Shapes:
         in raw weights, one channel; out logits ``(batch, classes)``.
 
     Raises:
-        UsageError: the weight space has no sign flips.
+        UsageError: the networks have no sign flips.
+    """
+
+    def __init__(self, spec: NetworkSpec, **options: Any) -> None:
+        super().__init__()
+        _require_sign_flips(spec)
+        classify = PermutationClassifier(spec, channels=1, **options)
+        self.layers = nn.Sequential(nn.Identity(), AbsoluteValue(), classify)
+
+    def forward(self, features: WeightSpaceFeatures) -> Tensor:
+        """Return logits."""
+        logits: Tensor = self.layers(features)
+        return logits
+
+
+class MonomialClassifier(nn.Module):
+    """Classify the picture inside an INR, invariant to permutations and sign flips.
+
+    Sign-equivariant layers with an odd function between them, the absolute value, then a ``PermutationClassifier``.
+
+    Args:
+        spec: the weight space; its group is the sign group.
+        channels: the number of channels after each sign-equivariant layer.
+        activation, sign_terms, messages, unit_scale, keep_input: options of ``OddFeatures``.
+        options: those of ``PermutationClassifier``.
+
+    Shapes:
+        in raw weights, one channel; out logits ``(batch, classes)``.
+
+    Raises:
+        UsageError: the networks have no sign flips.
     """
 
     def __init__(
         self,
         spec: NetworkSpec,
-        channels: Sequence[int] = (),
-        activation: str = "sin",
-        sign_terms: bool = True,
-        messages: bool = False,
-        unit_scale: bool = False,
-        keep_input: bool = False,
-        **classifier: Any,
+        channels: Sequence[int],
+        activation: str,
+        sign_terms: bool,
+        messages: bool,
+        unit_scale: bool,
+        keep_input: bool,
+        **options: Any,
     ) -> None:
         super().__init__()
-        if spec.group != "sign":
-            raise UsageError("model.name", f"the absolute value is no invariant of {spec.activation} networks; use hnp")
+        _require_sign_flips(spec)
         odd = OddFeatures(spec, channels, activation, sign_terms, messages, unit_scale, keep_input)
-        classify = PermutationClassifier(spec, channels=odd.out_channels, **classifier)
+        classify = PermutationClassifier(spec, channels=odd.out_channels, **options)
         self.layers = nn.Sequential(odd, AbsoluteValue(), classify)
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Return logits."""
         logits: Tensor = self.layers(features)
         return logits
+
+
+def _require_sign_flips(spec: NetworkSpec) -> None:
+    if spec.group != "sign":
+        raise UsageError("model.name", f"the absolute value is no invariant of {spec.activation} networks; use hnp")
 
 
 class MonomialEditor(nn.Module):
@@ -73,9 +102,7 @@ class MonomialEditor(nn.Module):
         in and out raw weights, one channel.
     """
 
-    def __init__(
-        self, spec: NetworkSpec, channels: Sequence[int] = (16, 1), sign_terms: bool = True, **editor: Any
-    ) -> None:
+    def __init__(self, spec: NetworkSpec, channels: Sequence[int], sign_terms: bool, **editor: Any) -> None:
         super().__init__()
         if channels[-1] != 1:
             raise UsageError("model.channels", f"ends in {channels[-1]}; the editor behind it reads one channel")

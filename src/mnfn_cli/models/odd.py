@@ -35,11 +35,11 @@ class OddFeatures(nn.Module):
         self,
         spec: NetworkSpec,
         channels: Sequence[int],
-        activation: str = "sin",
-        sign_terms: bool = True,
-        messages: bool = False,
-        unit_scale: bool = False,
-        keep_input: bool = False,
+        activation: str,
+        sign_terms: bool,
+        messages: bool,
+        unit_scale: bool,
+        keep_input: bool,
     ) -> None:
         super().__init__()
         self.unit_scale = UnitScale(spec) if unit_scale else None
@@ -50,7 +50,7 @@ class OddFeatures(nn.Module):
             MonomialLinear(spec, d, e, sign_terms=sign_terms) for d, e in zip(read, channels, strict=True)
         )
         self.activation = EquivariantActivation(spec, activation)
-        self.out_channels = (channels[-1] if channels else 0) + (keep_input or not channels)
+        self.out_channels = channels[-1] + keep_input
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Compute the features."""
@@ -61,4 +61,4 @@ class OddFeatures(nn.Module):
                 x = self.activation(x)
                 x = x.beside(self.messages(x)) if self.messages is not None else x
             x = layer(x)
-        return x.beside(raw) if self.keep_input and len(self.layers) else x
+        return x.beside(raw) if self.keep_input else x

@@ -86,8 +86,8 @@ class PermutationClassifier(nn.Module):
         base: Base,
         base_channels: Sequence[int],
         head: Sequence[int],
+        dropout: float,
         classes: int = 10,
-        dropout: float = 0.0,
         channels: int = 1,
         **stack: Any,
     ) -> None:
@@ -127,3 +127,31 @@ class PermutationEditor(nn.Module):
         """Return the change."""
         change: WeightSpaceFeatures = self.layers(features)
         return change
+
+
+class NpClassifier(PermutationClassifier):
+    """The classifier with NP layers; ``options`` are those of ``PermutationClassifier``."""
+
+    def __init__(self, spec: NetworkSpec, **options: Any) -> None:
+        super().__init__(spec, "np", **options)
+
+
+class HnpClassifier(PermutationClassifier):
+    """The classifier with HNP layers; ``options`` are those of ``PermutationClassifier``."""
+
+    def __init__(self, spec: NetworkSpec, **options: Any) -> None:
+        super().__init__(spec, "hnp", **options)
+
+
+class NpEditor(PermutationEditor):
+    """The editor with NP layers; ``options`` are those of ``PermutationEditor``."""
+
+    def __init__(self, spec: NetworkSpec, **options: Any) -> None:
+        super().__init__(spec, "np", **options)
+
+
+class HnpEditor(PermutationEditor):
+    """The editor with HNP layers; ``options`` are those of ``PermutationEditor``."""
+
+    def __init__(self, spec: NetworkSpec, **options: Any) -> None:
+        super().__init__(spec, "hnp", **options)

@@ -39,7 +39,7 @@ class StrictEditor(nn.Module):
         spec: NetworkSpec,
         channels: Sequence[int],
         base_channels: Sequence[int],
-        sharpness: float = 10.0,
+        sharpness: float,
         fourier: dict[str, Any] | None = None,
         encoding: dict[str, Any] | None = None,
         **odd: Any,

@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mnfn_cli.errors import RecipeError, printable
-from mnfn_cli.recipe.models import MODELS, Model
+from mnfn_cli.recipe.models import Model
 from mnfn_cli.recipe.schema import dotted_keys, likely_task
+from mnfn_cli.recipe.tasks import TASKS
 
 # By pydantic's name of the fault; `{value}` is what the recipe says, the other names are pydantic's own.
 _MESSAGES = {
@@ -30,8 +31,8 @@ _MESSAGES = {
     "value_error": "{error}",
     "model_type": "a section with keys is needed, not {value}",
     "model_attributes_type": "a section with keys is needed, not {value}",
-    "union_tag_not_found": "missing; the models are {models}",
-    "union_tag_invalid": "no model is called '{tag}'; the models are {models}",
+    "model_name_missing": "missing; the models are {models}",
+    "model_name_unknown": "no model is called '{tag}'; the models are {models}",
 }
 
 
@@ -63,9 +64,7 @@ def _concerns(key: str, overridden: Collection[str]) -> bool:
 
 def _path(detail: ErrorDetails) -> list[str]:
     parts = [str(part) for part in detail["loc"]]
-    if parts[:1] == ["model"] and len(parts) > 1:
-        del parts[1]  # pydantic's own note of which model it chose
-    if detail["type"].startswith("union_tag"):
+    if detail["type"].startswith("model_name"):
         parts.append("name")
     return parts
 
@@ -74,7 +73,7 @@ def _models(document: Mapping[str, Any]) -> tuple[Collection[str], Collection[ty
     """Return the names that the recipe's task has, and the schema of the one it chose; all of them if it chose none."""
     section = document.get("model")
     name = section.get("name") if isinstance(section, dict) else None
-    models = MODELS[likely_task(document.get("task"), name)]
+    models = TASKS[likely_task(document.get("task"), name)].models
     chosen = models.get(name) if isinstance(name, str) else None
     return models.keys(), [chosen] if chosen else models.values()
 

@@ -1,7 +1,12 @@
-"""What a recipe may say about its model: one schema a model, chosen by the recipe's task and the model's name."""
+"""The one place that declares models: options with their defaults, the class that is built, the published design.
 
-from collections.abc import Mapping
-from typing import Any, Literal
+A recipe's task and the model's name choose the declaration. Nothing here imports torch: the class is named, and
+imported when a model is built.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -21,12 +26,37 @@ _INVARIANTS = {"scalings": "normalize", "sign flips": "absolute"}
 
 
 class Model(Section):
-    """What every model's schema has."""
+    """What every declaration of a model has.
+
+    Attributes:
+        built_by: the functional's class, or where it is, as ``module:class``. It is called with the ``NetworkSpec`` and
+            all options by keyword.
+        published: the name of the shipped recipe that holds the published design; ``{family}`` in it stands for
+            ``relu`` or ``tanh``, as the networks are. Empty where every option has a default.
+        closed_form: whether the functional is fitted in one go instead of by gradient steps.
+    """
+
+    built_by: ClassVar[str | Callable[..., Any]]
+    published: ClassVar[str] = ""
+    closed_form: ClassVar[bool] = False
 
     name: str
 
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names by which recipes choose this declaration."""
+        return get_args(cls.model_fields["name"].annotation)
+
+    @classmethod
+    def builder(cls) -> Any:
+        """Return the functional's class, imported if need be."""
+        if not isinstance(cls.built_by, str):
+            return cls.built_by
+        module, _, name = cls.built_by.partition(":")
+        return getattr(import_module(module), name)
+
     def options(self) -> dict[str, Any]:
-        """Return what to hand to the model's builder: every option, without the name."""
+        """Return what to hand to the functional's class by keyword: every option, without the model's name."""
         return self.model_dump(exclude={"name"})
 
     @property
@@ -35,8 +65,19 @@ class Model(Section):
         return None
 
 
+class AccuracyModel(Model):
+    """Options of every model that predicts generalisation."""
+
+    head: TwoWidths
+    dropout: Probability = 0.0
+    canonicalize: Flag = False
+
+
 class Monomial(Model):
     """Equivariant layers, an invariant function, mean pooling, and a head with two hidden layers."""
+
+    built_by = "mnfn_cli.models.monomial:MonomialGeneralization"
+    published = "generalization/{family}-monomial"
 
     name: Literal["monomial"]
     channels: Widths
@@ -62,34 +103,53 @@ class Monomial(Model):
         return GROUPS[self.activation]
 
 
-class StatisticsOrFlat(Model):
-    """A head on statistics of the weights, or on the flat weights."""
+class StatNN(AccuracyModel):
+    """A head on statistics of the weights."""
 
-    name: Literal["statnn", "mlp"]
-    head: TwoWidths
-    dropout: Probability = 0.0
-    canonicalize: Flag = False
+    built_by = "mnfn_cli.models.generalization:StatNN"
+    published = "generalization/{family}-statnn"
+
+    name: Literal["statnn"]
 
 
-class GraphNetwork(Model):
+class FlatMlp(AccuracyModel):
+    """A head on the flat weights."""
+
+    built_by = "mnfn_cli.models.generalization:FlatMlp"
+    published = "generalization/{family}-mlp"
+
+    name: Literal["mlp"]
+
+
+class Gnn(AccuracyModel):
     """Message passing on the network's graph, mean pooling and a head."""
+
+    built_by = "mnfn_cli.models.generalization:Gnn"
+    published = "generalization/{family}-gnn"
 
     name: Literal["gnn"]
     size: Count
     rounds: Count
-    head: TwoWidths
-    dropout: Probability = 0.0
-    canonicalize: Flag = False
 
 
-class PermutationGeneralization(Model):
-    """NP or HNP layers, mean pooling and a head."""
+class Np(AccuracyModel):
+    """NP layers on standardised weights, mean pooling and a head."""
 
-    name: Literal["np", "hnp"]
+    built_by = "mnfn_cli.models.generalization:Np"
+    published = "generalization/{family}-np"
+
+    name: Literal["np"]
     channels: Widths
-    head: TwoWidths
-    dropout: Probability = 0.0
-    canonicalize: Flag = False
+
+
+class Hnp(AccuracyModel):
+    """HNP layers, mean pooling and a head."""
+
+    built_by = "mnfn_cli.models.generalization:Hnp"
+    published = "generalization/{family}-hnp"
+
+    name: Literal["hnp"]
+    channels: Widths
 
 
 class Fourier(Section):
@@ -106,31 +166,48 @@ class Encoding(Section):
     max_freq: Real = Field(ge=2)
 
 
-class _Stack(Model):
-    """Permutation-equivariant layers with what stands in front of them."""
+class Stack(Model):
+    """Options of permutation-equivariant layers with what stands in front of them."""
 
     fourier: Fourier | None = None
     encoding: Encoding | None = None
     base_channels: Widths
 
 
-class PermutationClassifier(_Stack):
-    """NP or HNP layers, mean pooling and a head."""
+class Classifier(Stack):
+    """Options of every classifier that ends in permutation-equivariant layers."""
 
-    name: Literal["np", "hnp"]
     channel_dropout: Probability = 0.0
     head: TwoWidths
     dropout: Probability = 0.0
 
 
-class AbsoluteClassifier(_Stack):
+class NpClassifier(Classifier):
+    """NP layers, mean pooling and a head."""
+
+    built_by = "mnfn_cli.models.permutation:NpClassifier"
+    published = "classification/mnist-np"
+
+    name: Literal["np"]
+
+
+class HnpClassifier(Classifier):
+    """HNP layers, mean pooling and a head."""
+
+    built_by = "mnfn_cli.models.permutation:HnpClassifier"
+    published = "classification/mnist-hnp"
+
+    name: Literal["hnp"]
+
+
+class AbsoluteClassifier(Classifier):
     """The absolute value of every weight in front of NP or HNP layers."""
+
+    built_by = "mnfn_cli.models.monomial_inr:AbsoluteClassifier"
+    published = "classification/mnist-absolute"
 
     name: Literal["absolute"]
     base: Literal["np", "hnp"] = "hnp"
-    channel_dropout: Probability = 0.0
-    head: TwoWidths
-    dropout: Probability = 0.0
 
     @property
     def respects(self) -> str:
@@ -141,6 +218,9 @@ class AbsoluteClassifier(_Stack):
 class MonomialClassifier(AbsoluteClassifier):
     """Sign-equivariant layers and the absolute value in front of NP or HNP layers."""
 
+    built_by = "mnfn_cli.models.monomial_inr:MonomialClassifier"
+    published = "classification/mnist-monomial"
+
     name: Literal["monomial"]  # type: ignore[assignment]
     channels: Widths
     activation: Literal["sin", "tanh"] = "sin"
@@ -150,27 +230,50 @@ class MonomialClassifier(AbsoluteClassifier):
     unit_scale: Flag = False
 
 
-class Mlp(Model):
+class MlpClassifier(Model):
+    """A multilayer perceptron on the flat weights, with dropout of hidden units."""
+
+    built_by = "mnfn_cli.models.mlp:MlpClassifier"
+    published = "classification/mnist-mlp"
+
+    name: Literal["mlp"]
+    hidden: Widths
+    dropout: Probability = 0.0
+
+
+class MlpEditor(Model):
     """A multilayer perceptron on the flat weights."""
+
+    built_by = "mnfn_cli.models.mlp:MlpEditor"
+    published = "editing/mnist-dilate-mlp"
 
     name: Literal["mlp"]
     hidden: Widths
 
 
-class MlpClassifier(Mlp):
-    """The same with dropout of hidden units."""
+class NpEditor(Stack):
+    """NP layers, one more to one channel, and learned scales."""
 
-    dropout: Probability = 0.0
+    built_by = "mnfn_cli.models.permutation:NpEditor"
+    published = "editing/mnist-dilate-np"
 
-
-class PermutationEditor(_Stack):
-    """NP or HNP layers, one more to one channel, and learned scales."""
-
-    name: Literal["np", "hnp"]
+    name: Literal["np"]
 
 
-class MonomialEditor(_Stack):
+class HnpEditor(Stack):
+    """HNP layers, one more to one channel, and learned scales."""
+
+    built_by = "mnfn_cli.models.permutation:HnpEditor"
+    published = "editing/mnist-dilate-hnp"
+
+    name: Literal["hnp"]
+
+
+class MonomialEditor(Stack):
     """Sign-equivariant layers with nothing between them, in front of the NP editor, as published."""
+
+    built_by = "mnfn_cli.models.monomial_inr:MonomialEditor"
+    published = "editing/mnist-dilate-monomial"
 
     name: Literal["monomial"]
     channels: Widths = (16, 1)
@@ -182,8 +285,11 @@ class MonomialEditor(_Stack):
         return "sign flips"
 
 
-class StrictEditor(_Stack):
+class StrictEditor(Stack):
     """Odd features times gates: commutes with permutations and sign flips."""
+
+    built_by = "mnfn_cli.models.strict_editor:StrictEditor"
+    published = "editing/mnist-dilate-monomial-strict"
 
     name: Literal["monomial-strict"]
     channels: Widths
@@ -199,28 +305,6 @@ class StrictEditor(_Stack):
         return "sign flips"
 
 
-MODELS: Mapping[str, Mapping[str, type[Model]]] = {
-    "generalization": {
-        "monomial": Monomial,
-        "statnn": StatisticsOrFlat,
-        "np": PermutationGeneralization,
-        "hnp": PermutationGeneralization,
-        "gnn": GraphNetwork,
-        "mlp": StatisticsOrFlat,
-    },
-    "classification": {
-        "monomial": MonomialClassifier,
-        "absolute": AbsoluteClassifier,
-        "hnp": PermutationClassifier,
-        "np": PermutationClassifier,
-        "mlp": MlpClassifier,
-    },
-    "editing": {
-        "monomial-strict": StrictEditor,
-        "monomial": MonomialEditor,
-        "hnp": PermutationEditor,
-        "np": PermutationEditor,
-        "mlp": Mlp,
-    },
-}
-"""By task, then by name."""
+def by_name(*models: type[Model]) -> dict[str, type[Model]]:
+    """Return declarations by the names that choose them."""
+    return {name: model for model in models for name in model.names()}

@@ -12,15 +12,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetCoreSchemaHandler,
-    TypeAdapter,
+    PlainValidator,
+    SerializeAsAny,
     ValidationInfo,
     WrapValidator,
     field_validator,
 )
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from mnfn_cli.recipe.models import MODELS, Model
+from mnfn_cli.recipe.models import Model
 from mnfn_cli.recipe.sections import (
     GROUPS,
     Activation,
@@ -33,6 +33,7 @@ from mnfn_cli.recipe.sections import (
     ZooPaths,
     two,
 )
+from mnfn_cli.recipe.tasks import TASKS
 
 
 def _this_version(value: object) -> object:
@@ -58,53 +59,52 @@ class Data(Section):
 
     @field_validator("edit")
     @classmethod
-    def _edit_fits(cls, edit: str | None, info: ValidationInfo) -> str | None:
-        task = (info.context or {}).get("task")
-        if task == "editing" and edit is None:
-            raise ValueError("missing; an editor learns dilate or contrast")
-        if task not in (None, "editing") and edit is not None:
-            raise ValueError(f"only task editing has it, not {task}; leave it out")
-        return edit
+    def _only_where_the_task_requires_it(cls, value: str | None, info: ValidationInfo) -> str | None:
+        task, name = str((info.context or {}).get("task")), str(info.field_name)
+        if task not in TASKS:
+            return value
+        required = TASKS[task].requires
+        if name in required and value is None:
+            raise ValueError(f"missing; {required[name]}")
+        if name not in required and value is not None:
+            having = " and ".join(task for task, known in TASKS.items() if name in known.requires)
+            raise ValueError(f"only task {having} has it, not {task}; leave it out")
+        return value
 
 
 def _data_of_task(value: Any, handler: object, info: ValidationInfo) -> Data:
     return Data.model_validate(value, context={"task": info.data.get("task")})
 
 
-class _ByTask:
-    """Choose a model's schema by the recipe's task, which stands before it, and the model's own ``name``."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        readers = {task: TypeAdapter(Annotated[Model, _ByName(task)]) for task in MODELS}
-
-        def read(value: Any, info: ValidationInfo) -> Model:
-            name = value.get("name") if isinstance(value, dict) else None
-            if isinstance(value, dict) and name is None:  # as everywhere, null is a key left out
-                value = {key: entry for key, entry in value.items() if key != "name"}
-            task = info.data.get("task", (info.context or {}).get("task"))  # in the context also one that is misspelt
-            return readers[likely_task(task, name)].validate_python(value)
-
-        return core_schema.with_info_plain_validator_function(read)
-
-
-class _ByName:
-    """Choose among the models of one task; pydantic's own ``discriminator`` refuses a union of one."""
-
-    def __init__(self, task: str) -> None:
-        self._task = task
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        choices = {name: handler.generate_schema(model) for name, model in MODELS[self._task].items()}
-        return core_schema.tagged_union_schema(choices, discriminator="name")
+def _declared_model(value: Any, info: ValidationInfo) -> Model:
+    """Read a model's section by the declaration that the recipe's task and the model's own ``name`` choose."""
+    task = info.data.get("task", (info.context or {}).get("task"))  # in the context also one that is misspelt
+    if not isinstance(value, dict):
+        raise PydanticKnownError("model_attributes_type")
+    models = TASKS[likely_task(task, value.get("name"))].models
+    match value.get("name"):
+        case None:  # as everywhere, null is a key left out
+            raise PydanticCustomError("model_name_missing", "missing")
+        case str(name) if name in models:
+            return models[name].model_validate(value)
+        case other:
+            raise PydanticCustomError("model_name_unknown", "unknown", {"tag": other})
 
 
 def likely_task(task: object, model: object) -> str:
     """Return ``task``, or the nearest task that has such a model, so that the model's other faults are found too."""
-    if isinstance(task, str) and task in MODELS:
+    if isinstance(task, str) and task in TASKS:
         return task
-    having = [known for known, models in MODELS.items() if isinstance(model, str) and model in models] or list(MODELS)
+    having = [known for known in TASKS if isinstance(model, str) and model in TASKS[known].models] or list(TASKS)
     near = difflib.get_close_matches(task, having, n=1, cutoff=0) if isinstance(task, str) else []
     return (near or having)[0]
+
+
+def _known_task(value: object) -> str:
+    if isinstance(value, str) and value in TASKS:
+        return value
+    *others, last = (f"'{name}'" for name in TASKS)
+    raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
 
 
 class Augment(Section):
@@ -131,12 +131,18 @@ class Optimizer(Section):
 
 
 class Training(Section):
-    """How long, in which batches, validated how often, from which seed, and in which precision."""
+    """How long, in which batches, validated how often, with how many parameters at most, from which seed, how precise.
+
+    A model that is fitted in one go needs neither a duration nor batches.
+    """
+
+    model_config = ConfigDict(revalidate_instances="always")
 
     epochs: Count | None = None
     steps: Count | None = Field(None, validate_default=True)
-    batch_size: Count
+    batch_size: Count | None = Field(None, validate_default=True)
     validate_every: Count | None = None
+    max_parameters: Count | None = None
     seed: Seed = 0
     precision: Literal["fp32", "fp64"] = "fp32"
 
@@ -144,23 +150,49 @@ class Training(Section):
     @classmethod
     def _one_duration(cls, steps: int | None, info: ValidationInfo) -> int | None:
         epochs_given = info.data.get("epochs", "given, but faulty") is not None
+        if _fitted_at_once(info):
+            return steps
         if epochs_given and steps is not None:
             raise ValueError("both epochs and steps are given; keep one (the other may be null)")
         if not epochs_given and steps is None:
             raise ValueError("one of epochs and steps is needed")
         return steps
 
+    @field_validator("batch_size")
+    @classmethod
+    def _batches_for_steps(cls, size: int | None, info: ValidationInfo) -> int | None:
+        if size is None and not _fitted_at_once(info):
+            raise PydanticKnownError("missing")
+        return size
+
+
+def _fitted_at_once(info: ValidationInfo) -> bool:
+    return bool((info.context or {}).get("closed_form"))
+
+
+def _training_of_model(value: Any, handler: object, info: ValidationInfo) -> Training:
+    model = info.data.get("model")
+    return Training.model_validate(value, context={"closed_form": model is not None and model.closed_form})
+
 
 class Recipe(Section):
     """A whole recipe; :func:`mnfn_cli.recipe.load_recipe` makes one and explains what is wrong with it."""
 
     version: Annotated[Literal[1], BeforeValidator(_this_version)]
-    task: Literal["generalization", "classification", "editing"]
+    task: Annotated[str, PlainValidator(_known_task)]
     data: Annotated[Data, WrapValidator(_data_of_task)] = Field(default=Data(), validate_default=True)
-    model: Annotated[Model, _ByTask()]
+    model: Annotated[SerializeAsAny[Model], PlainValidator(_declared_model)]
     augment: Augment | None = None
-    optimizer: Optimizer
-    training: Training
+    optimizer: Optimizer | None = Field(None, validate_default=True)
+    training: Annotated[Training, WrapValidator(_training_of_model)]
+
+    @field_validator("optimizer")
+    @classmethod
+    def _optimizer_for_steps(cls, optimizer: Optimizer | None, info: ValidationInfo) -> Optimizer | None:
+        model = info.data.get("model")
+        if optimizer is None and not (model is not None and model.closed_form):
+            raise PydanticKnownError("missing")
+        return optimizer
 
     @field_validator("model")
     @classmethod
@@ -190,7 +222,7 @@ def dotted_keys(models: Iterable[type[Model]] | None = None) -> Iterator[str]:
 'optimizer.weight_decay']
     """
     if models is None:
-        models = [model for of_task in MODELS.values() for model in of_task.values()]
+        models = [model for task in TASKS.values() for model in task.models.values()]
     yield from _keys(Recipe, "")
     yield from dict.fromkeys(key for model in models for key in _keys(model, "model."))
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mnfn_cli.models.functional import count_parameters
 from mnfn_cli.nn.monomial import MonomialLinear
 from mnfn_cli.nn.permutation import HNPLinear, NPLinear
 from mnfn_cli.recipe import load_recipe
-from mnfn_cli.tasks.counting import count_parameters, shapes_only, skeleton, usual_space
+from mnfn_cli.tasks.counting import shapes_only, skeleton, usual_space
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 _PAPER: Mapping[str, Mapping[str, str | None]] = {

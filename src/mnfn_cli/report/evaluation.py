@@ -49,7 +49,7 @@ def markdown(evaluation: Evaluation) -> str:
     for row, paper in zip(evaluation.rows, published, strict=True):
         tau = "undefined (constant output)" if row.tau != row.tau else f"{row.tau:.3f}"
         low_high = "-" if row.low != row.low else f"{row.low:.3f} to {row.high:.3f}"
-        cells = [row.networks, tau, low_high, f"{row.r2:.3f}", f"{row.l1:.3f}", f"{row.largest_change:.1e}"]
+        cells = [row.condition.label, tau, low_high, f"{row.r2:.3f}", f"{row.l1:.3f}", f"{row.largest_change:.1e}"]
         cells = ([row.run, row.model] if several else []) + cells
         cells += ([f"{paper:.3f}" if paper == paper else ""]) if known else []
         lines.append(_line(cells))
@@ -61,4 +61,4 @@ def _line(cells: list[str]) -> str:
 
 
 def _published(evaluation: Evaluation, row: Row) -> float:
-    return published_tau(evaluation.group, row.model, evaluation.augmented[row.run], row.networks, row.scale)
+    return published_tau(row.model, evaluation.augmented[row.run], row.condition)

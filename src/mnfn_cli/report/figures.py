@@ -3,16 +3,21 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mnfn_cli.recipe import load_recipe
 from mnfn_cli.report.counting import CHANNELS, Size
 from mnfn_cli.report.pictures import draw_grid
 from mnfn_cli.storage.atomic import replacing
-from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.tasks.evaluation import Evaluation
+from mnfn_cli.tasks.figure import Confusion, Figure, Grid, Scatter
+from mnfn_cli.tasks.result import read_result
+from mnfn_cli.tasks.task import task_of_run
+from mnfn_cli.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,44 +28,37 @@ ACCENT = "#c8553d"
 
 def draw_run(folder: Path) -> None:
     """Draw a run's pictures into its folder: what it does with the test networks, and its training."""
-    result = json.loads((folder / "result.json").read_text("utf-8"))
-    match result["task"]:
-        case "generalization":
-            draw_predictions(folder / "predictions.csv", folder / "predicted-vs-true.png", result["test"]["tau"])
-        case "classification":
-            draw_confusion(result, folder / "confusion.png")
-        case "editing":
-            drawn, _ = read_tensors(folder / "examples.safetensors")
-            draw_grid({name: drawn[name] for name in ("before", "after", "target")}, folder / "edits.png")
-    draw_training(folder / "metrics.jsonl", folder / "training.png", result["validation"]["step"])
+    result = read_result(folder)
+    run = RunFolder(folder)
+    record = run.record
+    task = task_of_run(record.task, load_recipe(str(run.recipe)), record.spec, record.facts, record.inr, folder)
+    for name, figure in task.figures(folder, result).items():
+        draw_figure(figure, folder / name)
+    draw_training(run.metrics, folder / "training.png", int(result.validation["step"] or 0))
 
 
-def draw_predictions(predictions: Path, picture: Path, tau: dict[str, Any] | None = None) -> None:
-    """Draw predicted against true accuracy of each network in a predictions CSV.
+def draw_figure(figure: Figure, picture: Path) -> None:
+    """Draw what a task wants to be seen, as a PNG."""
+    match figure:
+        case Scatter():
+            _draw_scatter(figure, picture)
+        case Confusion():
+            _draw_confusion(figure, picture)
+        case Grid():
+            draw_grid(figure.rows, picture)
 
-    Args:
-        predictions: columns ``predicted_accuracy`` and ``true_accuracy``.
-        picture: the PNG to write.
-        tau: value and interval, for the title.
-    """
-    import polars as pl
 
-    table = pl.read_csv(predictions, schema_overrides={"network": pl.String})
+def _draw_scatter(figure: Scatter, picture: Path) -> None:
     with _figure(picture, 4.6, 4.6) as axes:
         axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, zorder=0)
-        axes.scatter(table["true_accuracy"], table["predicted_accuracy"], s=14, alpha=0.6, color=COLOUR, linewidths=0)
+        axes.scatter(figure.true, figure.predicted, s=14, alpha=0.6, color=COLOUR, linewidths=0)
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        axes.set(xlabel="true test accuracy", ylabel="predicted from the weights")
-        title = f"{table.height} networks"
-        if tau is not None and tau["value"] is not None:
-            low, high = tau["interval"]
-            title += f", tau {tau['value']:.3f} [{low:.3f}, {high:.3f}]"
-        axes.set_title(title, fontsize=10)
+        axes.set(xlabel=figure.labels[0], ylabel=figure.labels[1])
+        axes.set_title(figure.title, fontsize=10)
 
 
-def draw_confusion(result: dict[str, Any], picture: Path) -> None:
-    """Draw a classification run's confusion matrix: rows are true classes, columns the predicted ones."""
-    matrix, names = np.array(result["confusion"]), result["classes"]
+def _draw_confusion(figure: Confusion, picture: Path) -> None:
+    matrix, names = np.array(figure.counts), figure.names
     with _figure(picture, 4.6, 4.6) as axes:
         axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
         for (row, column), count in np.ndenumerate(matrix):
@@ -70,10 +68,7 @@ def draw_confusion(result: dict[str, Any], picture: Path) -> None:
         axes.set_xticks(range(len(names)), names)
         axes.set_yticks(range(len(names)), names)
         axes.set(xlabel="predicted from the weights", ylabel="true class")
-        figure = result["test"]["accuracy"]
-        low, high = figure["interval"]
-        title = f"{matrix.sum()} networks, accuracy {figure['value']:.3f} [{low:.3f}, {high:.3f}]"
-        axes.set_title(title, fontsize=10)
+        axes.set_title(figure.title, fontsize=10)
 
 
 def draw_training(metrics: Path, picture: Path, best_step: int) -> None:
@@ -83,7 +78,7 @@ def draw_training(metrics: Path, picture: Path, best_step: int) -> None:
     loss = "val_loss" if "val_loss" in lines[0] else "val_mse"
     figure = next((name for name in ("val_tau", "val_accuracy") if name in lines[0]), None)
     with _figure(picture, 6.0, 3.6) as axes:
-        axes.plot(epochs, [line["train_loss"] for line in lines], color="0.6", label="training loss")
+        axes.plot(epochs, [_number(line["train_loss"]) for line in lines], color="0.6", label="training loss")
         axes.plot(epochs, [line[loss] for line in lines], color=COLOUR, label="validation loss")
         axes.set(xlabel="epoch", ylabel="mean squared error" if figure is None else "cross-entropy")
         if figure is None:
@@ -92,13 +87,17 @@ def draw_training(metrics: Path, picture: Path, best_step: int) -> None:
         if figure is not None:
             marked = axes.twinx()
             name = figure.removeprefix("val_")
-            values = [float("nan") if line[figure] is None else line[figure] for line in lines]
+            values = [_number(line[figure]) for line in lines]
             marked.plot(epochs, values, color=ACCENT, label=f"validation {name}")
             marked.set_ylabel("Kendall's tau" if name == "tau" else name, color=ACCENT)
             marked.spines["top"].set_visible(False)
         best = next(line["epoch"] for line in lines if line["step"] == best_step)
         marked.axvline(best, color=ACCENT, linewidth=0.8, linestyle=":")
         marked.figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def draw_robustness(evaluation: Evaluation, picture: Path) -> None:
@@ -117,7 +116,7 @@ def draw_robustness(evaluation: Evaluation, picture: Path) -> None:
             model = rows[0].model
             label = model if models.count(model) == 1 else f"{model} ({Path(run).name})"
             axes.plot(positions, [row.tau for row in rows], color=colour, marker="o", label=label)
-            axes.set_xticks(positions, [row.networks.replace(", permuted", "") for row in rows], fontsize=8)
+            axes.set_xticks(positions, [replace(row.condition, permuted=False).label for row in rows], fontsize=8)
         what = "factors of hidden neurons" if evaluation.group == "scale" else "signs of hidden neurons"
         axes.set(xlabel=what + shuffled, ylabel="Kendall's tau, 95 % interval")
         axes.set_ylim(min(0.0, *(row.low for row in evaluation.rows if row.low == row.low), 0.0), 1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mnfn_cli.storage.atomic import replacing
 from mnfn_cli.weightspace.inr import render
-from mnfn_cli.zoo.inr import InrDesign
+from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.store import Zoo
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def draw_zoo(zoo: Zoo, rows: Sequence[int], picture: Path) -> None:
         DataError: the zoo does not say how large its pictures are.
     """
     design = InrDesign.of_zoo(zoo)
-    low, high = design.pixel_range
-    grids = {"network": render(zoo.spec, zoo.read(rows), design.size)}
+    low, high = design.fit.pixel_range
+    grids = {"network": render(zoo.spec, zoo.read(rows), design.fit.size)}
     originals = zoo.pictures_of(rows)
     if originals is not None:
         grids = {"picture": originals} | grids

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from mnfn_cli.tasks.evaluation import Condition
+
 DATA_SET = "Small CNN Zoo, CIFAR-10"
 
 _SCALES = (10.0, 100.0, 1000.0, 10_000.0)
@@ -22,19 +24,18 @@ _TANH: Mapping[tuple[str, bool], tuple[float, float]] = {
 }
 
 
-def published_tau(group: str, model: str, augmented: bool, networks: str, scale: tuple[float, float] | None) -> float:
+def published_tau(model: str, augmented: bool, condition: Condition) -> float:
     """Return the paper's Kendall's tau on ``DATA_SET``; NaN where it gives none.
 
     Args:
-        group: of the networks.
         model: its name here.
         augmented: trained on networks that were acted on.
-        networks: ``original``, or how they were acted on.
-        scale: the range of the factors.
+        condition: which version of the test networks.
     """
-    if group == "sign":
+    scale = condition.scale
+    if condition.group == "sign":
         figures = _TANH.get((model, augmented))
-        return float("nan") if figures is None else figures[networks != "original"]
+        return float("nan") if figures is None else figures[condition.acted]
     row = _RELU.get((model, augmented))
     if row is None or (scale is not None and (scale[0] != 1 or scale[1] not in _SCALES)):
         return float("nan")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,40 +15,58 @@ from mnfn_cli.errors import DataError, NumericError
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.atomic import write_text
+from mnfn_cli.storage.records import Record
+from mnfn_cli.tasks.data import Split, Splits
+from mnfn_cli.tasks.figure import Confusion, Figure
+from mnfn_cli.tasks.functional import apply_functional
 from mnfn_cli.tasks.metrics import accuracy, with_interval
-from mnfn_cli.tasks.run import predict
-from mnfn_cli.tasks.split import Split
+from mnfn_cli.tasks.result import Result
+from mnfn_cli.tasks.task import Conclusion, Report, Task
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.naming import natural_key
-from mnfn_cli.zoo.inr import InrDesign
+from mnfn_cli.zoo.checkpoints import Checkpoints
+from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.store import Zoo
 
-LABEL = "class"
+
+class Classes(Record):
+    """The classes that a classifier tells apart, by name, in the order of its outputs."""
+
+    classes: tuple[str, ...]
 
 
-class Classification:
+class Classification(Task):
     """Cross-entropy over the zoo's classes; accuracy on held-out pictures, on weights as they are and acted on."""
 
+    Facts = Classes
+    facts: Classes
+    label = "class"
     criterion = "val_accuracy"
     smaller_is_better = False
     protocol = "split by picture, with all its networks"
+    answer = "the probabilities are"
 
-    def __init__(self, recipe: Recipe, zoos: Sequence[Zoo]) -> None:
-        self._seed = recipe.training.seed
-        self._spec = zoos[0].spec
+    @classmethod
+    def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> Classes:
+        """Check that all networks are INRs with a class, and name the classes."""
         for zoo in zoos:
             InrDesign.of_zoo(zoo)
-            zoo.require_column(LABEL)
-        self._classes = sorted({name for zoo in zoos for name in class_names(zoo)}, key=natural_key)
-        if len(self._classes) < 2:
-            raise DataError(zoos[0].path / "table.csv", f"{len(self._classes)} class; classification needs at least 2")
-        self.facts: dict[str, Any] = {"classes": self._classes}
+            zoo.require_column(cls.label)
+        classes = sorted({name for zoo in zoos for name in _class_names(zoo)}, key=natural_key)
+        if len(classes) < 2:
+            raise DataError(zoos[0].path / "table.csv", f"{len(classes)} class; classification needs at least 2")
+        return Classes(classes=tuple(classes))
+
+    @property
+    def model_options(self) -> Mapping[str, Any]:
+        """The number of classes."""
+        return {"classes": len(self.facts.classes)}
 
     def targets(self, zoo: Zoo, rows: Sequence[int]) -> Tensor:
         """Return class numbers, ``(rows,)``."""
-        names = class_names(zoo)
-        return torch.tensor([self._classes.index(names[row]) for row in rows], dtype=torch.int64)
+        names = _class_names(zoo)
+        return torch.tensor([self.facts.classes.index(names[row]) for row in rows], dtype=torch.int64)
 
     def loss(self, model: nn.Module, features: WeightSpaceFeatures, targets: Tensor, where: str) -> Tensor:
         """Return the cross-entropy."""
@@ -55,56 +74,89 @@ class Classification:
 
     def validate(self, model: nn.Module, split: Split) -> Mapping[str, float]:
         """Return loss and accuracy."""
-        logits, truth = predict(model, split.features), split.targets.cpu()
+        logits, truth = apply_functional(model, split.features), split.targets.cpu()
         if not torch.isfinite(logits).all():
             raise NumericError("training", "a prediction is not finite at validation; lower optimizer.lr")
         right = (logits.argmax(dim=1) == truth).double().mean()
         return {"val_loss": float(F.cross_entropy(logits, truth)), "val_accuracy": float(right)}
 
-    def conclude(self, model: nn.Module, train: Split, test: Split, folder: Path) -> dict[str, Any]:
+    def conclude(self, model: nn.Module, splits: Splits, folder: Path) -> Conclusion:
         """Write predictions.csv; return accuracies, the confusion matrix, and how far random group elements move it."""
+        test = splits.test
         element = MonomialElement.sample(
-            self._spec, test.features.batch, (1.0, 1.0), generator=generator(self._seed, "conclusion")
+            self.spec, test.features.batch, (1.0, 1.0), generator=generator(self.recipe.training.seed, "conclusion")
         )
         exact = test.features.to(device="cpu", dtype=torch.float64)
         double = copy.deepcopy(model).double()
         original, moved = {}, {}
         for name, functional, features in (("float32", model, test.features), ("float64", double, exact)):
             acted = element.act(exact).to(device=features.device, dtype=features.dtype)
-            original[name] = predict(functional, features).softmax(dim=1)
-            moved[name] = predict(functional, acted).softmax(dim=1)
+            original[name] = self.answers(functional, features)
+            moved[name] = self.answers(functional, acted)
         used = "float64" if test.features.dtype == torch.float64 else "float32"
         guess, truth = original[used].argmax(dim=1).numpy(), test.targets.cpu().numpy()
-        write_text(folder / "predictions.csv", _predictions_csv(test, self._classes, original[used]))
-        confusion = np.zeros((len(self._classes), len(self._classes)), dtype=int)
+        columns = {
+            "network": test.ids,
+            "picture": [name for _, name in test.pictures],
+            **self._columns(original[used], [self.facts.classes[number] for number in truth]),
+        }
+        write_text(folder / "predictions.csv", pl.DataFrame(columns).write_csv())
+        confusion = np.zeros((len(self.facts.classes), len(self.facts.classes)), dtype=int)
         np.add.at(confusion, (truth, guess), 1)
         acted_guess = moved[used].argmax(dim=1).numpy()
-        return {
-            "test": {
+        return Conclusion(
+            {
                 "accuracy": with_interval(accuracy, guess, truth, test.pictures),
                 "accuracy_permuted_and_flipped": with_interval(accuracy, acted_guess, truth, test.pictures),
             },
-            "largest_change_of_a_probability": {
-                name: float((original[name] - moved[name]).abs().max()) for name in ("float32", "float64")
+            {
+                "largest_change_of_a_probability": {
+                    name: float((original[name] - moved[name]).abs().max()) for name in ("float32", "float64")
+                },
+                "classes": list(self.facts.classes),
+                "confusion": confusion.tolist(),
             },
-            "classes": self._classes,
-            "confusion": confusion.tolist(),
+            _remarks(guess, self.facts.classes),
+        )
+
+    def answers(self, model: nn.Module, features: WeightSpaceFeatures) -> Tensor:
+        """Return the probability of every class, ``(networks, classes)``."""
+        probabilities: Tensor = apply_functional(model, features).softmax(dim=1)
+        return probabilities
+
+    def report(self, networks: Checkpoints, answers: Tensor) -> Report:
+        """Return the most probable class, all probabilities, and the accuracy where true classes are known."""
+        true = [None if label is None else str(label) for label in networks.labels]
+        known = [row for row, name in enumerate(true) if name is not None]
+        columns = self._columns(answers, true if known else None)
+        guess = np.array(columns["predicted_class"])
+        truth = np.array([true[row] for row in known])
+        figures = {"accuracy": with_interval(accuracy, guess[known], truth)} if known else {}
+        return Report(columns, figures, len(known), remarks=_remarks(guess, self.facts.classes))
+
+    def figures(self, folder: Path, result: Result) -> Mapping[str, Figure]:
+        """Draw the confusion matrix of the test networks."""
+        more = result.model_extra or {}
+        total = sum(map(sum, more["confusion"]))
+        title = f"{total} networks, accuracy {result.test['accuracy']}"
+        return {"confusion.png": Confusion(more["confusion"], more["classes"], title)}
+
+    def _columns(self, probabilities: Tensor, true: Sequence[str | None] | None) -> dict[str, Any]:
+        classes = self.facts.classes
+        columns: dict[str, Any] = {
+            "predicted_class": [classes[number] for number in probabilities.argmax(dim=1).tolist()]
         }
+        if true is not None:
+            columns["true_class"] = list(true)
+        return columns | {f"probability_{name}": probabilities[:, n].numpy() for n, name in enumerate(classes)}
 
 
-def class_names(zoo: Zoo) -> list[str]:
-    """Return every network's class, as text; the column may hold numbers."""
-    return [str(name) for name in zoo.table[LABEL].to_list()]
+def _class_names(zoo: Zoo) -> list[str]:
+    """Return every network's class as text; the column may hold numbers."""
+    return [str(name) for name in zoo.table[Classification.label].to_list()]
 
 
-def _predictions_csv(test: Split, classes: Sequence[str], probabilities: Tensor) -> str:
-    import polars as pl
-
-    columns: dict[str, Any] = {
-        "network": test.ids,
-        "picture": [name.partition("/")[2] for name in test.pictures],
-        "predicted_class": [classes[number] for number in probabilities.argmax(dim=1).tolist()],
-        "true_class": [classes[number] for number in test.targets.tolist()],
-    }
-    columns |= {f"probability_{name}": probabilities[:, number].numpy() for number, name in enumerate(classes)}
-    return pl.DataFrame(columns).write_csv()
+def _remarks(guess: np.ndarray, classes: Sequence[str]) -> list[str]:
+    if len(guess) < len(classes) or len(np.unique(guess)) > 1:
+        return []
+    return ["every network is given the same class: the functional has learned nothing yet; train longer"]

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from mnfn_cli.models.registry import build_model
-from mnfn_cli.recipe import Recipe
+from mnfn_cli.errors import UsageError
+from mnfn_cli.models.functional import count_parameters
+from mnfn_cli.recipe import Recipe, list_recipes
+from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 _ALLOCATORS = {torch.empty, torch.full, torch.zeros, torch.ones}
@@ -82,22 +84,13 @@ def skeleton(recipe: Recipe, spec: NetworkSpec, **facts: Any) -> nn.Module:
     Args:
         recipe: chooses the model.
         spec: the weight space.
-        facts: options that the data decide (``classes``), in place of the published ones.
+        facts: options that the data decide (``Task.model_options``).
 
     Raises:
         UsageError: the model does not fit the weight space.
     """
     with shapes_only():
-        return build_model(f"{recipe.task}/{recipe.model.name}", spec, **recipe.model.options(), **facts)
-
-
-def count_parameters(module: nn.Module) -> int:
-    """Return how many numbers a module learns.
-
-    >>> count_parameters(nn.Linear(3, 4))
-    16
-    """
-    return sum(parameter.numel() for parameter in module.parameters())
+        return build_functional(recipe, spec, facts)
 
 
 def layers_of(model: nn.Module) -> list[Layer]:
@@ -131,33 +124,41 @@ def _layers(path: str, module: nn.Module) -> Iterator[Layer]:
 
 _SMALL_CNN = (1, 16, 16, 16)
 _SIRENS = {"mnist": (32, 1), "fashion": (32, 1), "cifar10": (32, 3), "digits": (16, 1), "photos": (32, 3)}
-"""Hidden width and outputs of the SIRENs that a recipe is for, by the first word of its name."""
+"""Hidden width and outputs of the SIRENs that shipped recipes are for, by the first word of their names."""
 
 
 def usual_space(name: str, recipe: Recipe) -> NetworkSpec:
     """Return the weight space that a recipe is for.
 
-    CNN recipes are for the Small CNN Zoo's layout; INR recipes for the published SIRENs, in grey or in colour, or for
-    those that ``mnfn zoo build siren`` makes of digits and photos. A recipe of another name is taken for a grey one.
+    Recipes for classifiers are for the Small CNN Zoo's layout. Shipped INR recipes are for the published SIRENs, in
+    grey or in colour, or for those that ``mnfn zoo build siren`` makes of digits and photos.
+
+    Args:
+        name: of a shipped recipe, or a file.
+        recipe: what it says.
+
+    Raises:
+        UsageError: a file of the user's own for INRs, which does not say how large they are.
     """
     if recipe.task == "generalization":
         return NetworkSpec.cnn(_SMALL_CNN, stride=2, outputs=10, activation=recipe.data.activation or "relu")
-    width, outputs = _SIRENS.get(name.partition("/")[2].partition("-")[0], _SIRENS["mnist"])
+    if name not in {entry.name for entry in list_recipes()}:
+        raise UsageError(name, "a recipe file does not say how large its networks are; give --widths or --zoo")
+    width, outputs = _SIRENS[name.partition("/")[2].partition("-")[0]]
     # Omega changes no count, but it is part of what a weight space says of itself.
     return NetworkSpec.mlp([2, width, width, outputs], "sin", omega=30.0 if width == 32 else 15.0)
 
 
-def space_of_zoo(path: Path, recipe: Recipe) -> tuple[NetworkSpec, dict[str, Any]]:
+def space_of_zoo(path: Path, recipe: Recipe) -> tuple[NetworkSpec, Mapping[str, Any]]:
     """Return a zoo's weight space, and what else its networks decide about a recipe's model (``skeleton``'s facts).
 
     Raises:
         DataError: there is no complete zoo, or none that the recipe's task can learn from.
         RecipeError: the recipe is for networks of another activation.
     """
-    from mnfn_cli.tasks.classification import Classification
-    from mnfn_cli.tasks.split import open_zoos
+    from mnfn_cli.tasks.data import open_zoos, with_absolute_zoos
+    from mnfn_cli.tasks.task import task_class
 
-    data = recipe.data.model_copy(update={"zoo": (str(path),)})
-    zoos = open_zoos(recipe.model_copy(update={"data": data}))
-    facts = {"classes": len(Classification(recipe, zoos).facts["classes"])} if recipe.task == "classification" else {}
-    return zoos[0].spec, facts
+    recipe = with_absolute_zoos(recipe, [path])
+    task = task_class(recipe.task).on_zoos(recipe, open_zoos(recipe))
+    return task.spec, task.model_options

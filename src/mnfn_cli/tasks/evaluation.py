@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from mnfn_cli.errors import DataError, UsageError
-from mnfn_cli.runtime.progress import Progress, Silent
+from mnfn_cli.models.functional import place_of
+from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import generator
-from mnfn_cli.tasks.generalization import measured_accuracies
+from mnfn_cli.tasks.data import Split, load_split
+from mnfn_cli.tasks.finished_run import Run
 from mnfn_cli.tasks.metrics import METRICS, with_interval
-from mnfn_cli.tasks.run import Run, predict
-from mnfn_cli.tasks.split import Split, load_split
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -24,14 +24,56 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
+class Condition:
+    """Which version of the test networks is scored.
+
+    Args:
+        group: of the networks: ``scale``, ``sign`` or ``permutation``.
+        acted: whether the networks are acted on by random elements; the original ones are not.
+        scale: for the scaling group, (low, high) of the factors; None for other groups.
+        permuted: whether neurons are permuted too.
+    """
+
+    group: str
+    acted: bool = False
+    scale: Range | None = None
+    permuted: bool = False
+
+    @property
+    def label(self) -> str:
+        """What tables call the condition."""
+        if not self.acted:
+            return "original"
+        how = "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
+        return how + (", permuted" if self.permuted else "")
+
+    @property
+    def stream(self) -> str:
+        """The name of the random stream that elements come from: it stays, whatever the label becomes."""
+        return "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
+
+    def act(self, features: WeightSpaceFeatures, spec: NetworkSpec, seed: int) -> WeightSpaceFeatures:
+        """Return the networks in this condition; those that are acted on in float64."""
+        if not self.acted:
+            return features
+        element = MonomialElement.sample(
+            spec,
+            features.batch,
+            self.scale or (1.0, 1.0),
+            permute=self.permuted,
+            generator=generator(seed, "evaluation", self.stream),
+        )
+        return element.act(features.to(dtype=torch.float64))
+
+
+@dataclass(frozen=True)
 class Row:
     """Scores of one run on one version of the test networks.
 
     Args:
         run: its folder.
         model: its model's name.
-        networks: which version: original, or acted on by which elements.
-        scale: (low, high) of the factors; None for the original and for sign flips.
+        condition: which version.
         tau, low, high: Kendall's tau and its 95 % bootstrap interval; NaN where undefined (constant output).
         r2, l1: coefficient of determination, mean absolute error.
         largest_change: largest change of a prediction against the original network's.
@@ -39,8 +81,7 @@ class Row:
 
     run: str
     model: str
-    networks: str
-    scale: Range | None
+    condition: Condition
     tau: float
     low: float
     high: float
@@ -70,8 +111,12 @@ class Evaluation:
     rows: tuple[Row, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object."""
-        return asdict(self)
+        """Return a JSON object; of a row's condition it holds the label (``networks``) and the range (``scale``)."""
+        document = asdict(self)
+        for row, entry in zip(self.rows, document["rows"], strict=True):
+            del entry["condition"]
+            entry |= {"networks": row.condition.label, "scale": row.condition.scale}
+        return document
 
     def of_run(self, run: str) -> list[Row]:
         """Return the rows of one run."""
@@ -109,7 +154,7 @@ def evaluate_runs(
     zoos: Sequence[Path] | None = None,
     permute: bool = True,
     seed: int = 0,
-    progress: Progress | None = None,
+    context: Context | None = None,
 ) -> Evaluation:
     """Score runs on the test networks of their zoo, as they are and acted on: the same elements for all runs.
 
@@ -122,30 +167,29 @@ def evaluate_runs(
         zoos: where the runs' zoos are now; by default where they were.
         permute: also permute neurons; without it, scaling or flips alone.
         seed: of the group elements.
-        progress: listener.
+        context: whom to report to.
 
     Raises:
         DataError: the zoo is gone or changed.
         UsageError: runs on other zoos than the first one's, or one run twice.
     """
-    progress = progress or Silent()
+    context = context or Context()
     _require_alike(runs)
     opened = _open_zoos(runs[0], zoos)
     test = _load_test(runs[0], opened)
-    spec, dtype = runs[0].spec, next(runs[0].model.parameters()).dtype
-    versions: list[tuple[str, Range | None, WeightSpaceFeatures]] = [("original", None, test.features)]
-    for name, scale in _conditions(spec, scales, permute):
-        versions.append((name, scale, _acted(test.features, spec, name, scale, permute, seed)))
-    progress.start("evaluating", len(runs) * len(versions))
+    spec, (_, dtype) = runs[0].spec, place_of(runs[0].model)
+    conditions = [Condition(spec.group), *_conditions(spec, scales, permute)]
+    versions = [(condition, condition.act(test.features, spec, seed)) for condition in conditions]
+    context.progress.start("evaluating", len(runs) * len(versions))
     truth = test.vector()
     rows = []
     for run in runs:
         original = None
-        for name, scale, features in versions:
-            predicted = predict(run.model, features.to(dtype=dtype)).double().numpy()
+        for condition, features in versions:
+            predicted = run.predict(features.to(dtype=dtype)).double().numpy()
             original = predicted if original is None else original
-            rows.append(_row(run, name, scale, predicted, original, truth))
-            progress.advance()
+            rows.append(_row(run, condition, predicted, original, truth))
+            context.progress.advance()
     acted_on = any("source_id" in zoo.table.columns for zoo in opened)
     augmented = {str(run.folder.path): acted_on or run.recipe.augment is not None for run in runs}
     return Evaluation(spec.group, len(test.ids), str(dtype), permute, augmented, tuple(rows))
@@ -157,69 +201,50 @@ def _require_alike(runs: Sequence[Run]) -> None:
     for number, run in enumerate(runs):
         if paths[number] in paths[:number]:
             raise UsageError(run.folder.path, "is given twice")
-        for fact in ("zoos", "skipped"):
-            ours, theirs = ([_without_path(entry) for entry in r.folder.description[fact]] for r in (first, run))
-            if ours != theirs:
-                raise UsageError(
-                    run.folder.path, f"was trained on other networks than {first.folder.path}; evaluate them apart"
-                )
+        if _learned_from(run) != _learned_from(first):
+            raise UsageError(
+                run.folder.path, f"was trained on other networks than {first.folder.path}; evaluate them apart"
+            )
 
 
-def _without_path(entry: Any) -> Any:
-    """Return what identifies a zoo (its fingerprint) or a skipped network (its id), wherever the zoo was."""
-    return entry["fingerprint"] if isinstance(entry, dict) else entry[1]
+def _learned_from(run: Run) -> tuple[list[str], list[str]]:
+    """Return what identifies a run's networks, wherever its zoos were: fingerprints, and ids that were left out."""
+    record = run.folder.record
+    return [zoo.fingerprint for zoo in record.zoos], [name for _, name in record.skipped]
 
 
 def _open_zoos(run: Run, zoos: Sequence[Path] | None) -> list[Zoo]:
-    known = run.folder.description["zoos"]
-    paths = zoos or [Path(entry["path"]) for entry in known]
+    known = run.folder.record.zoos
+    paths = zoos or [Path(entry.path) for entry in known]
     if len(paths) != len(known):
         raise UsageError("--zoo", f"the run was trained on {len(known)} zoos, {len(paths)} are given")
     opened = [open_zoo(path) for path in paths]
     for zoo, entry in zip(opened, known, strict=True):
-        if zoo.fingerprint != entry["fingerprint"]:
+        if zoo.fingerprint != entry.fingerprint:
             raise DataError(zoo.path, "changed since the run was trained; its test split may hold training networks")
     return opened
 
 
 def _load_test(run: Run, opened: Sequence[Zoo]) -> Split:
-    known = run.folder.description["zoos"]
-    moved = {entry["path"]: str(zoo.path) for entry, zoo in zip(known, opened, strict=True)}
-    skipped = frozenset((moved[zoo], name) for zoo, name in run.folder.description["skipped"])
-    return load_split(opened, "test", measured_accuracies, skipped)
+    record = run.folder.record
+    moved = {entry.path: str(zoo.path) for entry, zoo in zip(record.zoos, opened, strict=True)}
+    skipped = frozenset((moved[zoo], name) for zoo, name in record.skipped)
+    return load_split(opened, "test", run.task.targets, skipped)
 
 
-def _conditions(spec: NetworkSpec, scales: Sequence[Range], permute: bool) -> list[tuple[str, Range | None]]:
-    shuffled = ", permuted" if permute else ""
-    if spec.group == "scale":
-        return [(f"U[{low:g}, {high:g}]{shuffled}", (low, high)) for low, high in scales]
-    return [(f"sign flips{shuffled}", None)]
+def _conditions(spec: NetworkSpec, scales: Sequence[Range], permute: bool) -> list[Condition]:
+    ranges = scales if spec.group == "scale" else [None]
+    return [Condition(spec.group, True, scale, permute) for scale in ranges]
 
 
-def _acted(
-    features: WeightSpaceFeatures, spec: NetworkSpec, name: str, scale: Range | None, permute: bool, seed: int
-) -> WeightSpaceFeatures:
-    element = MonomialElement.sample(
-        spec,
-        features.batch,
-        scale or (1.0, 1.0),
-        permute=permute,
-        generator=generator(seed, "evaluation", name.removesuffix(", permuted")),
-    )
-    return element.act(features.to(dtype=torch.float64))
-
-
-def _row(
-    run: Run, name: str, scale: Range | None, predicted: np.ndarray, original: np.ndarray, truth: np.ndarray
-) -> Row:
-    tau: dict[str, Any] = with_interval(METRICS["tau"], predicted, truth)
-    low, high = tau["interval"]
+def _row(run: Run, condition: Condition, predicted: np.ndarray, original: np.ndarray, truth: np.ndarray) -> Row:
+    tau = with_interval(METRICS["tau"], predicted, truth)
+    value, low, high = (float("nan") if number is None else number for number in (tau.value, *tau.interval))
     return Row(
         str(run.folder.path),
         run.recipe.model.name,
-        name,
-        scale,
-        tau["value"],
+        condition,
+        value,
         low,
         high,
         r2=METRICS["r2"](predicted, truth),

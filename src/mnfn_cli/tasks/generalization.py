@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,34 +13,45 @@ from torch import Tensor, nn
 from mnfn_cli.errors import DataError, NumericError
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.storage.atomic import write_text
-from mnfn_cli.tasks.metrics import METRICS, kendall_tau, l1_error, r_squared, with_interval
-from mnfn_cli.tasks.run import predict
-from mnfn_cli.tasks.split import Split
+from mnfn_cli.storage.records import Record
+from mnfn_cli.tasks.data import Split, Splits
+from mnfn_cli.tasks.figure import Figure, Scatter
+from mnfn_cli.tasks.functional import apply_functional
+from mnfn_cli.tasks.metrics import METRICS, Metric, kendall_tau, l1_error, r_squared, with_interval
+from mnfn_cli.tasks.result import Result
+from mnfn_cli.tasks.task import Conclusion, Report, Task
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.zoo.checkpoints import Checkpoints
 from mnfn_cli.zoo.store import Zoo
 
-LABEL = "test_accuracy"
+HARDLY_VARY = 0.02
+"""Predictions with a smaller standard deviation say nearly the same of all networks."""
 
 
-class Generalization:
-    """Binary cross-entropy against the measured accuracy; Kendall's tau decides."""
+class Generalization(Task):
+    """Binary cross-entropy against the measured accuracy; Kendall's tau on the validation networks decides."""
 
+    label = "test_accuracy"
     criterion = "val_tau"
     smaller_is_better = False
     protocol = "one activation, split by network with all its copies"
+    answer = "the prediction is"
 
-    def __init__(self, recipe: Recipe, zoos: Sequence[Zoo]) -> None:
-        self.facts: dict[str, Any] = {}
+    @classmethod
+    def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> Record:
+        """Check that every network has an accuracy in [0, 1]."""
         for zoo in zoos:
-            zoo.require_column(LABEL)
-            values = zoo.table[LABEL].cast(float).to_numpy()
+            zoo.require_column(cls.label)
+            values = zoo.table[cls.label].cast(float).to_numpy()
             wrong = [zoo.ids[row] for row in np.nonzero(~((values >= 0) & (values <= 1)))[0]]
             if wrong:
-                raise DataError(zoo.path / "table.csv", f"{LABEL} outside [0, 1] of network {', '.join(wrong[:20])}")
+                problem = f"{cls.label} outside [0, 1] of network {', '.join(wrong[:20])}"
+                raise DataError(zoo.path / "table.csv", problem)
+        return Record()
 
     def targets(self, zoo: Zoo, rows: Sequence[int]) -> Tensor:
         """Return measured accuracies, ``(rows,)``, in [0, 1]."""
-        return measured_accuracies(zoo, rows)
+        return torch.tensor(zoo.table[self.label].to_numpy()[list(rows)], dtype=torch.float32)
 
     def loss(self, model: nn.Module, features: WeightSpaceFeatures, targets: Tensor, where: str) -> Tensor:
         """Return the binary cross-entropy."""
@@ -47,7 +59,7 @@ class Generalization:
 
     def validate(self, model: nn.Module, split: Split) -> Mapping[str, float]:
         """Return loss, tau, R2 and L1 error."""
-        predicted = predict(model, split.features)
+        predicted = apply_functional(model, split.features)
         loss = cross_entropy(predicted.double(), split.targets.double().cpu(), "validation")
         guess, truth = predicted.double().numpy(), split.vector()
         return {
@@ -57,16 +69,37 @@ class Generalization:
             "val_l1": l1_error(guess, truth),
         }
 
-    def conclude(self, model: nn.Module, train: Split, test: Split, folder: Path) -> dict[str, Any]:
+    def conclude(self, model: nn.Module, splits: Splits, folder: Path) -> Conclusion:
         """Write predictions.csv; return the metrics with their intervals."""
-        predicted = predict(model, test.features).double().numpy()
-        write_text(folder / "predictions.csv", _predictions_csv(test, predicted))
-        return {"test": {name: with_interval(metric, predicted, test.vector()) for name, metric in METRICS.items()}}
+        predicted = apply_functional(model, splits.test.features).double().numpy()
+        columns = {"network": splits.test.ids, **_columns(predicted, splits.test.vector())}
+        write_text(folder / "predictions.csv", pl.DataFrame(columns).write_csv())
+        return Conclusion(_figures(predicted, splits.test.vector()), remarks=_remarks(predicted))
+
+    def parse_label(self, text: str) -> float:
+        """Read an accuracy."""
+        return float(text)
+
+    def report(self, networks: Checkpoints, answers: Tensor) -> Report:
+        """Return predicted accuracies, and tau, R2 and L1 error where true ones are known."""
+        predicted = answers.double().numpy()
+        known = [row for row, label in enumerate(networks.labels) if label is not None]
+        truth = np.array([networks.labels[row] for row in known], dtype=float)
+        figures = _figures(predicted[known], truth) if known else {}
+        columns = _columns(predicted, networks.labels if known else None)
+        return Report(columns, figures, len(known), remarks=_remarks(predicted))
+
+    def figures(self, folder: Path, result: Result) -> Mapping[str, Figure]:
+        """Draw predicted against true accuracies of the test networks."""
+        return {"predicted-vs-true.png": predicted_against_true(folder / "predictions.csv", result.test["tau"])}
 
 
-def measured_accuracies(zoo: Zoo, rows: Sequence[int]) -> Tensor:
-    """Return measured test accuracies, ``(rows,)``."""
-    return torch.tensor(zoo.table[LABEL].to_numpy()[list(rows)], dtype=torch.float32)
+def predicted_against_true(predictions: Path, tau: Metric | None = None) -> Scatter:
+    """Return the picture of a table of predictions, with tau in its title."""
+    table = pl.read_csv(predictions, schema_overrides={"network": pl.String})
+    title = f"{table.height} networks" + ("" if tau is None or tau.value is None else f", tau {tau}")
+    true, predicted = table["true_accuracy"].to_list(), table["predicted_accuracy"].to_list()
+    return Scatter(true, predicted, ("true test accuracy", "predicted from the weights"), title)
 
 
 def cross_entropy(predicted: Tensor, accuracies: Tensor, where: str) -> Tensor:
@@ -80,8 +113,19 @@ def cross_entropy(predicted: Tensor, accuracies: Tensor, where: str) -> Tensor:
     return F.binary_cross_entropy(predicted, accuracies)
 
 
-def _predictions_csv(test: Split, predicted: np.ndarray) -> str:
-    import polars as pl
+def _columns(predicted: np.ndarray, true: Any) -> dict[str, Any]:
+    return {"predicted_accuracy": predicted} | ({} if true is None else {"true_accuracy": true})
 
-    columns = {"network": test.ids, "predicted_accuracy": predicted, "true_accuracy": test.vector()}
-    return pl.DataFrame(columns).write_csv()
+
+def _figures(predicted: np.ndarray, true: np.ndarray) -> dict[str, Metric]:
+    return {name: with_interval(metric, predicted, true) for name, metric in METRICS.items()}
+
+
+def _remarks(predicted: np.ndarray) -> list[str]:
+    spread = float(predicted.std())
+    if len(predicted) < 2 or spread >= HARDLY_VARY:
+        return []
+    return [
+        f"the predictions hardly vary (mean {predicted.mean():.3f}, standard deviation {spread:.4f}): the functional "
+        "tells these networks apart little or not at all; train longer, or on more networks"
+    ]

@@ -1,9 +1,12 @@
 """How good predictions are, with bootstrap intervals."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mnfn_cli.storage.records import Record
 
 Vector = NDArray[np.float64]
 
@@ -43,32 +46,51 @@ def mean_difference(errors: Vector, baseline: Vector) -> float:
     return float((errors - baseline).mean())
 
 
+class Metric(Record):
+    """A figure with its 95 % bootstrap interval; None where it is undefined."""
+
+    value: float | None
+    interval: tuple[float | None, float | None]
+    defined: bool
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "undefined"
+        low, high = self.interval
+        return f"{self.value:.3f}" if low is None or high is None else f"{self.value:.3f} [{low:.3f}, {high:.3f}]"
+
+
 def with_interval(
-    metric: Callable[[Vector, Vector], float],
+    metric: Callable[[Any, Any], float],
     predicted: Vector,
     true: Vector,
-    groups: Sequence[str] | None = None,
+    groups: Sequence[Hashable] | None = None,
     seed: int = 0,
-) -> dict[str, float | list[float] | bool]:
+) -> Metric:
     """Return a metric with its 95 % percentile bootstrap interval.
 
     Args:
-        metric: of two vectors.
-        predicted, true: the vectors, an entry a network.
-        groups: what to draw with all its networks: pictures, say. By default every network for itself.
+        metric: a function of two vectors, predictions first.
+        predicted, true: the vectors, one entry for each network.
+        groups: what is drawn with all its networks, such as the picture that each network holds. By default every
+            network is drawn for itself.
         seed: of the draws.
-
-    Returns:
-        ``value``, ``interval`` (low, high) and ``defined``: whether the value is a number.
     """
     random = np.random.default_rng(seed)
-    numbers = np.arange(len(true)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    numbers = np.arange(len(true)) if groups is None else _numbered(groups)
     members = [np.nonzero(numbers == number)[0] for number in range(int(numbers.max()) + 1)]
     draws = []
     for _ in range(BOOTSTRAP_SAMPLES):
         rows = np.concatenate([members[draw] for draw in random.integers(0, len(members), len(members))])
         draws.append(metric(predicted[rows], true[rows]))
     usable = np.array([draw for draw in draws if draw == draw])
-    interval = [float(q) for q in np.quantile(usable, [0.025, 0.975])] if len(usable) else [float("nan")] * 2
+    low, high = (float(q) for q in np.quantile(usable, [0.025, 0.975])) if len(usable) else (None, None)
     value = metric(predicted, true)
-    return {"value": value, "interval": interval, "defined": value == value}
+    defined = value == value
+    return Metric(value=value if defined else None, interval=(low, high), defined=defined)
+
+
+def _numbered(groups: Sequence[Any]) -> NDArray[np.int64]:
+    """Return the number of each entry's group; groups are numbered in sorted order."""
+    numbers = {group: number for number, group in enumerate(sorted(set(groups)))}
+    return np.array([numbers[group] for group in groups])

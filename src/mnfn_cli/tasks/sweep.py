@@ -1,24 +1,22 @@
 """Train a set of recipes over several seeds, and tabulate: resumable, and no finished run is run again."""
 
-import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from mnfn_cli.errors import MnfnError, OutputError, UsageError
-from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
-from mnfn_cli.runtime.interruption import Interruption
-from mnfn_cli.runtime.progress import Progress, Silent
+from mnfn_cli.recipe import Recipe, load_recipe
+from mnfn_cli.runtime.context import Context
 from mnfn_cli.storage.atomic import file_system_errors, write_json, write_text
 from mnfn_cli.storage.folders import check_apart
-from mnfn_cli.tasks.split import open_zoos
-from mnfn_cli.tasks.training import resume_run, train_run
+from mnfn_cli.tasks.data import open_zoos, with_absolute_zoos
+from mnfn_cli.tasks.result import read_result
+from mnfn_cli.tasks.training import Illustrate, resume_run, train_run
 from mnfn_cli.training.run_folder import RunFolder
 
 
@@ -61,10 +59,7 @@ def plan_sweep(
     """
     trials = []
     for recipe, variant in product(recipes, variants):
-        resolved = load_recipe(recipe, [*overrides, *variant])
-        if zoos:
-            data = resolved.data.model_copy(update={"zoo": tuple(map(str, zoos))})
-            resolved = resolved.model_copy(update={"data": data})
+        resolved = with_absolute_zoos(load_recipe(recipe, [*overrides, *variant]), zoos)
         for seed in seeds:
             training = resolved.training.model_copy(update={"seed": seed})
             trials.append(Trial(recipe, tuple(variant), seed, resolved.model_copy(update={"training": training})))
@@ -79,11 +74,8 @@ def run_sweep(
     trials: Sequence[Trial],
     output: Path,
     *,
-    command: str = "run_sweep",
-    device: torch.device | str = "cpu",
-    progress: Progress | None = None,
-    interruption: Interruption | None = None,
-    illustrate: Callable[[Path], None] = lambda path: None,
+    context: Context | None = None,
+    illustrate: Illustrate = lambda path: None,
 ) -> list[dict[str, Any]]:
     """Train what is not trained yet, resume what was interrupted, and tabulate.
 
@@ -96,24 +88,18 @@ def run_sweep(
         InterruptedRun: stopped; the same sweep continues.
         DataError, NumericError, StorageError: as of ``train_run``.
     """
-    progress = progress or Silent()
+    context = context or Context()
     _require_fitting_zoos(trials)
     _require_a_place(trials, output)
     _require_same_recipes(trials, output)
     for number, trial in enumerate(trials, 1):
         path = output / trial.folder
         if not _is_done(path):
-            progress.note(f"run {number} of {len(trials)}: {trial.folder}")
-            shared: dict[str, Any] = {
-                "device": device,
-                "progress": progress,
-                "interruption": interruption,
-                "illustrate": illustrate,
-            }
+            context.progress.note(f"run {number} of {len(trials)}: {trial.folder}")
             if path.exists():
-                resume_run(path, **shared)
+                resume_run(path, context=context, illustrate=illustrate)
             else:
-                train_run(trial.resolved, path, command=command, **shared)
+                train_run(trial.resolved, path, context=context, illustrate=illustrate)
         _tabulate(trials[:number], output)
     return summarise(results_of(trials, output))
 
@@ -123,7 +109,7 @@ def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
     found = []
     for trial in trials:
         folder = RunFolder(output / trial.folder)
-        result = json.loads((folder.path / "result.json").read_text("utf-8"))
+        result = read_result(folder.path).to_json()
         found.append(
             {
                 "recipe": trial.recipe,
@@ -134,7 +120,7 @@ def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
                 "zoos": [zoo["fingerprint"] for zoo in result["data"]["zoos"]],
                 "seconds": result["seconds"],
                 "versions": result["versions"],
-                "command": folder.description["command"],
+                "command": folder.record.command,
             }
         )
     return found
@@ -167,7 +153,7 @@ def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """Return the rows of ``summarise`` as a Markdown table."""
-    figures = [name.removesuffix("_sd") for row in rows[:1] for name in row if name.endswith("_sd")]
+    figures = list(dict.fromkeys(name.removesuffix("_sd") for row in rows for name in row if name.endswith("_sd")))
     heading = ["recipe", "variant", "parameters", "seeds", *figures, "seconds a run"]
     lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
     for row in rows:
@@ -175,7 +161,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         for name in figures:
             spread = row.get(f"{name}_sd", float("nan"))
             value = row.get(name, float("nan"))
-            shown = f"{value:.4f}" if value == value else "undefined"
+            shown = "-" if name not in row else f"{value:.4f}" if value == value else "undefined"
             cells.append(shown + (f" ± {spread:.4f}" if spread == spread else ""))
         lines.append("| " + " | ".join([*cells, f"{row['seconds']:.0f}"]) + " |")
     return "\n".join(lines) + "\n"
@@ -207,7 +193,7 @@ def _require_same_recipes(trials: Sequence[Trial], output: Path) -> None:
     wrong = []
     for trial in trials:
         path = output / trial.folder
-        if path.exists() and RunFolder(path).recipe.read_text("utf-8") != recipe_to_yaml(trial.resolved):
+        if path.exists() and with_absolute_zoos(load_recipe(str(RunFolder(path).recipe))) != trial.resolved:
             wrong.append(
                 UsageError(path, "was run with another recipe or zoo than the sweep now asks for; use another output")
             )

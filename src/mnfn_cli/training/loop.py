@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.errors import InterruptedRun, NumericError
-from mnfn_cli.runtime.interruption import Interruption
+from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.progress import Progress
 from mnfn_cli.runtime.seeds import derive_seed
 from mnfn_cli.storage.atomic import file_system_errors, to_json
@@ -63,7 +63,7 @@ class Job:
         return self.learning_rate * (1 + cos(pi * progress)) / 2
 
 
-def run_job(job: Job, model: nn.Module, run: RunFolder, progress: Progress, interruption: Interruption) -> Position:
+def run_job(job: Job, model: nn.Module, run: RunFolder, context: Context) -> Position:
     """Train ``model`` from the newest state in ``run``, or from the start; leave the best weights in it.
 
     Raises:
@@ -71,6 +71,7 @@ def run_job(job: Job, model: nn.Module, run: RunFolder, progress: Progress, inte
         NumericError: a loss or a gradient was not finite; the newest finite state stays on disk.
         DataError: the newest state is damaged.
     """
+    progress = context.progress
     torch.manual_seed(derive_seed(job.seed, "training"))
     optimizer = torch.optim.Adam(
         model.parameters(), lr=job.learning_rate, weight_decay=job.weight_decay, fused=_can_fuse(model)
@@ -93,7 +94,7 @@ def run_job(job: Job, model: nn.Module, run: RunFolder, progress: Progress, inte
             else:
                 _step(job, model, optimizer, position)
                 progress.advance(loss=position.loss_sum / (position.step - position.validated))
-            interruption.check(run.path, f"continue with: mnfn train --resume {run.path}")
+            context.interruption.check(run.path, f"continue with: mnfn train --resume {run.path}")
     except InterruptedRun:
         # Mid-epoch or before a validation: nothing of the step or the validation that was cut short is in here.
         save_state(run.checkpoints, position, model, best, optimizer)
@@ -133,7 +134,7 @@ def _validate(
         best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     train_loss = position.loss_sum / (position.step - position.validated)
     line = {"step": position.step, "epoch": position.step / job.steps_per_epoch, "train_loss": train_loss, **figures}
-    _append(run.metrics, line)
+    append_metrics(run.metrics, line)
     position.metrics_bytes = run.metrics.stat().st_size
     position.validated, position.loss_sum = position.step, 0.0
     progress.advance(0, **{name: figure for name, figure in figures.items() if name == job.criterion})
@@ -162,7 +163,8 @@ def _truncate(path: Path, size: int) -> None:
         file.truncate(size)
 
 
-def _append(path: Path, line: Mapping[str, float]) -> None:
+def append_metrics(path: Path, line: Mapping[str, float | None]) -> None:
+    """Write one validation's figures as a line of JSON, and flush it to the disk."""
     text = json.dumps(json.loads(to_json(line)))
     with file_system_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(text + "\n")

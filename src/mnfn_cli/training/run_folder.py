@@ -1,17 +1,18 @@
 """A run's folder: it explains itself, and it says whether it is done."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from mnfn_cli.errors import DataError, OutputError, UsageError
-from mnfn_cli.storage.atomic import file_system_errors, sweep, write_json, write_text
+from mnfn_cli.runtime.plugins import find_plugin
+from mnfn_cli.storage.atomic import file_system_errors, sweep, write_text
 from mnfn_cli.storage.folders import check_output, remove
 from mnfn_cli.storage.locks import locked
+from mnfn_cli.storage.records import read_record, write_record
+from mnfn_cli.training.record import RunRecord
 
-RUN_FORMAT = 2
+RUN_FILE = "run.json"
 
 
 class RunFolder:
@@ -23,12 +24,12 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.description = _read_json(path)
+        self.record = _read_run(path)
 
     @property
     def done(self) -> bool:
         """Whether the run is complete."""
-        return self.description["state"] == "done"
+        return self.record.state == "done"
 
     @property
     def recipe(self) -> Path:
@@ -50,16 +51,34 @@ class RunFolder:
         """Where training states are kept until the run is done."""
         return self.path / "checkpoints"
 
+    def require_plugins(self) -> list[str]:
+        """Check that code of the user's own, which the run's model comes from, was loaded.
+
+        Returns:
+            sentences about code that changed since the run was trained.
+
+        Raises:
+            UsageError: some of it was not loaded.
+        """
+        remarks = []
+        for known in self.record.plugins:
+            plugin = find_plugin(known.name)
+            if plugin is None:
+                raise UsageError(self.path, f"its model is code of your own; run that code with --plugin {known.name}")
+            if plugin.sha256 != known.sha256:
+                remarks.append(f"{plugin.name} changed since the run {self.path} was trained")
+        return remarks
+
     def finish(self) -> None:
         """Say that everything is written; the checkpoints and an older run that this one replaces go."""
-        self.description["state"] = "done"
-        write_json(self.path / "run.json", self.description)
+        self.record = self.record.changed(state="done")
+        write_record(self.path / RUN_FILE, self.record)
         for leftover in (self.checkpoints, _replaced(self.path)):
             if leftover.exists():
                 remove(leftover)
 
 
-def create_run(path: Path, recipe: str, description: Mapping[str, Any], *, force: bool) -> RunFolder:
+def create_run(path: Path, recipe: str, record: RunRecord, *, force: bool) -> RunFolder:
     """Make the folder of a new run, in state ``running``.
 
     With ``force`` an older run is moved aside, to ``NAME.old``, until the new one is done.
@@ -70,7 +89,7 @@ def create_run(path: Path, recipe: str, description: Mapping[str, Any], *, force
     """
     if path.exists() and force:
         _set_aside(path)
-    if path.exists() and (path / "run.json").exists() and not _read_json(path)["state"] == "done":
+    if path.exists() and (path / RUN_FILE).exists() and _read_run(path).state != "done":
         raise OutputError(path, "holds an unfinished run; continue it with train --resume, or replace it with --force")
     if path.exists():
         check_output(path, force=False)
@@ -78,7 +97,7 @@ def create_run(path: Path, recipe: str, description: Mapping[str, Any], *, force
         path.mkdir(parents=True)
         (path / "checkpoints").mkdir()
     write_text(path / "recipe.yaml", recipe)
-    write_json(path / "run.json", {"format": RUN_FORMAT, "state": "running", **description})
+    write_record(path / RUN_FILE, record)
     return RunFolder(path)
 
 
@@ -125,7 +144,7 @@ def _replaced(path: Path) -> Path:
 
 def _set_aside(path: Path) -> None:
     """Keep the last complete output as ``NAME.old``: an unfinished run does not push it out."""
-    unfinished = (path / "run.json").exists() and _read_json(path)["state"] != "done"
+    unfinished = (path / RUN_FILE).exists() and _read_run(path).state != "done"
     with file_system_errors(path):
         if unfinished:
             remove(path)
@@ -135,16 +154,10 @@ def _set_aside(path: Path) -> None:
             path.rename(_replaced(path))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    file = path / "run.json"
+def _read_run(path: Path) -> RunRecord:
     if not path.is_dir():
         raise DataError(path, "no such run" if not path.exists() else "is a file; a run is a folder")
     try:
-        description = json.loads(file.read_text("utf-8"))
-        if description["format"] != RUN_FORMAT or description["state"] not in ("running", "done"):
-            raise DataError(file, "describes a run of another version of mnfn")
+        return read_record(path / RUN_FILE, RunRecord)
     except FileNotFoundError:
-        raise DataError(path, "no run: it holds no run.json") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(file, f"cannot be read: {error}") from None
-    return dict(description)
+        raise DataError(path, f"no run: it holds no {RUN_FILE}") from None

@@ -18,7 +18,7 @@ from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.inr import pixel_grid
 from mnfn_cli.weightspace.run import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.inr import START_FILE, inr_facts
+from mnfn_cli.zoo.inr_design import START_FILE
 from mnfn_cli.zoo.store import Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
@@ -123,7 +123,7 @@ def augment_zoo(
             table = _proven(source, table, torch.cat(errors), torch.cat(constants))
         made = {
             "command": command,
-            "source_zoo": source.document["made"] | {"path": str(source.path), "fingerprint": source.fingerprint},
+            "source_zoo": source.record.made.to_json() | {"path": str(source.path), "fingerprint": source.fingerprint},
             "group_elements": {
                 "group": source.spec.group,
                 "scale": list(scale) if source.spec.group == "scale" else None,
@@ -135,7 +135,7 @@ def augment_zoo(
             "verified": verify,
             # An INR zoo stays one. Its networks no longer hold the order and the signs of the shared start, but they
             # derive from it, and its fingerprint says so.
-            **inr_facts(source),
+            **source.record.fit,
         }
         pictures, shared_start = source.path / "images.safetensors", source.path / START_FILE
         finish_zoo(
@@ -143,7 +143,7 @@ def augment_zoo(
             source.spec,
             table,
             made=made,
-            images=source.document["images"],
+            images=source.record.images.to_json(),
             pictures=map_tensors(pictures) if pictures.exists() else None,
             start=map_tensors(shared_start) if shared_start.exists() else None,
         )
@@ -176,7 +176,7 @@ def _probes(zoo: Zoo, seed: int) -> list[Tensor]:
     """Return random inputs of the networks' real ones' shape, and real ones where the zoo has some."""
     pictures = zoo.path / "images.safetensors"
     real = map_tensors(pictures).get("inputs") if pictures.exists() else None
-    if "size" in (facts := inr_facts(zoo)):
+    if "size" in (facts := zoo.record.fit):
         grid = pixel_grid(facts["size"], dtype=torch.float64)
         real = grid[torch.linspace(0, len(grid) - 1, min(len(grid), PROBES)).long()]
     if real is not None:

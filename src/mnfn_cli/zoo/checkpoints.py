@@ -1,22 +1,15 @@
-"""Single networks in files of their own: ``.safetensors`` with one network each."""
+"""Networks that a run is to read, from one file, a folder of single files, or a zoo."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mnfn_cli.errors import DataError, UsageError
-from mnfn_cli.storage.folders import check_output, new_folder
-from mnfn_cli.storage.tensors import all_finite, read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.naming import natural_key
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.inr import inr_facts
+from mnfn_cli.zoo.single_files import SingleFile, list_files, read_network
 from mnfn_cli.zoo.store import Zoo, open_zoo
-
-SUFFIX = ".safetensors"
-_SAFE_NAME = re.compile(r"[\w.+-][\w .+-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -24,21 +17,23 @@ class Checkpoints:
     """Networks that a run can read, wherever they came from.
 
     Args:
-        names: of the networks: file names without suffix, or ids.
-        features: raw weights, one network a name.
-        labels: what is known about each network, None where nothing is.
+        names: the networks' ids, or their file names without suffix.
+        features: raw weights, ``(networks, 1, ...)``, in the order of the names.
+        labels: what is known about each network; None where nothing is.
         skipped: bad networks that were left out, with what is wrong.
-        places: the file of each network, or its row in ``zoo``.
         zoo: where they come from, if it is a zoo.
-        unknown_start: networks that do not say which start they were fitted from.
+        rows: their rows in the zoo.
+        files: what was read of their files, if they come from files.
+        unknown_start: how many networks do not say which start they were fitted from, where the run knows one only.
     """
 
     names: list[str]
     features: WeightSpaceFeatures
     labels: list[Any]
     skipped: list[DataError]
-    places: list[Path] | list[int]
-    zoo: Zoo | None
+    zoo: Zoo | None = None
+    rows: list[int] | None = None
+    files: list[SingleFile] | None = None
     unknown_start: int = 0
 
 
@@ -48,7 +43,7 @@ class Wanted:
 
     Args:
         spec: the weight space that every network must have.
-        label: the table's column, or the files' metadata, that tells what is known; None for nothing.
+        label: the table's column, or the key in files' metadata, that tells what is known; None for nothing.
         parse: reads a label from the text in a file; raises ValueError.
         start: fingerprint of the shared start that INRs must have been fitted from; None where it does not matter.
     """
@@ -70,11 +65,6 @@ class Wanted:
         )
 
 
-def is_zoo(path: Path) -> bool:
-    """Return whether a folder looks like a zoo, complete or not."""
-    return (path / "zoo.json").exists()
-
-
 def load_checkpoints(path: Path, wanted: Wanted, *, split: str | None = None, skip_bad: bool = False) -> Checkpoints:
     """Read one file, a folder of single files, or a zoo.
 
@@ -88,12 +78,12 @@ def load_checkpoints(path: Path, wanted: Wanted, *, split: str | None = None, sk
         DataError: something cannot be read; all bad networks are named, or, with ``skip_bad``, none is good.
         UsageError: a split asked of files.
     """
-    if is_zoo(path):
+    if (path / "zoo.json").exists():
         loaded = _from_zoo(open_zoo(path), wanted, split, skip_bad)
     else:
         if split is not None:
             raise UsageError("--split", f"{path} is no zoo; only a zoo has splits")
-        loaded = _from_files(_files(path), wanted, skip_bad)
+        loaded = _from_files(path, wanted, skip_bad)
     if not loaded.names:
         raise DataError.together([*loaded.skipped, DataError(path, "holds no network that can be read")])
     return loaded
@@ -102,56 +92,42 @@ def load_checkpoints(path: Path, wanted: Wanted, *, split: str | None = None, sk
 def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Checkpoints:
     if zoo.spec != wanted.spec:
         raise DataError(zoo.path, f"holds networks {zoo.spec}; the run reads {wanted.spec}")
-    origin = inr_facts(zoo)
-    wanted.check_start(zoo.path, origin.get("init"), origin.get("start"))
-    rows = zoo.rows(split)
-    ids = zoo.ids
+    fit = zoo.record.fit
+    wanted.check_start(zoo.path, fit.get("init"), fit.get("start"))
+    rows, ids = zoo.rows(split), zoo.ids
     bad = {row: DataError(f"{zoo.path}:{ids[row]}", problem) for row, problem in zoo.bad_networks(rows)}
     if bad and not skip_bad:
         raise DataError.together(bad.values())
     good = [row for row in rows if row not in bad]
     features = zoo.read() if len(good) == len(zoo) else zoo.read(good)
     known = zoo.table[wanted.label].to_list() if wanted.label in zoo.table.columns else [None] * len(zoo)
-    unknown = len(good) if wanted.start is not None and origin.get("init") is None else 0
+    unknown = len(good) if wanted.start is not None and fit.get("init") is None else 0
     names, labels = [ids[row] for row in good], [known[row] for row in good]
-    return Checkpoints(names, features, labels, list(bad.values()), good, zoo, unknown)
+    return Checkpoints(names, features, labels, list(bad.values()), zoo, good, unknown_start=unknown)
 
 
-def _files(path: Path) -> list[Path]:
-    if not path.exists() and not path.is_symlink():
-        raise DataError(path, "no such file or folder")
-    if not path.is_dir():
-        return [path]
-    files = [p for p in path.iterdir() if p.suffix == SUFFIX and not p.name.startswith(".")]
-    if not files:
-        raise DataError(path, f"holds no {SUFFIX} file and no zoo.json")
-    return sorted(files, key=lambda p: natural_key(p.name))
-
-
-def _from_files(files: Sequence[Path], wanted: Wanted, skip_bad: bool) -> Checkpoints:
-    good: list[Path] = []
-    parts, labels, errors, unknown = [], [], [], 0
-    for file in files:
+def _from_files(path: Path, wanted: Wanted, skip_bad: bool) -> Checkpoints:
+    good: list[SingleFile] = []
+    labels: list[Any] = []
+    parts: list[WeightSpaceFeatures] = []
+    errors: list[DataError] = []
+    for file in list_files(path):
         try:
-            tensors, metadata = read_tensors(file)
-            features = WeightSpaceFeatures.from_state_dicts([tensors], wanted.spec, names=[str(file)])
-            if metadata.get("spec", str(wanted.spec)) != str(wanted.spec):
-                raise DataError(file, f"is a network {metadata['spec']}; the run reads {wanted.spec}")
-            wanted.check_start(file, metadata.get("init"), metadata.get("start"))
-            for name, tensor in tensors.items():
-                if not all_finite(tensor):
-                    raise DataError(f"{file}:{name}", "is not finite (NaN or infinity)")
-            labels.append(_label(file, metadata, wanted))
+            features, single = read_network(file, wanted.spec)
+            wanted.check_start(file, single.metadata.get("init"), single.metadata.get("start"))
+            label = _label(single, wanted)
         except DataError as error:
             errors.append(error)
             continue
-        unknown += wanted.start is not None and "init" not in metadata
-        good.append(file)
+        good.append(single)
+        labels.append(label)
         parts.append(features)
     if errors and not skip_bad:
         raise DataError.together(errors)
     features = _joined(parts) if parts else WeightSpaceFeatures.zeros(wanted.spec, 0)
-    return Checkpoints([file.stem for file in good], features, labels, errors, good, None, unknown)
+    unknown = sum(wanted.start is not None and "init" not in single.metadata for single in good)
+    names = [single.path.stem for single in good]
+    return Checkpoints(names, features, labels, errors, files=good, unknown_start=unknown)
 
 
 def _joined(parts: list[WeightSpaceFeatures]) -> WeightSpaceFeatures:
@@ -161,82 +137,11 @@ def _joined(parts: list[WeightSpaceFeatures]) -> WeightSpaceFeatures:
     return WeightSpaceFeatures.cat(parts)
 
 
-def _label(file: Path, metadata: Mapping[str, str], wanted: Wanted) -> Any:
-    text = None if wanted.label is None else metadata.get(wanted.label)
+def _label(single: SingleFile, wanted: Wanted) -> Any:
+    text = None if wanted.label is None else single.metadata.get(wanted.label)
     if text is None:
         return None
     try:
         return wanted.parse(text)
     except ValueError:
-        raise DataError(f"{file}:{wanted.label}", f"'{text}' in the metadata is no number") from None
-
-
-def export_zoo(
-    zoo: Zoo,
-    output: Path,
-    *,
-    split: str | None = None,
-    ids: Sequence[str] = (),
-    limit: int | None = None,
-    force: bool = False,
-) -> int:
-    """Write networks of a zoo as single files, with id, spec and labels in their metadata, and of INRs their origin.
-
-    Args:
-        zoo: the source.
-        output: the folder to make.
-        split: only this split.
-        ids: only these networks.
-        limit: at most so many.
-        force: replace an existing folder.
-
-    Returns:
-        How many files were written.
-
-    Raises:
-        UsageError: an id that the zoo does not have, or nothing to export.
-        DataError: an id that cannot be a file name.
-        OutputError: the folder exists.
-    """
-    check_output(output, force, inputs=(zoo.path,))
-    every = zoo.ids
-    rows = choose_rows(zoo, split=split, ids=ids, limit=limit)
-    unfit = [every[row] for row in rows if not _SAFE_NAME.fullmatch(every[row]) or len(every[row]) > 200]
-    if unfit:
-        raise DataError.together([DataError(f"{zoo.path}:{name}", "this id cannot be a file name") for name in unfit])
-    origin = _origin(zoo)
-    with new_folder(output, force=force) as folder:
-        for row in rows:
-            record = {key: str(value) for key, value in zoo.table.row(row, named=True).items() if value is not None}
-            metadata = record | {"spec": str(zoo.spec)} | origin
-            save_tensors(folder / f"{every[row]}{SUFFIX}", zoo.read([row]).to_state_dicts()[0], metadata)
-    return len(rows)
-
-
-def choose_rows(zoo: Zoo, *, split: str | None = None, ids: Sequence[str] = (), limit: int | None = None) -> list[int]:
-    """Return the rows of networks that a user asks for.
-
-    Args:
-        zoo: the zoo.
-        split: only this split.
-        ids: only these networks.
-        limit: at most so many.
-
-    Raises:
-        UsageError: an id that the zoo does not have, or nothing is left.
-    """
-    every = zoo.ids
-    unknown = sorted(set(ids) - set(every), key=natural_key)
-    if unknown:
-        raise UsageError("--ids", f"{zoo.path} has no network {', '.join(unknown)}")
-    rows = [row for row in zoo.rows(split) if not ids or every[row] in ids][:limit]
-    if not rows:
-        raise UsageError(zoo.path, "no network fits --split, --ids and --limit")
-    return rows
-
-
-def _origin(zoo: Zoo) -> dict[str, str]:
-    """Return what a single INR tells about itself: ``init``, ``start`` if it was shared, ``size`` (16x16)."""
-    facts = inr_facts(zoo)
-    texts = {name: str(facts[name]) for name in ("init", "start") if facts.get(name) is not None}
-    return texts | ({"size": "x".join(map(str, facts["size"]))} if "size" in facts else {})
+        raise DataError(f"{single.path}:{wanted.label}", f"'{text}' in the metadata is no number") from None

@@ -1,6 +1,5 @@
 """A zoo on disk: stacked tensors in shards, a table with one row a network, and a description (docs/formats.md)."""
 
-import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +11,15 @@ from torch import Tensor
 from mnfn_cli.errors import DataError, MnfnError
 from mnfn_cli.storage.checksums import sha256
 from mnfn_cli.storage.folders import existing_folder
+from mnfn_cli.storage.records import read_record
 from mnfn_cli.storage.tensors import all_finite, map_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.record import ZooRecord
 
 if TYPE_CHECKING:
     import polars as pl
 
-FORMAT_VERSION = 1
 SPLITS = ("train", "val", "test")
 
 
@@ -30,16 +30,16 @@ class Zoo:
         path: its folder.
         spec: the weight space of its networks.
         table: one row a network; the column ``id`` is text.
-        document: the whole of zoo.json.
+        record: the whole of zoo.json.
     """
 
-    def __init__(self, path: Path, document: dict[str, Any], spec: NetworkSpec, table: "pl.DataFrame") -> None:
+    def __init__(self, path: Path, record: ZooRecord, table: "pl.DataFrame") -> None:
         self.path = path
-        self.document = document
-        self.spec = spec
+        self.record = record
+        self.spec = record.spec
         self.table = table
-        names = sorted(name for name in document["files"] if name.startswith("weights-"))
-        self._shards = [_shard_features(path / name, spec) for name in names]
+        names = sorted(name for name in record.files if name.startswith("weights-"))
+        self._shards = [_shard_features(path / name, record.spec) for name in names]
         self._starts = [0]
         for shard in self._shards:
             self._starts.append(self._starts[-1] + shard.batch)
@@ -55,8 +55,8 @@ class Zoo:
     @property
     def fingerprint(self) -> str:
         """A text that changes when any tensor or the table does."""
-        files = self.document["files"]
-        return "-".join(files[name]["sha256"][:12] for name in sorted(files))
+        files = self.record.files
+        return "-".join(files[name].sha256[:12] for name in sorted(files))
 
     def rows(self, split: str | None = None) -> list[int]:
         """Return the row numbers of a split, or of all networks."""
@@ -101,7 +101,7 @@ class Zoo:
             DataError: there are not as many pictures as ``image_id`` in the table.
         """
         file = self.path / "images.safetensors"
-        if file.name not in self.document["files"] or "image_id" not in self.table.columns:
+        if file.name not in self.record.files or "image_id" not in self.table.columns:
             return None
         pictures = map_tensors(file).get("pictures")
         if pictures is None:
@@ -151,22 +151,18 @@ def open_zoo(path: str | Path) -> Zoo:
         DataError: the folder is no complete zoo, or its parts disagree.
     """
     folder = existing_folder(Path(path), "zoo")
-    document = _read_document(folder)
-    try:
-        spec = NetworkSpec.from_json(document["spec"])
-        count = int(document["count"])
-    except (KeyError, TypeError, ValueError, MnfnError) as error:
-        raise DataError(folder / "zoo.json", f"spec cannot be read: {error}") from None
-    for name, entry in document["files"].items():
+    record = _read_record(folder)
+    for name, entry in record.files.items():
         if "/" in name or not (folder / name).is_file():
             raise DataError(folder / name, "missing; the zoo is not whole")
-        if (folder / name).stat().st_size != entry.get("bytes"):
-            raise DataError(folder / name, f"{(folder / name).stat().st_size} bytes, expected {entry.get('bytes')}")
+        if (folder / name).stat().st_size != entry.bytes:
+            raise DataError(folder / name, f"{(folder / name).stat().st_size} bytes, expected {entry.bytes}")
     table = _read_table(folder / "table.csv")
     check_table(folder / "table.csv", table)
-    zoo = Zoo(folder, document, spec, table)
-    if not len(zoo) == table.height == count:
-        raise DataError(folder, f"{len(zoo)} networks in the tensors, {table.height} in the table, {count} in zoo.json")
+    zoo = Zoo(folder, record, table)
+    if not len(zoo) == table.height == record.count:
+        found = f"{len(zoo)} networks in the tensors, {table.height} in the table, {record.count} in zoo.json"
+        raise DataError(folder, found)
     return zoo
 
 
@@ -174,8 +170,8 @@ def verify_zoo(path: str | Path) -> list[MnfnError]:
     """Check everything: checksums, shapes, finite values, table against tensors. Returns all faults."""
     folder = existing_folder(Path(path), "zoo")
     faults: list[MnfnError] = []
-    for name, entry in _read_document(folder)["files"].items():
-        if (folder / name).is_file() and sha256(folder / name) != entry.get("sha256"):
+    for name, entry in _read_record(folder).files.items():
+        if (folder / name).is_file() and sha256(folder / name) != entry.sha256:
             faults.append(DataError(folder / name, "checksum differs from zoo.json; the file was changed or damaged"))
     try:
         zoo = open_zoo(folder)
@@ -206,19 +202,11 @@ def _shard_features(path: Path, spec: NetworkSpec) -> WeightSpaceFeatures:
     return WeightSpaceFeatures(ordered[0::2], ordered[1::2])
 
 
-def _read_document(path: Path) -> dict[str, Any]:
-    file = path / "zoo.json"
+def _read_record(path: Path) -> ZooRecord:
     try:
-        document = json.loads(file.read_text("utf-8"))
+        return read_record(path / "zoo.json", ZooRecord)
     except FileNotFoundError:
         raise DataError(path, "no zoo: it holds no zoo.json") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(file, f"cannot be read: {error}") from None
-    if not isinstance(document, dict) or not isinstance(document.get("files"), dict):
-        raise DataError(file, "describes no zoo")
-    if document.get("format") != FORMAT_VERSION:
-        raise DataError(file, f"format {document.get('format')}; this version reads format {FORMAT_VERSION}")
-    return document
 
 
 def _read_table(path: Path) -> "pl.DataFrame":

@@ -13,7 +13,8 @@ from mnfn_cli.storage.folders import check_output, new_folder
 from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.store import FORMAT_VERSION, Zoo, check_table, open_zoo, tensor_names
+from mnfn_cli.zoo.record import ZooRecord
+from mnfn_cli.zoo.store import Zoo, check_table, open_zoo, tensor_names
 
 if TYPE_CHECKING:
     import polars as pl
@@ -96,7 +97,7 @@ def finish_zoo(
     ours = ("weights-", "table.csv", "images.", "start.")
     names = [path for path in sorted(folder.iterdir()) if path.name.startswith(ours)]
     document = {
-        "format": FORMAT_VERSION,
+        "format": ZooRecord.VERSION,
         "spec": spec.to_json(),
         "count": table.height,
         "images": dict(images or {}),

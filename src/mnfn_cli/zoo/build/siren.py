@@ -22,7 +22,6 @@ from mnfn_cli.zoo.build.siren_plan import SirenZooPlan
 from mnfn_cli.zoo.build.splits import SPLIT_FRACTIONS, draw_splits
 from mnfn_cli.zoo.build.unfinished import clear_build, mark_build, refuse_other_build
 from mnfn_cli.zoo.images import ImageSet, numbered
-from mnfn_cli.zoo.inr import start_tensors
 from mnfn_cli.zoo.store import Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
@@ -86,7 +85,6 @@ def build_siren_zoo(
         writer.append(features)
         writer.finish()
         clear_build(folder)
-        start = plan.design.start_weights
         finish_zoo(
             folder,
             plan.design.spec,
@@ -96,11 +94,11 @@ def build_siren_zoo(
                 "seed": plan.seed,
                 "copies": plan.copies,
                 "split": SPLIT_FRACTIONS,
-                **plan.design.to_json(),
+                **plan.design.fit.to_json(),
             },
-            images=images.describe() | {"pixel_range": list(plan.design.pixel_range), "normalisation": None},
+            images=images.describe() | {"pixel_range": list(plan.design.fit.pixel_range), "normalisation": None},
             pictures={"pictures": job.pictures},
-            start=None if start is None else start_tensors(plan.design.spec, start),
+            start=plan.design.start_tensors(),
         )
     return open_zoo(output)
 
@@ -110,7 +108,7 @@ class _Job:
 
     def __init__(self, plan: SirenZooPlan, images: ImageSet, device: torch.device) -> None:
         self._plan, self._images, self._device = plan, images, device
-        low, high = plan.design.pixel_range
+        low, high = plan.design.fit.pixel_range
         self._peak = high - low
         self.pictures = images.pixels * self._peak + low
         self.members = [(picture, copy) for picture in range(len(images.pixels)) for copy in range(plan.copies)]
@@ -120,7 +118,7 @@ class _Job:
         pixels = self._images.pixels.contiguous().numpy().tobytes()
         return {
             "spec": self._plan.design.spec.to_json(),
-            **self._plan.design.to_json(),
+            **self._plan.design.fit.to_json(),
             "copies": self._plan.copies,
             "seed": self._plan.seed,
             "images": self._images.describe() | {"checksum": hashlib.sha256(pixels).hexdigest()},
@@ -132,7 +130,7 @@ class _Job:
     ) -> tuple[WeightSpaceFeatures, Tensor]:
         """Fit every chunk that is not on disk yet; return all networks and their mean squared errors."""
         design = self._plan.design
-        at_once = networks_at_once(design.spec, design.size[0] * design.size[1], self._device)
+        at_once = networks_at_once(design.spec, design.fit.size[0] * design.fit.size[1], self._device)
         chunks = ceil(len(self.members) / at_once)
         edges = [len(self.members) * part // chunks for part in range(chunks + 1)]
         parts, errors = [], []
@@ -150,7 +148,7 @@ class _Job:
 
     def _fit(self, rows: range, check: Callable[[], None]) -> tuple[WeightSpaceFeatures, Tensor]:
         design = self._plan.design
-        assert design.steps is not None and design.learning_rate is not None
+        assert design.fit.steps is not None and design.fit.learning_rate is not None
         if design.start_weights is not None:
             start = design.start_weights.select([0] * len(rows))
         else:
@@ -160,11 +158,11 @@ class _Job:
             design.spec,
             start.to(device=self._device),
             targets,
-            steps=design.steps,
-            learning_rate=design.learning_rate,
+            steps=design.fit.steps,
+            learning_rate=design.fit.learning_rate,
             check=check,
         )
-        error = (render(design.spec, features, design.size) - targets).square().mean(dim=(1, 2, 3))
+        error = (render(design.spec, features, design.fit.size) - targets).square().mean(dim=(1, 2, 3))
         # One number that is not finite, anywhere in a network, makes every pixel that it draws so.
         bad = dict.fromkeys(self.members[rows[row]][0] for row in torch.nonzero(~error.isfinite()).flatten().tolist())
         if bad:
@@ -189,7 +187,7 @@ class _Job:
         images, members, copies = self._images, self.members, self._plan.copies
         splits = draw_splits(len(images.pixels), self._plan.seed)
         suffixes = [f"-c{copy}" for copy in numbered(copies)] if copies > 1 else [""]
-        shared = self._plan.design.init == "shared"
+        shared = self._plan.design.fit.init == "shared"
         columns: dict[str, list[Any]] = {
             "id": [images.ids[picture] + suffixes[copy] for picture, copy in members],
             "split": [splits[picture] for picture, _ in members],

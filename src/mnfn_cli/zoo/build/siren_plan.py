@@ -12,8 +12,10 @@ from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.build.siren_fit import draw_siren
 from mnfn_cli.zoo.images import ImageSet
-from mnfn_cli.zoo.inr import INITS, InrDesign
+from mnfn_cli.zoo.inr_design import InrDesign, start_fingerprint
+from mnfn_cli.zoo.record import PIXEL_RANGE, Fit
 
+INITS = ("random", "shared")
 LEARNING_RATE = 1e-3
 SMALL_SIDE = 16
 
@@ -70,29 +72,35 @@ def siren_design(
         raise UsageError("zoo build siren", "--width, --depth, --omega, --steps and --lr must be positive")
     spec = NetworkSpec.mlp([2, *[width] * depth, images.pixels.shape[1]], activation="sin", omega=omega)
     start = draw_siren(spec, [generator(seed, "start")]) if init == "shared" else None
-    return InrDesign(spec, size, init, start, steps, learning_rate)
+    fit = Fit(
+        init="shared" if init == "shared" else "random",
+        start=None if start is None else start_fingerprint(start),
+        steps=steps,
+        learning_rate=learning_rate,
+        size=size,
+        pixel_range=PIXEL_RANGE,
+    )
+    return InrDesign(spec, fit, start)
 
 
-def like_design(path: Path, size: int | None, own: Mapping[str, object]) -> InrDesign:
-    """Return the design of a zoo or a run, to fit other pictures in the same way.
+def require_only_like(path: Path, design: InrDesign, size: int | None, own: Mapping[str, object]) -> None:
+    """Check that a user who fits pictures like those of a zoo or a run chose nothing else beside.
 
     Args:
-        path: an INR zoo, or a finished run on one.
+        path: the zoo or the run.
+        design: how its networks were fitted.
         size: pixels a side that the user asked for.
         own: choices, by the names of ``siren_design``, that the user made beside; there must be none.
 
     Raises:
-        UsageError: choices of the user's own, another size, or networks that are no INRs.
-        DataError: the folder cannot be read.
+        UsageError: choices of the user's own, or another size.
     """
     if own:
         options = ", ".join("--lr" if name == "learning_rate" else f"--{name}" for name in own)
         raise UsageError("--like", f"takes everything from {path}; leave out {options}")
-    design = InrDesign.of_folder(path)
-    if size is not None and design.size != (size, size):
-        height, width = design.size
+    if size is not None and design.fit.size != (size, size):
+        height, width = design.fit.size
         raise UsageError("--size", f"{size}, but the pictures of {path} are {height} x {width}; leave --size out")
-    return design
 
 
 @dataclass(frozen=True)
@@ -115,11 +123,11 @@ class SirenZooPlan:
     def __post_init__(self) -> None:
         if self.copies < 1:
             raise UsageError("--copies", f"{self.copies} copies; at least 1")
-        if self.copies > 1 and self.design.init == "shared":
+        if self.copies > 1 and self.design.fit.init == "shared":
             raise UsageError(
                 "--copies", f"{self.copies} copies from one shared start would be equal; use --init random"
             )
-        missing = [name for name in ("init", "steps", "learning_rate") if getattr(self.design, name) is None]
+        missing = [name for name in ("init", "steps", "learning_rate") if getattr(self.design.fit, name) is None]
         if missing:
             raise UsageError("--like", f"does not record how its networks were fitted: no {', '.join(missing)}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,20 +13,26 @@ from mnfn_cli.recipe import Recipe
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
+Picture = tuple[int, str]
+"""The number of a zoo among those that are learned from, and an ``image_id`` in it."""
+
+Skipped = frozenset[tuple[str, str]]
+"""Networks that are left out: the zoo's path, and the id."""
+
 
 @dataclass(frozen=True)
 class Split:
-    """Networks of one split.
+    """The networks of one split.
 
     Args:
-        ids: of the networks.
-        pictures: for INRs the picture that each one holds, zoo and image id; the network's own id otherwise.
-        features: raw weights.
+        ids: the networks' ids.
+        pictures: for INRs the picture that each network holds; for other networks its own id stands in its place.
+        features: raw weights, ``(networks, 1, ...)``.
         targets: ``(networks, ...)``: accuracies, class numbers or target pictures.
     """
 
     ids: list[str]
-    pictures: list[str]
+    pictures: list[Picture]
     features: WeightSpaceFeatures
     targets: Tensor
 
@@ -39,30 +46,46 @@ class Split:
         return self.targets.double().cpu().numpy()
 
 
+@dataclass(frozen=True)
+class Splits:
+    """All networks that a run learns from and is measured on."""
+
+    train: Split
+    val: Split
+    test: Split
+
+
 def load_split(
     zoos: Sequence[Zoo],
     name: str,
     targets: Callable[[Zoo, Sequence[int]], Tensor],
-    skip: frozenset[tuple[str, str]] = frozenset(),
+    skipped: Skipped = frozenset(),
 ) -> Split:
     """Join one split of several zoos of one weight space.
 
     Args:
         zoos: where the networks are.
-        name: train, val or test.
+        name: ``train``, ``val`` or ``test``.
         targets: reads the targets of some rows of a zoo.
-        skip: networks (zoo, id) to leave out.
+        skipped: networks to leave out.
     """
-    ids, pictures, features, values = [], [], [], []
+    ids: list[str] = []
+    pictures: list[Picture] = []
+    features, values = [], []
     for number, zoo in enumerate(zoos):
-        every = zoo.ids
-        rows = [row for row in zoo.rows(name) if (str(zoo.path), every[row]) not in skip]
+        every, rows = zoo.ids, rows_of_split(zoo, name, skipped)
         ids += [every[row] for row in rows]
         shown = zoo.table["image_id"].to_list() if "image_id" in zoo.table.columns else every
-        pictures += [f"{number}/{shown[row]}" for row in rows]
+        pictures += [(number, shown[row]) for row in rows]
         features.append(zoo.read(rows))
         values.append(targets(zoo, rows))
     return Split(ids, pictures, WeightSpaceFeatures.cat(features), torch.cat(values))
+
+
+def rows_of_split(zoo: Zoo, name: str, skipped: Skipped) -> list[int]:
+    """Return the rows of a split, without the networks that are left out."""
+    every, path = zoo.ids, str(zoo.path)
+    return [row for row in zoo.rows(name) if (path, every[row]) not in skipped]
 
 
 def open_zoos(recipe: Recipe) -> list[Zoo]:
@@ -88,8 +111,8 @@ def open_zoos(recipe: Recipe) -> list[Zoo]:
     return zoos
 
 
-def find_bad(zoos: Sequence[Zoo], skip_bad: bool) -> frozenset[tuple[str, str]]:
-    """Return (zoo, id) of the networks that are not finite.
+def find_bad(zoos: Sequence[Zoo], skip_bad: bool) -> Skipped:
+    """Return the networks that hold a number that is not finite.
 
     Raises:
         DataError: there are some, and ``skip_bad`` is not asked for; all are named.
@@ -101,3 +124,14 @@ def find_bad(zoos: Sequence[Zoo], skip_bad: bool) -> frozenset[tuple[str, str]]:
             for zoo, name, problem in bad
         )
     return frozenset((str(zoo.path), name) for zoo, name, _ in bad)
+
+
+def with_absolute_zoos(recipe: Recipe, zoos: Sequence[Path] = ()) -> Recipe:
+    """Return the recipe with the paths of its zoos made absolute, so that a run finds them from any folder.
+
+    Args:
+        recipe: with zoos of its own, unless some are given.
+        zoos: in place of the recipe's.
+    """
+    paths = tuple(str(Path(path).absolute()) for path in (zoos or recipe.data.zoo))
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"zoo": paths})})

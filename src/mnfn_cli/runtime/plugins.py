@@ -1,0 +1,79 @@
+"""Code of the user's own: models that are declared outside of mnfn, in a Python file or an importable module."""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mnfn_cli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Code that was loaded.
+
+    Args:
+        name: what the user gave: a file or a module.
+        module: the module's name in this process.
+        sha256: of the module's source file, as hexadecimal text; None where it has no such file.
+    """
+
+    name: str
+    module: str
+    sha256: str | None
+
+
+_loaded: dict[str, Plugin] = {}
+
+
+def load_plugin(name: str) -> Plugin:
+    """Run a plugin's code once; what it declares is known from then on.
+
+    Args:
+        name: a Python file, or the name of an importable module.
+
+    Raises:
+        UsageError: there is no such file or module, or its code raises an error.
+    """
+    path = Path(name)
+    is_file = path.suffix == ".py" or path.exists()
+    module = f"mnfn_plugin_{path.stem}" if is_file else name
+    if module not in _loaded:
+        try:
+            source = _run_file(path, module) if is_file else importlib.import_module(name).__file__
+        except (ImportError, OSError, ValueError) as error:
+            raise UsageError("--plugin", f"'{name}' is no Python file and no importable module: {error}") from error
+        except Exception as error:
+            raise UsageError(f"--plugin {name}", f"{type(error).__name__}: {error}") from error
+        _loaded[module] = Plugin(name, module, _checksum(source))
+    return _loaded[module]
+
+
+def plugin_of(declared: type) -> Plugin | None:
+    """Return the plugin whose code defined a class; None for a class of mnfn's own."""
+    return _loaded.get(declared.__module__)
+
+
+def find_plugin(name: str) -> Plugin | None:
+    """Return the loaded plugin of this name, or of the same file name in another folder."""
+    return next((p for p in _loaded.values() if p.name == name or Path(p.name).name == Path(name).name), None)
+
+
+def _run_file(path: Path, module: str) -> str:
+    spec = importlib.util.spec_from_file_location(module, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ImportError("no such Python file")
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[module] = loaded
+    try:
+        spec.loader.exec_module(loaded)
+    except BaseException:
+        del sys.modules[module]
+        raise
+    return str(path)
+
+
+def _checksum(source: str | None) -> str | None:
+    return None if source is None else hashlib.sha256(Path(source).read_bytes()).hexdigest()

@@ -1,0 +1,185 @@
+"""Apply a run to networks: the one path for every task, from checkpoints to a table or to networks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mnfn_cli.errors import DataError, NumericError
+from mnfn_cli.runtime.context import Context
+from mnfn_cli.storage.folders import check_output, new_folder
+from mnfn_cli.storage.tensors import map_tensors
+from mnfn_cli.tasks.finished_run import Run, load_run
+from mnfn_cli.tasks.metrics import Metric
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.zoo.checkpoints import Checkpoints, Wanted, load_checkpoints
+from mnfn_cli.zoo.inr_design import START_FILE
+from mnfn_cli.zoo.single_files import SUFFIX
+from mnfn_cli.zoo.writer import save_zoo
+
+FEW = 20
+"""With fewer known networks than this an interval says little, and the user is told."""
+
+
+@dataclass(frozen=True)
+class Application:
+    """What a run answers about networks, in the order of the checkpoints.
+
+    Args:
+        columns: a table with one entry for each network; ``network`` holds the names.
+        answers: the answers themselves, ``(networks, ...)``, or the new weights.
+        figures: how good they are, where the truth is known.
+        known: the number of networks whose truth is known.
+        facts: what else the task says, by key.
+        pictures: rows of pictures for a look, by name.
+        remarks: sentences that the user should read.
+        skipped: bad networks that were left out, with what is wrong.
+    """
+
+    columns: Mapping[str, Any]
+    answers: Tensor | WeightSpaceFeatures
+    figures: Mapping[str, Metric]
+    known: int
+    facts: Mapping[str, Any]
+    pictures: Mapping[str, Tensor]
+    remarks: Sequence[str]
+    skipped: Sequence[DataError]
+
+    def to_csv(self) -> str:
+        """Return the table as CSV."""
+        import polars as pl
+
+        return pl.DataFrame(dict(self.columns), strict=False).write_csv()
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return the table as a list of objects, one for each network."""
+        plain = {
+            name: getattr(column, "tolist", lambda column=column: list(column))()
+            for name, column in self.columns.items()
+        }
+        return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
+
+
+def apply_run(
+    run: Path,
+    checkpoints: Path,
+    *,
+    task: str | None = None,
+    split: str | None = None,
+    skip_bad: bool = False,
+    output: Path | None = None,
+    force: bool = False,
+    context: Context | None = None,
+) -> Application:
+    """Read networks, answer about each, and write what a task writes.
+
+    Args:
+        run: a finished run.
+        checkpoints: one file, a folder of single files, or a zoo.
+        task: that the run must have been trained for; any by default.
+        split: of a zoo: train, val or test; all networks by default.
+        skip_bad: leave out networks that cannot be used.
+        output: where new networks go, for a task that writes networks: a zoo becomes a zoo, a folder of files a folder
+            of files; one file becomes one file if the output has its suffix, else a folder with that file.
+        force: replace an existing output.
+        context: where to compute, and how the job was called.
+
+    Raises:
+        DataError: the run or a network cannot be read, or comes from another start; all bad networks are named.
+        NumericError: an answer is not finite; all such networks are named, and nothing is written.
+        OutputError: the output exists, or collides with an input.
+    """
+    context = context or Context()
+    if output is not None:
+        check_output(output, force, inputs=(checkpoints, run))
+    loaded = load_run(run, task).to(device=context.device)
+    known = loaded.task
+    wanted = Wanted(loaded.spec, known.label, known.parse_label, loaded.start)
+    networks = load_checkpoints(checkpoints, wanted, split=split, skip_bad=skip_bad)
+    answers = loaded.predict(networks.features)
+    _require_finite(answers, networks, checkpoints, known.answer)
+    if output is not None:
+        _write(networks, answers, loaded, output, force, context.command)
+    report = known.report(networks, answers)
+    remarks = [*loaded.remarks, *_unknown_start(networks), *report.remarks]
+    if 0 < report.known < FEW:
+        remarks.append(f"only {report.known} networks with a known truth: figures and intervals say little")
+    return Application(
+        columns={"network": networks.names, **report.columns},
+        answers=answers,
+        figures=report.figures,
+        known=report.known,
+        facts=report.facts,
+        pictures=report.pictures,
+        remarks=remarks,
+        skipped=networks.skipped,
+    )
+
+
+def _require_finite(answers: Any, networks: Checkpoints, checkpoints: Path, answer: str) -> None:
+    flat = (
+        answers.flatten()
+        if isinstance(answers, WeightSpaceFeatures)
+        else answers.flatten(1)
+        if answers.dim() > 1
+        else answers[:, None]
+    )
+    finite = flat.isfinite().all(dim=1).tolist()
+    wrong = [name for name, fine in zip(networks.names, finite, strict=True) if not fine]
+    if wrong:
+        raise NumericError.together(
+            NumericError(f"{checkpoints}:{name}", f"{answer} not finite; nothing was written") for name in wrong
+        )
+
+
+def _unknown_start(networks: Checkpoints) -> list[str]:
+    if not networks.unknown_start:
+        return []
+    return [
+        f"{networks.unknown_start} networks do not say from which start they were fitted; the run has learned from one "
+        "shared start and means nothing for others (mnfn zoo build siren --like RUN fits from it)"
+    ]
+
+
+def _write(
+    networks: Checkpoints, weights: WeightSpaceFeatures, run: Run, output: Path, force: bool, command: str
+) -> None:
+    """Write new weights as the old ones came."""
+    if networks.zoo is not None:
+        _write_zoo(networks, weights, run, output, force, command)
+        return
+    files = networks.files or []
+    if len(files) == 1 and output.suffix == SUFFIX:
+        files[0].write(weights, output)
+        return
+    with new_folder(output, force=force) as folder:
+        for row, file in enumerate(files):
+            file.write(weights.select([row]), folder / file.path.name)
+
+
+def _write_zoo(
+    networks: Checkpoints, weights: WeightSpaceFeatures, run: Run, output: Path, force: bool, command: str
+) -> None:
+    zoo = networks.zoo
+    assert zoo is not None and networks.rows is not None
+    # The columns that measured the fit are no longer true, and the networks no longer hold the zoo's pictures.
+    stale = [name for name in ("psnr", "mse") if name in zoo.table.columns]
+    made = {
+        "command": command,
+        "source_zoo": zoo.record.made.to_json() | {"path": str(zoo.path), "fingerprint": zoo.fingerprint},
+        "edited_by": {"run": str(run.folder.path)} | run.task.facts.to_json(),
+        **zoo.record.fit,
+    }
+    start = zoo.path / START_FILE
+    save_zoo(
+        output,
+        zoo.spec,
+        weights,
+        zoo.table[networks.rows].drop(stale),
+        made=made,
+        images=zoo.record.images.to_json(),
+        start=map_tensors(start) if start.exists() else None,
+        force=force,
+    )

@@ -1,0 +1,84 @@
+"""Build functionals by their declarations, and apply them to any number of networks."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from mnfn_cli.errors import UsageError
+from mnfn_cli.models.functional import place_of
+from mnfn_cli.recipe import TASKS, Model, Recipe, load_recipe
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+BLOCK = 256
+"""Networks that a functional reads at once."""
+
+
+def build_model(name: str, spec: NetworkSpec, **options: Any) -> nn.Module:
+    """Build a complete functional.
+
+    Args:
+        name: ``task/model``, such as ``generalization/monomial``.
+        spec: the weight space that it reads.
+        options: in place of the published ones; an option that is not named stays as published.
+
+    Raises:
+        UsageError: an unknown name, or options that do not fit the weight space.
+
+    >>> spec = NetworkSpec.cnn([1, 16, 16, 16], stride=2, outputs=10, activation="relu")
+    >>> sum(parameter.numel() for parameter in build_model("generalization/monomial", spec).parameters())
+    254609
+    """
+    declared = _declared_models().get(name)
+    if declared is None:
+        raise UsageError("build_model", f"unknown model '{name}'; known: {', '.join(_declared_models())}")
+    if declared.published:
+        published = declared.published.format(family="tanh" if spec.group == "sign" else "relu")
+        options = load_recipe(published).model.options() | options
+    else:
+        chosen = {key: value for key, value in options.items() if key in declared.model_fields}
+        options = declared(name=name.partition("/")[2], **chosen).options() | options
+    functional: nn.Module = declared.builder()(spec, **options)
+    return functional
+
+
+def build_functional(recipe: Recipe, spec: NetworkSpec, facts: Mapping[str, Any]) -> nn.Module:
+    """Build a recipe's model for a weight space, in the recipe's precision, from torch's random state.
+
+    Args:
+        recipe: chooses the model and its options.
+        spec: the weight space that it reads.
+        facts: options that the data decide and not the recipe (``Task.model_options``).
+    """
+    functional: nn.Module = recipe.model.builder()(spec, **recipe.model.options(), **facts)
+    return functional.double() if recipe.training.precision == "fp64" else functional
+
+
+def apply_functional(model: nn.Module, features: WeightSpaceFeatures) -> Any:
+    """Apply a functional to any number of networks, block by block, on its device, in its dtype, without gradients.
+
+    Args:
+        model: from raw weights to numbers, or to a change of weights.
+        features: raw weights, ``(networks, 1, ...)``; a memory map is read block by block.
+
+    Returns:
+        On the CPU, what the model returns: a tensor ``(networks, ...)``, or ``WeightSpaceFeatures``.
+    """
+    outputs = list(_in_blocks(model, features))
+    if not outputs:
+        return torch.zeros(0)
+    return WeightSpaceFeatures.cat(outputs) if isinstance(outputs[0], WeightSpaceFeatures) else torch.cat(outputs)
+
+
+def _in_blocks(model: nn.Module, features: WeightSpaceFeatures) -> Iterator[Any]:
+    device, dtype = place_of(model)
+    with torch.inference_mode():
+        for start in range(0, features.batch, BLOCK):
+            block = features.select(slice(start, start + BLOCK))
+            yield model(block.to(device=device, dtype=dtype)).to(device="cpu")
+
+
+def _declared_models() -> dict[str, type[Model]]:
+    return {f"{task}/{name}": model for task, declared in TASKS.items() for name, model in declared.models.items()}

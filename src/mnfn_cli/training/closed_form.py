@@ -1,0 +1,50 @@
+"""Fitting in one go, for functionals that have no gradient steps."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from mnfn_cli.errors import NumericError
+from mnfn_cli.models.functional import ClosedFormFunctional, place_of
+from mnfn_cli.runtime.context import Context
+from mnfn_cli.training.loop import append_metrics
+from mnfn_cli.training.run_folder import RunFolder
+from mnfn_cli.training.state import Position, describe_environment
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+
+
+def fit_at_once(
+    model: ClosedFormFunctional,
+    features: WeightSpaceFeatures,
+    targets: Tensor,
+    validate: Callable[[], Mapping[str, float]],
+    criterion: str,
+    run: RunFolder,
+    context: Context,
+) -> Position:
+    """Fit a functional on all training networks, validate it once, and leave the figures in the run.
+
+    Args:
+        model: the functional.
+        features: raw weights of the training networks, ``(networks, 1, ...)``.
+        targets: what they are to be answered with, ``(networks, ...)``.
+        validate: returns figures of the functional as it is.
+        criterion: which of the figures is the run's.
+        run: its folder. A run that was interrupted is fitted again from the start, to the same numbers.
+        context: whom to report to, and who may interrupt.
+
+    Raises:
+        NumericError: the fit left a number that is not finite.
+    """
+    context.progress.start("fitting", 1)
+    run.metrics.unlink(missing_ok=True)
+    model.fit(features, targets)
+    for name, tensor in model.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise NumericError("training", f"{name} is not finite after the fit")
+    figures = dict(validate())
+    append_metrics(run.metrics, {"step": 0, "epoch": 0.0, "train_loss": None, **figures})
+    context.progress.advance(1, **{criterion: figures[criterion]})
+    environment = describe_environment(place_of(model)[0])
+    return Position(best_value=figures[criterion], environment=environment)

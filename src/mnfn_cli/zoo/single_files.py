@@ -1,0 +1,77 @@
+"""One network in a ``.safetensors`` file of its own: read, and written back as it came."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mnfn_cli.errors import DataError
+from mnfn_cli.storage.tensors import all_finite, read_tensors, save_tensors
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.naming import natural_key, pair_layers
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class SingleFile:
+    """How a network's file is written, beside its numbers.
+
+    Args:
+        path: the file.
+        names: the tensors' names in the order W(1), b(1), W(2), b(2), ...
+        dtypes: of every tensor, in the order of the file.
+        metadata: text by key.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    dtypes: Mapping[str, torch.dtype]
+    metadata: Mapping[str, str]
+
+    def write(self, network: WeightSpaceFeatures, target: Path) -> None:
+        """Write one network to ``target`` with the names, the dtypes and the metadata of this file."""
+        tensors = network.to_state_dicts(self.names)[0]
+        save_tensors(target, {name: tensors[name].to(dtype) for name, dtype in self.dtypes.items()}, self.metadata)
+
+
+def list_files(path: Path) -> list[Path]:
+    """Return a file itself, or the single files of a folder in natural order; hidden ones do not count.
+
+    Raises:
+        DataError: there is nothing, or no single file.
+    """
+    if not path.exists() and not path.is_symlink():
+        raise DataError(path, "no such file or folder")
+    if not path.is_dir():
+        return [path]
+    files = [p for p in path.iterdir() if p.suffix == SUFFIX and not p.name.startswith(".")]
+    if not files:
+        raise DataError(path, f"holds no {SUFFIX} file and no zoo.json")
+    return sorted(files, key=lambda p: natural_key(p.name))
+
+
+def read_network(file: Path, spec: NetworkSpec) -> tuple[WeightSpaceFeatures, SingleFile]:
+    """Read one network of a weight space.
+
+    Args:
+        file: a ``.safetensors`` file.
+        spec: the weight space; every tensor must have its shape.
+
+    Returns:
+        raw weights, ``(1, 1, ...)``, in the file's dtype, and how the file is written.
+
+    Raises:
+        DataError: the file cannot be read, holds another network, or a number that is not finite.
+    """
+    tensors, metadata = read_tensors(file)
+    features = WeightSpaceFeatures.from_state_dicts([tensors], spec, names=[str(file)])
+    if metadata.get("spec", str(spec)) != str(spec):
+        raise DataError(file, f"is a network {metadata['spec']}; the run reads {spec}")
+    for name, tensor in tensors.items():
+        if not all_finite(tensor):
+            raise DataError(f"{file}:{name}", "is not finite (NaN or infinity)")
+    names = tuple(name for pair in pair_layers(tensors, str(file)) for name in pair)
+    return features, SingleFile(file, names, {name: tensor.dtype for name, tensor in tensors.items()}, metadata)
