@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from mnfn_cli.cli.console import Console
+from mnfn_cli.cli.help import App
 from mnfn_cli.cli.options import Json, Quiet, examples
 
-app = typer.Typer(help="List, show and check recipes.", no_args_is_help=True)
+app = App(help="List, show and check recipes.")
 
 Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name, or a file.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides.")]

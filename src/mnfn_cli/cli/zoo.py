@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from mnfn_cli.cli.console import Console
+from mnfn_cli.cli.help import App
 from mnfn_cli.cli.options import (
     Device,
     Force,
@@ -24,8 +25,8 @@ from mnfn_cli.cli.table import Table
 POOR_PSNR = 20.0
 """dB below which a picture is hard to recognise in its network."""
 
-app = typer.Typer(help="Build, look at, check, draw and export zoos of networks.", no_args_is_help=True)
-build = typer.Typer(help="Build a zoo by training networks here.", no_args_is_help=True)
+app = App(help="Build, look at, check, draw and export zoos of networks.")
+build = App(help="Build a zoo by training networks here.")
 app.add_typer(build, name="build")
 
 
