@@ -8,15 +8,20 @@ from collections.abc import Iterable
 from typing import Self
 
 
+def one_line(text: object) -> str:
+    """Return ``text`` on one line, with control characters and surrogates escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in str(text))
+
+
 def printable(text: object) -> str:
-    r"""Return ``text`` on one line, with control characters and surrogates escaped.
+    r"""Return ``text`` on one line as :func:`one_line` does, and cut what is longer than 300 characters.
 
     File, tensor and network names come from foreign files: they must not move the cursor of a terminal.
 
     >>> printable("a\nb\x1b[31m")
     'a\\nb\\x1b[31m'
     """
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in str(text))
+    shown = one_line(text)
     return shown if len(shown) <= 300 else f"{shown[:280]}... ({len(shown)} characters)"
 
 

@@ -1,10 +1,46 @@
-"""Commands inside this process: no start-up to wait for."""
+"""Commands inside this process: no start-up to wait for. And commands on a pseudo terminal."""
 
+import fcntl
+import os
+import pty
+import struct
+import subprocess
 import sys
+import termios
 
 import pytest
 
 from mnfn_cli.cli.app import main
+
+OF_THE_TERMINAL = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LC_ALL", "LANG", "PYTHONIOENCODING")
+
+
+@pytest.fixture
+def on_terminal():
+    """Run ``python -c SCRIPT`` or ``python ARGUMENTS`` on a pseudo terminal; return the exit code and what it shows."""
+
+    def run(*arguments, columns=80, **environment):
+        kept = {name: value for name, value in os.environ.items() if name not in OF_THE_TERMINAL}
+        terminal, end = pty.openpty()
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        settings = kept | {"TERM": "xterm-256color", "PYTHONUTF8": "1"} | environment
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)], stdin=end, stdout=end, stderr=end, env=settings
+        )
+        os.close(end)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(terminal, 65536)
+            except OSError:  # the other end is closed
+                break
+            shown += piece
+            if not piece:
+                break
+        os.close(terminal)
+        return process.wait(timeout=60), shown.decode().replace("\r\n", "\n")
+
+    return run
 
 
 @pytest.fixture

@@ -26,12 +26,20 @@ def loaded_by(arguments, more=""):
 
 
 def test_help_imports_nothing_heavy():
-    assert loaded_by(["--help"]) == set()
+    assert loaded_by(["--help"]) == {"rich"}
+    assert loaded_by(["--version"]) == set()
 
 
-@pytest.mark.parametrize("arguments", [["recipe", "list"], ["recipe", "validate", "generalization/relu-monomial"]])
-def test_recipes_import_no_torch(arguments):
-    assert loaded_by(arguments) == {"pydantic"}
+@pytest.mark.parametrize(
+    ("arguments", "loaded"),
+    [
+        (["recipe", "list"], {"pydantic", "rich"}),
+        (["recipe", "list", "--json"], {"pydantic"}),
+        (["recipe", "validate", "generalization/relu-monomial"], {"pydantic"}),
+    ],
+)
+def test_recipes_import_no_torch(arguments, loaded):
+    assert loaded_by(arguments) == loaded
 
 
 def test_this_test_can_fail():

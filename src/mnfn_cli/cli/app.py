@@ -2,18 +2,23 @@
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from mnfn_cli.cli import augment, classify, count_params, edit, evaluate, predict, recipe, sweep, train, zoo
 from mnfn_cli.cli.console import print_error
+from mnfn_cli.cli.help import App
 from mnfn_cli.cli.options import examples
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
 
-app = typer.Typer(
+ZOOS, LEARN, APPLY, LOOK = "Zoos", "Learn", "Apply", "Look"
+
+app = App(
     name="mnfn",
-    help="Neural networks' weights as data: build zoos, train neural functionals, predict, classify, edit.",
+    help="Study the weights of neural networks as data: build zoos of networks, train neural functionals on them, "
+    "predict how well networks generalise, classify and edit the images inside implicit neural representations.",
     epilog=examples(
         "mnfn zoo build cnn --images digits --activation relu --count 600 -o zoos/digits-relu",
         "mnfn augment zoos/digits-relu -o zoos/digits-relu-scaled --scale 1 1e4",
@@ -24,24 +29,27 @@ app = typer.Typer(
         "mnfn train --recipe editing/digits-dilate-monomial-strict --zoo zoos/digits-inr -o runs/dilate",
         "mnfn edit runs/dilate zoos/digits-inr --split test -o edited --picture before-after.png",
     ),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(zoo.app, name="zoo")
-app.command("augment", epilog=augment.EXAMPLES)(augment.augment)
-app.command("train", epilog=train.EXAMPLES)(train.train)
-app.command("sweep", epilog=sweep.EXAMPLES)(sweep.sweep)
-app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
-app.command("predict-generalization", epilog=predict.EXAMPLES)(predict.predict)
-app.command("predict", epilog=predict.EXAMPLES, help="Short for predict-generalization.")(predict.predict)
-app.command("classify-inr", epilog=classify.EXAMPLES)(classify.classify)
-app.command("classify", epilog=classify.EXAMPLES, help="Short for classify-inr.")(classify.classify)
-app.command("edit-style", epilog=edit.EXAMPLES)(edit.edit)
-app.command("edit", epilog=edit.EXAMPLES, help="Short for edit-style.")(edit.edit)
-app.command("count-params", epilog=count_params.EXAMPLES)(count_params.count_params)
-app.add_typer(recipe.app, name="recipe")
+
+
+def _add(name: str, command: Callable[..., None], panel: str, epilog: str, short: str | None = None) -> None:
+    app.command(name, epilog=epilog, rich_help_panel=panel)(command)
+    if short is not None:
+        summary = f"The short name of {name}."
+        app.command(short, epilog=epilog, rich_help_panel=panel, short_help=summary)(command)
+
+
+app.add_typer(zoo.app, name="zoo", rich_help_panel=ZOOS)
+_add("augment", augment.augment, ZOOS, augment.EXAMPLES)
+app.add_typer(recipe.app, name="recipe", rich_help_panel=LEARN)
+_add("train", train.train, LEARN, train.EXAMPLES)
+_add("sweep", sweep.sweep, LEARN, sweep.EXAMPLES)
+_add("predict-generalization", predict.predict, APPLY, predict.EXAMPLES, "predict")
+_add("classify-inr", classify.classify, APPLY, classify.EXAMPLES, "classify")
+_add("edit-style", edit.edit, APPLY, edit.EXAMPLES, "edit")
+_add("evaluate", evaluate.evaluate, LOOK, evaluate.EXAMPLES)
+_add("count-params", count_params.count_params, LOOK, count_params.EXAMPLES)
 
 
 def _print_version(asked: bool) -> None:
@@ -71,7 +79,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        outcome = app(standalone_mode=False)
+        outcome = app(standalone_mode=False, prog_name="mnfn")
         sys.stdout.flush()
         return outcome if isinstance(outcome, int) else 0
     except MnfnError as error:
@@ -97,8 +105,6 @@ def _run() -> int:
 def _usage_error(error: Exception, message: str) -> MnfnError:
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "mnfn"
-    if not message.strip():  # no_args_is_help: the help is printed already
-        return UsageError(command, "needs a command; the help above lists them")
     return UsageError(command, f"{message.rstrip('.')}; see {command} --help")
 
 

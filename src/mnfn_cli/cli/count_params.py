@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnfn_cli.cli.console import Console, table
+from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.options import Force, Json, Quiet, examples
+from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
     from mnfn_cli.recipe import Recipe
@@ -73,14 +74,10 @@ def _paper(console: Console) -> None:
     from mnfn_cli.report.counting import paper_tables
 
     tables = paper_tables()
-    texts = []
-    for title, rows in tables.items():
-        counts = _numbers("parameters", [row.parameters for row in rows])
-        header = ["recipe", "paper", "ours", counts[0]]
-        lines = [[row.recipe, row.paper, row.ours, count] for row, count in zip(rows, counts[1:], strict=True)]
-        texts.append(f"{title}\n\n{table(header, lines)}")
-    document = [{"title": title, "rows": [row.to_json() for row in rows]} for title, rows in tables.items()]
-    console.result({"tables": document}, "\n\n".join(texts))
+    documents = {title: [row.to_json() for row in rows] for title, rows in tables.items()}
+    columns = {name: name for name in ("recipe", "paper", "ours", "parameters")}
+    shown = [Table(rows, columns, title, {"parameters": ","}) for title, rows in documents.items()]
+    console.result({"tables": [{"title": title, "rows": rows} for title, rows in documents.items()]}, *shown)
 
 
 def _recipes(
@@ -94,7 +91,7 @@ def _recipes(
     from mnfn_cli.recipe import load_recipe
     from mnfn_cli.tasks.counting import layers_of, skeleton, space_of_zoo, usual_space
 
-    documents, texts = [], []
+    documents, tables = [], []
     for name, recipe in [(name, load_recipe(name, overrides)) for name in names]:
         facts: Mapping[str, Any] = {}
         if zoo is not None:
@@ -105,13 +102,17 @@ def _recipes(
             spec = usual_space(name, recipe)
         model = skeleton(recipe, spec, **facts)
         layers, total = layers_of(model), count_parameters(model)
-        counts = _numbers("parameters", [*(layer.parameters for layer in layers), total])
-        lines = [
-            ["  " * layer.depth + layer.path, layer.kind, ", ".join(_shape(shape) for shape in layer.shapes), count]
-            for layer, count in zip(layers, counts[1:], strict=False)
+        rows = [
+            {
+                "module": "  " * layer.depth + layer.path,
+                "kind": layer.kind,
+                "shapes": ", ".join(_shape(shape) for shape in layer.shapes),
+                "parameters": layer.parameters,
+            }
+            for layer in layers
         ]
-        lines.append(["total", type(model).__name__, "", counts[-1]])
-        texts.append(f"{name}, for networks {spec}\n\n{table(['module', 'kind', 'shapes', counts[0]], lines)}")
+        rows.append({"module": "total", "kind": type(model).__name__, "shapes": "", "parameters": total})
+        tables.append(Table(rows, title=f"{name}, for networks {spec}", formats={"parameters": ","}))
         documents.append(
             {
                 "recipe": name,
@@ -120,7 +121,7 @@ def _recipes(
                 "parameters": total,
             }
         )
-    console.result({"recipes": documents}, "\n\n".join(texts))
+    console.result({"recipes": documents}, *tables)
 
 
 def _growth(console: Console, out: Path | None, force: bool) -> None:
@@ -130,24 +131,21 @@ def _growth(console: Console, out: Path | None, force: bool) -> None:
     if out is not None:
         check_output(out, force)
     sizes = growth()
-    texts = [f"One layer, {CHANNELS} to {CHANNELS} channels, for dense ReLU networks 2 -> ... -> 1"]
-    texts += [_growth_table(along, rows) for along, rows in sizes.items()]
+    title = f"One layer, {CHANNELS} to {CHANNELS} channels, for dense ReLU networks 2 -> ... -> 1"
     if out is not None:
         from mnfn_cli.report.figures import draw_growth
 
         draw_growth(sizes, out)
         console.note(f"drawn: {out}")
     document = {along: [size.to_json() for size in rows] for along, rows in sizes.items()}
-    console.result({"channels": CHANNELS, "activation": "relu", **document}, "\n\n".join(texts))
+    tables = [_growth_table(along, rows) for along, rows in sizes.items()]
+    console.result({"channels": CHANNELS, "activation": "relu", **document}, title, *tables)
 
 
-def _growth_table(along: str, sizes: "Sequence[Size]") -> str:
-    kinds = list(sizes[0].parameters)
-    columns = [_numbers(kind, [size.parameters[kind] for size in sizes]) for kind in kinds]
-    header, *rows = zip(*columns, strict=True)
+def _growth_table(along: str, sizes: "Sequence[Size]") -> Table:
     fixed = f"width {sizes[0].width}" if along == "depth" else f"depth {sizes[0].depth}"
-    lines = [[getattr(size, along), *row] for size, row in zip(sizes, rows, strict=True)]
-    return f"Hidden {fixed}\n\n" + table([along, *header], lines)
+    rows = [{along: getattr(size, along), **size.parameters} for size in sizes]
+    return Table(rows, title=f"Hidden {fixed}", formats=dict.fromkeys(sizes[0].parameters, ","))
 
 
 def _dense(widths: str, recipe: "Recipe") -> "NetworkSpec":
@@ -158,13 +156,6 @@ def _dense(widths: str, recipe: "Recipe") -> "NetworkSpec":
     if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
         raise UsageError("--widths", f"'{widths}'; write whole numbers with commas between, such as 2,32,32,1")
     return NetworkSpec.mlp([int(number) for number in numbers], recipe.data.activation or "sin")
-
-
-def _numbers(header: str, values: Sequence[int]) -> list[str]:
-    """Return a column, its header first, with thousands apart and to the right."""
-    cells = [header, *(f"{value:,}" for value in values)]
-    width = max(map(len, cells))
-    return [cell.rjust(width) for cell in cells]
 
 
 def _shape(shape: tuple[int, ...]) -> str:

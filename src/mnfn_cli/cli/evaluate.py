@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from mnfn_cli.cli.console import Console, table
+from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.options import Device, Force, Json, Out, Quiet, RunPaths, Seed, examples
+from mnfn_cli.cli.table import Table
 
 EXAMPLES = examples(
     "mnfn evaluate runs/relu --scales 1,10,1e2,1e3,1e4 -o runs/relu-robustness",
@@ -56,6 +57,4 @@ def evaluate(
         columns = {"run": "run", "model": "model", **columns}
     if any(row["published_tau"] is not None for row in document["rows"]):
         columns["published_tau"] = f"published ({document['published_on']})"
-    rows = [[row[name] for name in columns] for row in document["rows"]]
-    text = table(list(columns.values()), rows)
-    console.result(document, f"{out}: {evaluation.count} test networks\n{text}")
+    console.result(document, Table(document["rows"], columns, f"{out}: {evaluation.count} test networks"))

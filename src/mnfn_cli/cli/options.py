@@ -65,5 +65,5 @@ def command_line() -> str:
 
 
 def examples(*lines: str) -> str:
-    """Return a help epilog that keeps its lines as they are."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+    """Return the end of a help page: commands that work as typed, a line each."""
+    return "\n".join(["Examples:", *(f"  {line}" for line in lines)])

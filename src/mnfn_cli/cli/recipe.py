@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from mnfn_cli.cli.console import Console, table
+from mnfn_cli.cli.console import Console
+from mnfn_cli.cli.help import App
 from mnfn_cli.cli.options import Json, Quiet, examples
 
-app = typer.Typer(help="List, show and check recipes.", no_args_is_help=True)
+app = App(help="List, show and check recipes.")
 
 Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name, or a file.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides.")]
@@ -19,9 +20,8 @@ def list_all(quiet: Quiet = False, json: Json = False) -> None:
     from mnfn_cli.recipe import list_recipes
 
     entries = list_recipes()
-    document = [{"name": entry.name, "summary": entry.summary, "path": str(entry.path)} for entry in entries]
-    text = table(["recipe", "what it does"], [[entry.name, entry.summary] for entry in entries])
-    Console(quiet=quiet, json=json).result(document, text)
+    rows = [{"name": entry.name, "summary": entry.summary, "path": str(entry.path)} for entry in entries]
+    Console(quiet=quiet, json=json).table(rows, columns={"name": "recipe", "summary": "what it does"})
 
 
 @app.command("show", epilog=examples("mnfn recipe show generalization/relu-monomial > my-recipe.yaml"))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mnfn_cli.cli.console import Console, table
+from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.options import Device, Json, Quiet, command_line, examples
 
 EXAMPLES = examples(
@@ -62,7 +62,4 @@ def sweep(
             interruption=interruption,
             illustrate=draw_run,
         )
-    header = list(rows[0])
-    console.result(
-        {"sweep": str(out), "rows": rows}, table(header, [[row.get(name) for name in header] for row in rows])
-    )
+    console.table(rows)

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from mnfn_cli.cli.console import Console, table
+from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.options import Device, Force, Json, OnBad, Quiet, command_line, examples, skips
+from mnfn_cli.cli.table import Table
 
 EXAMPLES = examples(
     "mnfn train --recipe generalization/relu-monomial --zoo zoos/digits-relu -o runs/relu",
@@ -61,9 +62,12 @@ def train(
             run = out
             resolved = _resolve(recipe, overrides or [], zoo or [], seed)
             result = train_run(resolved, out, force=force, skip_bad=skips(on_bad), command=command_line(), **shared)
-    rows = [[name, entry["value"], *entry["interval"]] for name, entry in result["test"].items()]
-    text = table(["test", "value", "low 95 %", "high 95 %"], rows)
-    console.result({"run": str(run)} | result, f"{run}: {result['parameters']:,} parameters\n{text}")
+    rows = [
+        {"test": name, "value": entry["value"], "low 95 %": entry["interval"][0], "high 95 %": entry["interval"][1]}
+        for name, entry in result["test"].items()
+    ]
+    table = Table(rows, title=f"{run}: {result['parameters']:,} parameters")
+    console.result({"run": str(run)} | result, table)
 
 
 def _resolve(recipe: str, overrides: list[str], zoos: list[Path], seed: int | None) -> Any:

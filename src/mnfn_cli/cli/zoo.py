@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mnfn_cli.cli.console import Console, table
+from mnfn_cli.cli.console import Console
+from mnfn_cli.cli.help import App
 from mnfn_cli.cli.options import (
     Device,
     Force,
@@ -19,12 +20,13 @@ from mnfn_cli.cli.options import (
     command_line,
     examples,
 )
+from mnfn_cli.cli.table import Table
 
 POOR_PSNR = 20.0
 """dB below which a picture is hard to recognise in its network."""
 
-app = typer.Typer(help="Build, look at, check, draw and export zoos of networks.", no_args_is_help=True)
-build = typer.Typer(help="Build a zoo by training networks here.", no_args_is_help=True)
+app = App(help="Build, look at, check, draw and export zoos of networks.")
+build = App(help="Build a zoo by training networks here.")
 app.add_typer(build, name="build")
 
 
@@ -256,7 +258,7 @@ def _show(console: Console, zoo: Any) -> None:
         "columns": zoo.table.columns,
         "made": zoo.record.made.to_json(),
     }
-    lines = [
+    parts: list[str | Table] = [
         f"{zoo.path}: {len(zoo)} networks {zoo.spec}; {zoo.spec.num_parameters} numbers each, {zoo.spec.group} group",
         "splits: " + ", ".join(f"{name} {count}" for name, count in splits.items()),
     ]
@@ -267,10 +269,13 @@ def _show(console: Console, zoo: Any) -> None:
             "quantiles": {f"{q:g}": accuracy.quantile(q) for q in (0.1, 0.25, 0.5, 0.75, 0.9)},
             "tenths": deciles,
         }
-        bars = [[f"{k / 10:.1f}-{(k + 1) / 10:.1f}", n, "#" * round(40 * n / len(zoo))] for k, n in enumerate(deciles)]
-        lines.append(table(["accuracy", "networks", ""], bars))
+        bars = [
+            {"accuracy": f"{k / 10:.1f}-{(k + 1) / 10:.1f}", "networks": n, "": "#" * round(40 * n / len(zoo))}
+            for k, n in enumerate(deciles)
+        ]
+        parts.append(Table(bars))
     if "psnr" in zoo.table.columns and len(zoo):
         quantiles = {f"{q:g}": zoo.table["psnr"].cast(float).quantile(q) for q in (0.1, 0.25, 0.5, 0.75, 0.9)}
         document["psnr"] = {"quantiles": quantiles}
-        lines.append("PSNR in dB: " + ", ".join(f"{q} quantile {value:.1f}" for q, value in quantiles.items()))
-    console.result(document, "\n".join(lines))
+        parts.append("PSNR in dB: " + ", ".join(f"{q} quantile {value:.1f}" for q, value in quantiles.items()))
+    console.result(document, *parts)

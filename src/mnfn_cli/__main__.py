@@ -1,0 +1,6 @@
+"""``python -m mnfn_cli`` is the same program as ``mnfn``."""
+
+from mnfn_cli.cli.app import main
+
+if __name__ == "__main__":
+    main()
