@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from mnfn_cli.errors import UsageError
-from mnfn_cli.models.registry import MODELS, build_model
-from mnfn_cli.recipe import MODELS as SCHEMAS
-from mnfn_cli.recipe import list_recipes, load_recipe
+from mnfn_cli.recipe import TASKS, list_recipes, load_recipe
+from mnfn_cli.tasks.functional import build_functional, build_model
 from mnfn_cli.testing import assert_breaks, assert_invariant
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
@@ -58,8 +57,21 @@ def test_without_options_the_published_model():
         assert count(build_model(f"generalization/{name}", small_cnn_zoo("relu"))) == parameters
 
 
-def test_registry_and_recipe_schema_name_the_same_models():
-    assert set(MODELS) == {f"{task}/{name}" for task, models in SCHEMAS.items() for name in models}
+def test_a_model_without_options_is_the_published_recipe():
+    """What is declared once cannot drift: every declaration names its published recipe, and is built from it."""
+    for task, declared in TASKS.items():
+        for name, model in declared.models.items():
+            recipe = load_recipe(model.published.format(family="relu"))
+            assert (recipe.task, recipe.model.name) == (task, name)
+            sin = NetworkSpec.mlp([2, 32, 32, 1], "sin", omega=30.0)
+            spec = small_cnn_zoo("relu") if task == "generalization" else sin
+            with torch.device("meta"):
+                built, resolved = build_model(f"{task}/{name}", spec), build_functional(recipe, spec, {})
+            shapes = [{key: tensor.shape for key, tensor in m.state_dict().items()} for m in (built, resolved)]
+            assert shapes[0] == shapes[1]
+    strict = build_model("editing/monomial-strict", NetworkSpec.mlp([2, 8, 8, 1], "sin"))
+    published = load_recipe("editing/mnist-dilate-monomial-strict").model
+    assert strict.sharpness == published.sharpness
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -145,7 +157,7 @@ def test_standardisation_takes_the_weights_that_the_model_reads(activation):
         for networks in (training, moved):
             torch.manual_seed(0)
             model = build_model("generalization/np", spec, **BASELINES["np"], canonicalize=canonical).double()
-            model.standardize(networks)
+            model.prepare(networks)
             models.append(model)
     (means, same), (raw, other) = [[model.features[0].means for model in pair] for pair in (models[:2], models[2:])]
     torch.testing.assert_close(means, same)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mnfn_cli.models.registry import build_model
 from mnfn_cli.nn.rescale import RescalePositions
+from mnfn_cli.tasks.functional import build_model
 from mnfn_cli.testing import relative_difference
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec

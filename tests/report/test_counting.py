@@ -6,11 +6,12 @@ from itertools import pairwise
 import pytest
 import torch
 
-from mnfn_cli.models.registry import build_model
+from mnfn_cli.models.functional import count_parameters
 from mnfn_cli.recipe import list_recipes, load_recipe
 from mnfn_cli.report.counting import growth, paper_tables, size_of_layers
 from mnfn_cli.report.figures import draw_growth
-from mnfn_cli.tasks.counting import count_parameters, layers_of, skeleton, usual_space
+from mnfn_cli.tasks.counting import layers_of, skeleton, usual_space
+from mnfn_cli.tasks.functional import build_model
 
 CLASSIFICATION = {"monomial": (22_146_603, 20_494_603, 16_248_045), "hnp": (22_083_114, 22_083_114, 42_379_306)}
 CLASSIFICATION |= {"np": (15_213_866, 15_213_866, 16_237_866), "mlp": (2_197_010, 2_197_010, 2_263_010)}

@@ -12,13 +12,14 @@ from mnfn_cli.errors import DataError, RecipeError, UsageError
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.tasks import training
+from mnfn_cli.tasks.application import apply_run
 from mnfn_cli.tasks.evaluation import evaluate_runs, parse_scales
+from mnfn_cli.tasks.finished_run import load_run
 from mnfn_cli.tasks.metrics import kendall_tau, with_interval
-from mnfn_cli.tasks.prediction import predict_checkpoints
-from mnfn_cli.tasks.run import load_run
 from mnfn_cli.tasks.training import train_run
 from mnfn_cli.zoo.augment import augment_zoo
-from mnfn_cli.zoo.checkpoints import Wanted, export_zoo, load_checkpoints
+from mnfn_cli.zoo.checkpoints import Wanted, load_checkpoints
+from mnfn_cli.zoo.export import export_zoo
 from mnfn_cli.zoo.store import open_zoo
 from mnfn_cli.zoo.writer import save_zoo
 
@@ -79,20 +80,20 @@ def test_predictions_do_not_move(kind, relu_run, tanh_run, digits_zoo, tanh_zoo,
     # The twin's weights were rounded to float32; the original's and fresh elements are compared in float64.
     evaluation = evaluate_runs([loaded], [(1.0, 1.0), (1.0, 1e4)])
     assert max(row.largest_change for row in evaluation.rows) <= 1e-6
-    assert [row.networks for row in evaluation.rows][1:] == (
+    assert [row.condition.label for row in evaluation.rows][1:] == (
         ["U[1, 1], permuted", "U[1, 10000], permuted"] if kind == "relu" else ["sign flips, permuted"]
     )
     assert len({round(row.tau, 6) for row in evaluation.rows}) == 1
 
 
 def test_predicting_files_and_zoos_agrees(relu_run, digits_zoo, tmp_path):
-    whole = predict_checkpoints(relu_run, digits_zoo.path, split="test")
+    whole = apply_run(relu_run, digits_zoo.path, split="test")
     export_zoo(digits_zoo, tmp_path / "files", split="test")
-    files = predict_checkpoints(relu_run, tmp_path / "files")
-    assert files.networks == whole.networks and files.true == whole.true
-    np.testing.assert_allclose(files.predicted, whole.predicted, atol=1e-6)
-    one = predict_checkpoints(relu_run, tmp_path / "files" / f"{files.networks[0]}.safetensors")
-    np.testing.assert_allclose(one.predicted, whole.predicted[:1], atol=1e-6)
+    files = apply_run(relu_run, tmp_path / "files")
+    assert files.names == whole.names and files.columns["true_accuracy"] == whole.columns["true_accuracy"]
+    np.testing.assert_allclose(files.answers, whole.answers, atol=1e-6)
+    one = apply_run(relu_run, tmp_path / "files" / f"{files.names[0]}.safetensors")
+    np.testing.assert_allclose(one.answers, whole.answers[:1], atol=1e-6)
     assert whole.to_csv().splitlines()[0] == "network,predicted_accuracy,true_accuracy"
 
 
@@ -105,12 +106,12 @@ def test_bad_files_are_all_named_or_skipped(relu_run, digits_zoo, tmp_path):
     save_tensors(files / "b.safetensors", tensors | {"layers.1.bias": torch.full((16,), float("nan"))})
     (files / "c.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(DataError) as caught:
-        predict_checkpoints(relu_run, files)
+        apply_run(relu_run, files)
     assert ["expected (16, 1, 3, 3)" in f or "not finite" in f or "git-lfs" in f for f in caught.value.faults] == [
         True
     ] * 3
-    predictions = predict_checkpoints(relu_run, files, skip_bad=True)
-    assert len(predictions.networks) == len(good) and len(predictions.skipped) == 3
+    predictions = apply_run(relu_run, files, skip_bad=True)
+    assert len(predictions.names) == len(good) and len(predictions.skipped) == 3
 
 
 def test_other_dtypes_and_foreign_names_are_read(relu_run, digits_zoo, tmp_path):
@@ -119,9 +120,9 @@ def test_other_dtypes_and_foreign_names_are_read(relu_run, digits_zoo, tmp_path)
     for row, dtype in ((0, torch.float64), (1, torch.bfloat16)):
         state_dict = digits_zoo.read([row]).to(dtype=dtype).to_state_dicts(names)[0]
         save_tensors(tmp_path / f"{row}.safetensors", state_dict)
-    predictions = predict_checkpoints(relu_run, tmp_path)
-    np.testing.assert_allclose(predictions.predicted, expected, atol=0.02)
-    assert predictions.true == [None, None]
+    predictions = apply_run(relu_run, tmp_path)
+    np.testing.assert_allclose(predictions.answers, expected, atol=0.02)
+    assert "true_accuracy" not in predictions.columns and predictions.summary == ""
 
 
 def refuse(zoo, path, *overrides, recipe="generalization/relu-monomial"):
@@ -165,7 +166,7 @@ def test_networks_that_are_not_finite_fail_or_are_left_out(digits_zoo, tmp_path)
         refuse(zoo, tmp_path / "run")
     recipe = load_recipe("generalization/relu-monomial", [f"data.zoo=['{zoo.path}']", "training.epochs=1"])
     result = train_run(recipe, tmp_path / "run", skip_bad=True)
-    assert result["data"]["networks"]["train"] == len(zoo.rows("train")) - 1
+    assert result.data.networks["train"] == len(zoo.rows("train")) - 1
     with pytest.raises(DataError, match="not finite"):
         load_checkpoints(zoo.path, Wanted(zoo.spec))
 
@@ -186,7 +187,7 @@ def test_several_zoos_train_together(digits_zoo, tmp_path):
     more = augment_zoo(digits_zoo, tmp_path / "more", scale=(1.0, 10.0)).zoo
     overrides = [f"data.zoo=['{digits_zoo.path}','{more.path}']", "training.epochs=1"]
     result = train_run(load_recipe("generalization/relu-monomial", overrides), tmp_path / "run")
-    assert result["data"]["networks"]["train"] == 2 * len(digits_zoo.rows("train"))
+    assert result.data.networks["train"] == 2 * len(digits_zoo.rows("train"))
     evaluation = evaluate_runs([load_run(tmp_path / "run")], [(1.0, 1.0)])
     assert list(evaluation.augmented.values()) == [True] and evaluation.count == 2 * len(digits_zoo.rows("test"))
 
@@ -204,7 +205,7 @@ def test_runs_are_compared_on_the_same_elements(relu_run, tanh_run, digits_zoo, 
         twin.model.head[-1].bias += 0.1  # another functional, so its predictions are its own
     alone = evaluate_runs([first], [(1.0, 100.0)])
     both = evaluate_runs([first, twin], [(1.0, 100.0)], permute=False)
-    assert [row.networks for row in both.rows] == ["original", "U[1, 100]"] * 2
+    assert [row.condition.label for row in both.rows] == ["original", "U[1, 100]"] * 2
     assert both.of_run(str(relu_run))[0] == alone.rows[0]
     assert both.of_run(str(tmp_path / "twin"))[0].l1 != alone.rows[0].l1
     assert not any(both.augmented.values())
@@ -244,4 +245,4 @@ def test_scales_that_cannot_be(text):
 
 def test_constant_predictions_have_no_tau():
     scores = with_interval(kendall_tau, np.zeros(10), np.arange(10.0))
-    assert scores["defined"] is False and np.isnan(scores["value"])
+    assert scores.defined is False and scores.value is None

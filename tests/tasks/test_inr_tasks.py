@@ -11,11 +11,11 @@ import torch
 from mnfn_cli import load_run, open_zoo, save_zoo
 from mnfn_cli.errors import DataError, InterruptedRun, NumericError, RecipeError, UsageError
 from mnfn_cli.recipe import load_recipe
+from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.interruption import Interruption
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
-from mnfn_cli.tasks import edited as edited_module
-from mnfn_cli.tasks.classes import classify_checkpoints
-from mnfn_cli.tasks.edited import edit_checkpoints
+from mnfn_cli.tasks import editing as editing_module
+from mnfn_cli.tasks.application import apply_run
 from mnfn_cli.tasks.edits import edit_pictures
 from mnfn_cli.tasks.metrics import accuracy, mean_difference, with_interval
 from mnfn_cli.tasks.training import resume_run, train_run
@@ -23,7 +23,7 @@ from mnfn_cli.weightspace.inr import render
 from mnfn_cli.zoo.augment import augment_zoo
 from mnfn_cli.zoo.build.siren import build_siren_zoo
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, siren_design
-from mnfn_cli.zoo.checkpoints import export_zoo
+from mnfn_cli.zoo.export import export_zoo
 from mnfn_cli.zoo.images import load_images
 
 SIZE = (8, 8)
@@ -67,7 +67,7 @@ def test_probabilities_of_a_run(classes_run, inr_zoo):
     probabilities = run.predict(inr_zoo.read(inr_zoo.rows("test")))
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(len(probabilities)))
     table = pl.read_csv(classes_run / "predictions.csv", infer_schema_length=None)
-    names = [f"probability_{name}" for name in run.folder.description["facts"]["classes"]]
+    names = [f"probability_{name}" for name in run.task.facts.classes]
     np.testing.assert_allclose(probabilities.numpy(), table.select(names).to_numpy(), atol=1e-6)
 
 
@@ -96,7 +96,7 @@ def test_the_editing_result_can_be_worked_out_again(dilate_run, inr_zoo):
 def test_the_published_editor_is_caught_not_to_commute(inr_zoo, tmp_path):
     small = ["model.base_channels=[6,6]", "training.steps=4"]
     result = train_run(recipe("editing/digits-dilate-monomial", inr_zoo, *small), tmp_path / "run")
-    assert result["equivariance"]["float64"] > 1e-2
+    assert result.model_extra["equivariance"]["float64"] > 1e-2
 
 
 @pytest.mark.parametrize("name", ["classification/digits-hnp", "editing/digits-dilate-np"])
@@ -114,7 +114,7 @@ def test_interrupted_runs_end_with_the_same_bytes(name, inr_zoo, tmp_path):
     chosen = recipe(name, inr_zoo, *small, *dropout)
     train_run(chosen, tmp_path / "whole")
     with pytest.raises(InterruptedRun):
-        train_run(chosen, tmp_path / "run", interruption=StopAt())
+        train_run(chosen, tmp_path / "run", context=Context(interruption=StopAt()))
     resume_run(tmp_path / "run")
     for file in ("model.safetensors", "metrics.jsonl"):
         assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
@@ -140,26 +140,25 @@ def test_published_classifiers_train_two_steps(data, model, published_zoos, tmp_
     zoo = published_zoos["colour" if data == "cifar10" else "grey"]
     chosen = recipe(f"classification/{data}-{model}", zoo, "training.steps=2", "training.batch_size=2")
     result = train_run(chosen, tmp_path / "run")
-    assert result["steps"] == 2
+    assert result.steps == 2
     shutil.rmtree(tmp_path / "run")
 
 
 def test_classify_files_and_zoos(classes_run, inr_zoo, tmp_path):
     export_zoo(inr_zoo, tmp_path / "files", split="test")
-    from_files = classify_checkpoints(classes_run, tmp_path / "files")
-    from_zoo = classify_checkpoints(classes_run, inr_zoo.path, split="test")
-    assert from_files.columns() == from_zoo.columns()
-    assert from_zoo.true == [str(inr_zoo.table["class"][row]) for row in inr_zoo.rows("test")]
-    one = classify_checkpoints(classes_run, tmp_path / "files" / f"{from_zoo.networks[0]}.safetensors")
-    assert one.predicted == from_zoo.predicted[:1]
+    from_files = apply_run(classes_run, tmp_path / "files")
+    from_zoo = apply_run(classes_run, inr_zoo.path, split="test")
+    assert from_files.to_rows() == from_zoo.to_rows()
+    assert from_zoo.columns["true_class"] == [str(inr_zoo.table["class"][row]) for row in inr_zoo.rows("test")]
+    one = apply_run(classes_run, tmp_path / "files" / f"{from_zoo.names[0]}.safetensors")
+    assert one.columns["predicted_class"] == from_zoo.columns["predicted_class"][:1]
 
 
 def test_flipped_and_shuffled_networks_keep_their_class(classes_run, inr_zoo, tmp_path):
     moved = augment_zoo(inr_zoo, tmp_path / "moved").zoo
-    before = classify_checkpoints(classes_run, inr_zoo.path)
-    after = classify_checkpoints(classes_run, moved.path)
-    for name, probabilities in before.probabilities.items():
-        assert after.probabilities[name] == pytest.approx(probabilities, abs=1e-5)
+    before = apply_run(classes_run, inr_zoo.path)
+    after = apply_run(classes_run, moved.path)
+    torch.testing.assert_close(after.answers, before.answers, rtol=0, atol=1e-5)
 
 
 def test_files_come_back_as_they_came(dilate_run, inr_zoo, tmp_path):
@@ -170,8 +169,8 @@ def test_files_come_back_as_they_came(dilate_run, inr_zoo, tmp_path):
         tensors, metadata = read_tensors(file)
         foreign = {f"net.{name}": tensor.to((torch.float64, torch.float16)[number]) for name, tensor in tensors.items()}
         save_tensors(tmp_path / "files" / file.name, dict(reversed(foreign.items())), metadata | {"note": "mine"})
-    report = edit_checkpoints(dilate_run, tmp_path / "files", tmp_path / "edited")
-    assert report.targets_from == "renderings before the edit"
+    report = apply_run(dilate_run, tmp_path / "files", output=tmp_path / "edited")
+    assert report.facts["targets_from"] == "renderings before the edit"
     changed = load_run(dilate_run).predict(inr_zoo.read(slice(0, 2)))
     for number, file in enumerate(sorted((tmp_path / "files").iterdir())):
         old, old_metadata = read_tensors(file)
@@ -181,7 +180,7 @@ def test_files_come_back_as_they_came(dilate_run, inr_zoo, tmp_path):
         expected = changed.weights[1][number, 0]
         torch.testing.assert_close(new["net.layers.1.weight"].float(), expected.float(), atol=2e-3, rtol=0)
     single = sorted((tmp_path / "files").iterdir())[0]
-    edit_checkpoints(dilate_run, single, tmp_path / "one.safetensors")
+    apply_run(dilate_run, single, output=tmp_path / "one.safetensors")
     one, facts = read_tensors(tmp_path / "one.safetensors")
     same, known = read_tensors(tmp_path / "edited" / single.name)
     assert facts == known
@@ -190,15 +189,15 @@ def test_files_come_back_as_they_came(dilate_run, inr_zoo, tmp_path):
 
 
 def test_a_zoo_comes_back_as_a_zoo(dilate_run, inr_zoo, tmp_path):
-    report = edit_checkpoints(dilate_run, inr_zoo.path, tmp_path / "edited", split="test")
+    report = apply_run(dilate_run, inr_zoo.path, output=tmp_path / "edited", split="test")
     edited = open_zoo(tmp_path / "edited")
-    assert edited.ids == report.networks == [inr_zoo.ids[row] for row in inr_zoo.rows("test")]
+    assert edited.ids == report.names == [inr_zoo.ids[row] for row in inr_zoo.rows("test")]
     assert "psnr" not in edited.table.columns and edited.pictures() is None
-    assert report.targets_from == "original pictures"
+    assert report.facts["targets_from"] == "original pictures"
     # What was edited can be edited again; its targets then come from its drawings.
-    again = edit_checkpoints(dilate_run, edited.path, tmp_path / "twice")
-    assert again.targets_from == "renderings before the edit"
-    assert again.before != report.after
+    again = apply_run(dilate_run, edited.path, output=tmp_path / "twice")
+    assert again.facts["targets_from"] == "renderings before the edit"
+    assert list(again.columns["mse_before"]) != list(report.columns["mse_after"])
 
 
 def test_networks_from_another_start_are_refused(classes_run, inr_zoo, tmp_path):
@@ -207,10 +206,10 @@ def test_networks_from_another_start_are_refused(classes_run, inr_zoo, tmp_path)
         plan = SirenZooPlan(siren_design(images, init=init, width=6, steps=2, seed=seed), 1, 0)
         other = build_siren_zoo(plan, images, tmp_path / init)
         with pytest.raises(DataError, match=f"{named}.*--like RUN"):
-            classify_checkpoints(classes_run, other.path)
+            apply_run(classes_run, other.path)
         export_zoo(other, tmp_path / f"{init}-files", limit=2)
         with pytest.raises(DataError) as caught:
-            classify_checkpoints(classes_run, tmp_path / f"{init}-files")
+            apply_run(classes_run, tmp_path / f"{init}-files")
         assert len(caught.value.faults) == 2
 
 
@@ -218,7 +217,7 @@ def test_files_that_do_not_say_their_start_are_counted(classes_run, inr_zoo, tmp
     export_zoo(inr_zoo, tmp_path / "files", limit=2)
     for file in (tmp_path / "files").iterdir():
         save_tensors(file, read_tensors(file)[0])
-    assert classify_checkpoints(classes_run, tmp_path / "files").unknown_start == 2
+    assert apply_run(classes_run, tmp_path / "files").remarks[0].startswith("2 networks do not say from which start")
 
 
 def test_bad_files_are_all_named_and_good_ones_are_edited_without_them(dilate_run, inr_zoo, tmp_path):
@@ -229,42 +228,42 @@ def test_bad_files_are_all_named_and_good_ones_are_edited_without_them(dilate_ru
     save_tensors(nan, {name: tensor * float("nan") for name, tensor in tensors.items()})
     junk.write_bytes(b"no network")
     with pytest.raises(DataError) as caught:
-        edit_checkpoints(dilate_run, tmp_path / "files", tmp_path / "edited")
+        apply_run(dilate_run, tmp_path / "files", output=tmp_path / "edited")
     assert len(caught.value.faults) == 3 and not (tmp_path / "edited").exists()
     for file in (shape, nan, junk):
         assert sum(file.name in fault for fault in caught.value.faults) == 1
-    report = edit_checkpoints(dilate_run, tmp_path / "files", tmp_path / "edited", skip_bad=True)
-    assert report.networks == [good.stem] and [p.name for p in (tmp_path / "edited").iterdir()] == [good.name]
+    report = apply_run(dilate_run, tmp_path / "files", output=tmp_path / "edited", skip_bad=True)
+    assert report.names == [good.stem] and [p.name for p in (tmp_path / "edited").iterdir()] == [good.name]
 
 
 def test_edits_that_are_not_finite_write_nothing(dilate_run, inr_zoo, tmp_path, monkeypatch):
-    real = edited_module.predict_change
+    real = editing_module.apply_functional
 
     def broken(model, features):
         change = real(model, features)
         change.weights[0][1, 0, 0, 0] = float("inf")
         return change
 
-    monkeypatch.setattr(edited_module, "predict_change", broken)
+    monkeypatch.setattr(editing_module, "apply_functional", broken)
     with pytest.raises(NumericError, match="edited weights are not finite") as caught:
-        edit_checkpoints(dilate_run, inr_zoo.path, tmp_path / "edited")
+        apply_run(dilate_run, inr_zoo.path, output=tmp_path / "edited")
     assert inr_zoo.ids[1] in caught.value.where and list(tmp_path.iterdir()) == []
 
 
 def test_runs_of_another_task_name_the_right_command(classes_run, dilate_run, relu_run, inr_zoo):
     with pytest.raises(UsageError, match="mnfn edit reads it"):
-        classify_checkpoints(dilate_run, inr_zoo.path)
+        apply_run(dilate_run, inr_zoo.path, task="classification")
     with pytest.raises(UsageError, match="mnfn classify reads it"):
-        edit_checkpoints(classes_run, inr_zoo.path, inr_zoo.path.parent / "nowhere")
+        apply_run(classes_run, inr_zoo.path, task="editing", output=inr_zoo.path.parent / "nowhere")
     with pytest.raises(UsageError, match="mnfn predict reads it"):
-        classify_checkpoints(relu_run, inr_zoo.path)
+        apply_run(relu_run, inr_zoo.path, task="classification")
 
 
 def test_zoos_that_cannot_be_learned_from(inr_zoo, digits_zoo, tmp_path):
     with pytest.raises(RecipeError, match="this recipe is for sin networks"):
         train_run(recipe("classification/digits-hnp", digits_zoo), tmp_path / "run")
     table = inr_zoo.table
-    made, images = inr_zoo.document["made"], inr_zoo.document["images"]
+    made, images = inr_zoo.record.made.to_json(), inr_zoo.record.images.to_json()
     start = read_tensors(inr_zoo.path / "start.safetensors")[0]
     for change, problem in (
         (table.drop("class"), "no column 'class'"),
@@ -283,13 +282,13 @@ def test_editing_without_pictures_takes_what_the_networks_draw(inr_zoo, tmp_path
         inr_zoo.spec,
         inr_zoo.read(),
         inr_zoo.table,
-        made=inr_zoo.document["made"],
-        images=inr_zoo.document["images"],
+        made=inr_zoo.record.made.to_json(),
+        images=inr_zoo.record.images.to_json(),
         start=read_tensors(inr_zoo.path / "start.safetensors")[0],
     )
     small = ["model.base_channels=[4,4]", "training.steps=2"]
     result = train_run(recipe("editing/digits-dilate-np", zoo, *small), tmp_path / "run")
-    assert result["targets_from"] == "renderings before the edit"
+    assert result.model_extra["targets_from"] == "renderings before the edit"
 
 
 def test_intervals_draw_whole_pictures():
@@ -299,5 +298,5 @@ def test_intervals_draw_whole_pictures():
     one = with_interval(accuracy, guess, truth, list("abcdefgh"))
     many = with_interval(accuracy, guess.repeat(10), truth.repeat(10), list("aaaaaaaaaabbbbbbbbbbccccccccccdddddddddd"
                          "eeeeeeeeeeffffffffffgggggggggghhhhhhhhhh"))  # fmt: skip
-    assert many["interval"] == one["interval"]
+    assert many.interval == one.interval
     assert mean_difference(np.array([3.0, 1.0]), np.array([1.0, 1.0])) == 1.0

@@ -7,6 +7,7 @@ import pytest
 
 from mnfn_cli.errors import InterruptedRun, RecipeError, UsageError
 from mnfn_cli.recipe import load_recipe
+from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.interruption import Interruption
 from mnfn_cli.tasks import sweep as sweep_module
 from mnfn_cli.tasks.sweep import markdown, plan_sweep, run_sweep, summarise
@@ -41,7 +42,7 @@ def test_a_sweep_continues_and_runs_nothing_twice(digits_zoo, tmp_path, monkeypa
 
     trials = plan(digits_zoo)
     with pytest.raises(InterruptedRun):
-        run_sweep(trials, tmp_path, interruption=StopInThirdRun())
+        run_sweep(trials, tmp_path, context=Context(interruption=StopInThirdRun()))
     assert len(json.loads((tmp_path / "results.json").read_text())) == 2
     trained, resumed = [], []
     real_train, real_resume = sweep_module.train_run, sweep_module.resume_run
@@ -51,9 +52,9 @@ def test_a_sweep_continues_and_runs_nothing_twice(digits_zoo, tmp_path, monkeypa
     monkeypatch.setattr(
         sweep_module, "resume_run", lambda path, **k: resumed.append(path.name) or real_resume(path, **k)
     )
-    rows = run_sweep(trials, tmp_path, command="as it was typed")
+    rows = run_sweep(trials, tmp_path, context=Context(command="as it was typed"))
     kept = json.loads((tmp_path / "results.json").read_text())
-    assert [result["command"] for result in kept] == ["run_sweep"] * 3 + ["as it was typed"]
+    assert [result["command"] for result in kept] == ["Python"] * 3 + ["as it was typed"]
     assert (resumed, trained) == ([trials[2].folder], [trials[3].folder])
     assert [row["variant"] for row in rows] == ["model.channels=[3]", "model.channels=[3,2]"]
     errors = [json.loads((tmp_path / t.folder / "result.json").read_text())["test"]["l1"]["value"] for t in trials]

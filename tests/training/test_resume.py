@@ -8,6 +8,7 @@ import torch
 
 from mnfn_cli.errors import DataError, InterruptedRun, NumericError, OutputError, UsageError
 from mnfn_cli.recipe import load_recipe
+from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.interruption import Interruption
 from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.tasks import generalization, training
@@ -86,7 +87,7 @@ def kill_in(monkeypatch, module, name, call, *, after=False):
 @pytest.mark.parametrize("checks", [0, 1, 3, 4, 5, 6, 7, 9, 14, 20])
 def test_interrupted_at_any_check(digits_zoo, uninterrupted, tmp_path, checks):
     with pytest.raises(InterruptedRun, match="train --resume"):
-        train_run(make_recipe(digits_zoo), tmp_path / "run", interruption=StopAfter(checks))
+        train_run(make_recipe(digits_zoo), tmp_path / "run", context=Context(interruption=StopAfter(checks)))
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "running"
     resume_run(tmp_path / "run")
     assert_same(tmp_path / "run", uninterrupted)
@@ -94,10 +95,10 @@ def test_interrupted_at_any_check(digits_zoo, uninterrupted, tmp_path, checks):
 
 def test_interrupted_again_and_again(digits_zoo, uninterrupted, tmp_path):
     with pytest.raises(InterruptedRun):
-        train_run(make_recipe(digits_zoo), tmp_path / "run", interruption=StopAfter(1))
+        train_run(make_recipe(digits_zoo), tmp_path / "run", context=Context(interruption=StopAfter(1)))
     for _ in range(100):
         try:
-            resume_run(tmp_path / "run", interruption=StopAfter(2))
+            resume_run(tmp_path / "run", context=Context(interruption=StopAfter(2)))
             break
         except InterruptedRun:
             pass
@@ -110,12 +111,12 @@ def test_interrupted_again_and_again(digits_zoo, uninterrupted, tmp_path):
         (loop, "_step", 6, False),  # mid-epoch
         (loop, "_step", 6, True),
         (generalization, "kendall_tau", 1, False),  # in a validation
-        (loop, "_append", 1, True),  # between the metrics and the state that knows of them
+        (loop, "append_metrics", 1, True),  # between the metrics and the state that knows of them
         (loop, "save_state", 1, False),  # before, and after a save
         (loop, "save_state", 1, True),
         (loop, "save_state", 0, False),  # before the first
         (training, "save_tensors", 0, True),  # after the final model
-        (training, "write_json", 0, False),  # before the result
+        (training, "write_record", 0, False),  # before the result
     ],
 )
 def test_killed_anywhere(digits_zoo, uninterrupted, tmp_path, monkeypatch, module, name, call, after):
@@ -130,7 +131,7 @@ def test_killed_anywhere(digits_zoo, uninterrupted, tmp_path, monkeypatch, modul
 def test_killed_in_the_middle_of_a_write(digits_zoo, uninterrupted, tmp_path):
     """What a kill leaves: a temporary beside the state, and a torn last line of metrics."""
     with pytest.raises(InterruptedRun):
-        train_run(make_recipe(digits_zoo), tmp_path / "run", interruption=StopAfter(9))
+        train_run(make_recipe(digits_zoo), tmp_path / "run", context=Context(interruption=StopAfter(9)))
     (tmp_path / "run" / "checkpoints" / ".step-1.safetensors.999.mnfn-tmp").write_bytes(b"half")
     with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 8, "epo')
@@ -140,7 +141,7 @@ def test_killed_in_the_middle_of_a_write(digits_zoo, uninterrupted, tmp_path):
 
 def test_a_damaged_state_is_named_and_never_skipped(digits_zoo, uninterrupted, tmp_path):
     with pytest.raises(InterruptedRun):
-        train_run(make_recipe(digits_zoo), tmp_path / "run", interruption=StopAfter(16))
+        train_run(make_recipe(digits_zoo), tmp_path / "run", context=Context(interruption=StopAfter(16)))
     before, newest = sorted((tmp_path / "run" / "checkpoints").glob("step-*"))
     newest.write_bytes(newest.read_bytes()[:-100])
     with pytest.raises(DataError) as caught:
@@ -153,9 +154,9 @@ def test_a_damaged_state_is_named_and_never_skipped(digits_zoo, uninterrupted, t
 
 def test_other_surroundings_are_marked(digits_zoo, tmp_path, monkeypatch):
     with pytest.raises(InterruptedRun):
-        train_run(make_recipe(digits_zoo), tmp_path / "run", interruption=StopAfter(3))
+        train_run(make_recipe(digits_zoo), tmp_path / "run", context=Context(interruption=StopAfter(3)))
     monkeypatch.setattr(loop, "describe_environment", lambda device: {"threads": "64"})
-    assert resume_run(tmp_path / "run")["bit_for_bit"] is False
+    assert resume_run(tmp_path / "run").bit_for_bit is False
 
 
 def test_a_changed_zoo_is_refused(digits_zoo, tmp_path):
@@ -163,7 +164,7 @@ def test_a_changed_zoo_is_refused(digits_zoo, tmp_path):
     shutil.copytree(digits_zoo.path, zoo)
     recipe = make_recipe(digits_zoo, f"data.zoo=['{zoo}']")
     with pytest.raises(InterruptedRun):
-        train_run(recipe, tmp_path / "run", interruption=StopAfter(3))
+        train_run(recipe, tmp_path / "run", context=Context(interruption=StopAfter(3)))
     document = json.loads((zoo / "zoo.json").read_text())
     document["files"]["table.csv"]["sha256"] = "0" * 64
     (zoo / "zoo.json").write_text(json.dumps(document))
@@ -179,7 +180,7 @@ def test_done_and_unfinished_runs(digits_zoo, uninterrupted, tmp_path):
     with pytest.raises(OutputError, match="--force"):
         train_run(make_recipe(digits_zoo), uninterrupted)
     with pytest.raises(InterruptedRun):
-        train_run(make_recipe(digits_zoo), tmp_path / "run", interruption=StopAfter(3))
+        train_run(make_recipe(digits_zoo), tmp_path / "run", context=Context(interruption=StopAfter(3)))
     with pytest.raises(OutputError, match="unfinished run"):
         train_run(make_recipe(digits_zoo), tmp_path / "run")
 
@@ -189,7 +190,7 @@ def test_force_keeps_the_old_run_until_the_new_one_is_done(digits_zoo, uninterru
     shutil.copytree(uninterrupted, run)
     for _ in range(2):
         with pytest.raises(InterruptedRun):
-            train_run(make_recipe(digits_zoo), run, force=True, interruption=StopAfter(3))
+            train_run(make_recipe(digits_zoo), run, force=True, context=Context(interruption=StopAfter(3)))
         assert_same(tmp_path / "run.old", uninterrupted)
     resume_run(run)
     assert_same(run, uninterrupted)
@@ -218,7 +219,7 @@ def test_standardisation_comes_from_the_training_networks_and_stays_with_the_mod
     )
     train_run(recipe, tmp_path / "whole")
     with pytest.raises(InterruptedRun):
-        train_run(recipe, tmp_path / "run", interruption=StopAfter(3))
+        train_run(recipe, tmp_path / "run", context=Context(interruption=StopAfter(3)))
     resume_run(tmp_path / "run")
     saved, again = (read_tensors(tmp_path / name / "model.safetensors")[0] for name in ("whole", "run"))
     assert all(torch.equal(saved[name], again[name]) for name in saved)

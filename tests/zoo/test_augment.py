@@ -40,7 +40,7 @@ def test_keep_original_comes_first_and_unchanged(tanh_zoo, tmp_path):
     # Sign flips and permutations: the same absolute values in another order.
     sizes = flipped.flatten().abs().sort().values, tanh_zoo.read().flatten().abs().sort().values
     assert torch.equal(*sizes)
-    assert report.zoo.document["made"]["group_elements"]["scale"] is None
+    assert report.zoo.record.made.to_json()["group_elements"]["scale"] is None
 
 
 def test_an_augmented_zoo_can_be_augmented(digits_zoo, tmp_path):

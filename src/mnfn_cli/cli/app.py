@@ -7,11 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from mnfn_cli.cli import augment, classify, count_params, edit, evaluate, predict, recipe, sweep, train, zoo
+from mnfn_cli.cli import augment, count_params, evaluate, recipe, sweep, train, zoo
+from mnfn_cli.cli.apply import networks_command, table_command
 from mnfn_cli.cli.console import print_error
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.options import examples
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
+from mnfn_cli.recipe import TASKS, TaskDeclaration
 
 ZOOS, LEARN, APPLY, LOOK = "Zoos", "Learn", "Apply", "Look"
 
@@ -33,11 +35,15 @@ app = App(
 )
 
 
-def _add(name: str, command: Callable[..., None], panel: str, epilog: str, short: str | None = None) -> None:
+def _add(name: str, command: Callable[..., None], panel: str, epilog: str) -> None:
     app.command(name, epilog=epilog, rich_help_panel=panel)(command)
-    if short is not None:
-        summary = f"The short name of {name}."
-        app.command(short, epilog=epilog, rich_help_panel=panel, short_help=summary)(command)
+
+
+def _add_task(task: str, declared: TaskDeclaration) -> None:
+    command = table_command(task) if declared.writes == "table" else networks_command(task)
+    common: dict[str, Any] = {"help": declared.help, "epilog": examples(*declared.examples), "rich_help_panel": APPLY}
+    app.command(declared.command, **common)(command)
+    app.command(declared.short, short_help=f"The short name of {declared.command}.", **common)(command)
 
 
 app.add_typer(zoo.app, name="zoo", rich_help_panel=ZOOS)
@@ -45,9 +51,8 @@ _add("augment", augment.augment, ZOOS, augment.EXAMPLES)
 app.add_typer(recipe.app, name="recipe", rich_help_panel=LEARN)
 _add("train", train.train, LEARN, train.EXAMPLES)
 _add("sweep", sweep.sweep, LEARN, sweep.EXAMPLES)
-_add("predict-generalization", predict.predict, APPLY, predict.EXAMPLES, "predict")
-_add("classify-inr", classify.classify, APPLY, classify.EXAMPLES, "classify")
-_add("edit-style", edit.edit, APPLY, edit.EXAMPLES, "edit")
+for _task, _declared in TASKS.items():
+    _add_task(_task, _declared)
 _add("evaluate", evaluate.evaluate, LOOK, evaluate.EXAMPLES)
 _add("count-params", count_params.count_params, LOOK, count_params.EXAMPLES)
 

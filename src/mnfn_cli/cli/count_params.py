@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.options import Force, Json, Quiet, examples
+from mnfn_cli.cli.job import run_plugins
+from mnfn_cli.cli.options import Force, Json, Plugins, Quiet, examples
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def count_params(
         bool, typer.Option("--growth", help="How one layer grows with the depth and the width of networks.")
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also draw the growth, as a PNG.")] = None,
+    plugin: Plugins = None,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -48,6 +50,8 @@ def count_params(
     """Count parameters: the paper's models, a recipe layer by layer, or the growth of one layer."""
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
+
+    run_plugins(console, plugin)
 
     if growth and recipe:
         raise UsageError("--growth", "counts layers of no recipe; leave out --recipe")

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.options import Device, Force, Json, Out, Quiet, RunPaths, Seed, examples
+from mnfn_cli.cli.job import job, run_plugins
+from mnfn_cli.cli.options import Device, Force, Json, Out, Plugins, Quiet, RunPaths, Seed, examples
 from mnfn_cli.cli.table import Table
 
 EXAMPLES = examples(
@@ -25,6 +26,7 @@ def evaluate(
     zoo: Annotated[list[Path] | None, typer.Option(help="Where the runs' zoo is now, if it moved.")] = None,
     precision: Annotated[str, typer.Option(help="fp32 or fp64.")] = "fp32",
     seed: Seed = 0,
+    plugin: Plugins = None,
     device: Device = "auto",
     force: Force = False,
     quiet: Quiet = False,
@@ -34,22 +36,22 @@ def evaluate(
     console = Console(quiet=quiet, json=json)
     import torch
 
-    from mnfn_cli.cli.options import choice, command_line
+    from mnfn_cli.cli.options import choice
     from mnfn_cli.report.evaluation import to_document, write_evaluation
-    from mnfn_cli.runtime.device import resolve_device
     from mnfn_cli.storage.folders import check_output
     from mnfn_cli.tasks.evaluation import evaluate_runs, parse_scales
-    from mnfn_cli.tasks.run import load_runs
+    from mnfn_cli.tasks.finished_run import load_runs
 
-    chosen = resolve_device(device)
+    run_plugins(console, plugin)
     ranges = parse_scales(scales)
     dtype = {"fp32": None, "fp64": torch.float64}[choice("--precision", precision, ("fp32", "fp64"))]
     check_output(out, force, inputs=tuple(runs))
-    loaded = [run.to(device=chosen, dtype=dtype) for run in load_runs(runs, "generalization")]
-    evaluation = evaluate_runs(
-        loaded, ranges, zoos=zoo or None, permute=permute, seed=seed, progress=console.progress()
-    )
-    write_evaluation(evaluation, out, command=command_line(), force=force)
+    with job(console, device) as context:
+        loaded = [run.to(device=context.device, dtype=dtype) for run in load_runs(runs, "generalization")]
+        for remark in (remark for run in loaded for remark in run.remarks):
+            console.note(remark)
+        evaluation = evaluate_runs(loaded, ranges, zoos=zoo or None, permute=permute, seed=seed, context=context)
+    write_evaluation(evaluation, out, command=context.command, force=force)
     document = to_document(evaluation)
     columns = {"networks": "test networks", "tau": "tau", "low": "low 95 %", "high": "high 95 %"}
     columns["largest_change"] = "largest change"

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from mnfn_cli.cli.console import Console
-
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where the result goes; must not exist.", show_default=False)]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output, once the new one is complete.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:i.")]
@@ -31,6 +29,16 @@ OnBad = Annotated[
 Split = Annotated[str | None, typer.Option("--split", help="Only this split of a zoo: train, val or test.")]
 
 
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE_OR_MODULE",
+        help="A Python file or an importable module that declares models of your own. Its code is run.",
+    ),
+]
+
+
 def skips(on_bad: str) -> bool:
     """Return whether ``--on-bad`` says skip; raises UsageError for any other word than fail."""
     return choice("--on-bad", on_bad, ("fail", "skip")) == "skip"
@@ -48,15 +56,6 @@ def choice(option: str, value: str, known: tuple[str, ...]) -> str:
 def checked_split(split: str | None) -> str | None:
     """Return a split's name or None; raises UsageError for an unknown one."""
     return split if split is None else choice("--split", split, ("train", "val", "test"))
-
-
-def note_unknown_start(console: Console, networks: int) -> None:
-    """Say that networks do not tell which start they were fitted from, where the run knows one only."""
-    if networks:
-        console.note(
-            f"{networks} networks do not say from which start they were fitted; the run has learned from one shared "
-            "start and means nothing for others (mnfn zoo build siren --like RUN fits from it)"
-        )
 
 
 def command_line() -> str:

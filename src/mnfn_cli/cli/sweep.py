@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.options import Device, Json, Quiet, command_line, examples
+from mnfn_cli.cli.job import job, run_plugins
+from mnfn_cli.cli.options import Device, Json, Plugins, Quiet, examples
 
 EXAMPLES = examples(
     "mnfn sweep --recipe generalization/relu-monomial --recipe generalization/relu-hnp --zoo zoos/digits-relu "
@@ -28,6 +29,7 @@ def sweep(
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds, with commas between.")] = "0",
     zoo: Annotated[list[Path] | None, typer.Option(help="A zoo; may be given more than once.")] = None,
+    plugin: Plugins = None,
     device: Device = "auto",
     quiet: Quiet = False,
     json: Json = False,
@@ -36,10 +38,9 @@ def sweep(
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
     from mnfn_cli.report.figures import draw_run
-    from mnfn_cli.runtime.device import resolve_device
-    from mnfn_cli.runtime.interruption import interruptible
     from mnfn_cli.tasks.sweep import plan_sweep, run_sweep
 
+    run_plugins(console, plugin)
     if not recipe:
         raise UsageError("mnfn sweep", "needs --recipe, once or more")
     numbers = [number.strip() for number in seeds.split(",")]
@@ -52,14 +53,6 @@ def sweep(
         overrides=overrides or [],
         zoos=zoo or [],
     )
-    with interruptible() as interruption:
-        rows = run_sweep(
-            trials,
-            out,
-            command=command_line(),
-            device=resolve_device(device),
-            progress=console.progress(),
-            interruption=interruption,
-            illustrate=draw_run,
-        )
+    with job(console, device) as context:
+        rows = run_sweep(trials, out, context=context, illustrate=draw_run)
     console.table(rows)

@@ -1,13 +1,17 @@
 """mnfn train: a recipe and a zoo in, a run folder out."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.options import Device, Force, Json, OnBad, Quiet, command_line, examples, skips
+from mnfn_cli.cli.job import job, run_plugins
+from mnfn_cli.cli.options import Device, Force, Json, Plugins, Quiet, examples, skips
 from mnfn_cli.cli.table import Table
+
+if TYPE_CHECKING:
+    from mnfn_cli.recipe import Recipe
 
 EXAMPLES = examples(
     "mnfn train --recipe generalization/relu-monomial --zoo zoos/digits-relu -o runs/relu",
@@ -25,7 +29,13 @@ def train(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder to make.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="In place of the recipe's training.seed.")] = None,
-    on_bad: OnBad = "fail",
+    on_bad: Annotated[
+        str | None,
+        typer.Option(
+            "--on-bad", metavar="fail|skip", help="What to do with networks that cannot be used.", show_default="fail"
+        ),
+    ] = None,
+    plugin: Plugins = None,
     device: Device = "auto",
     force: Force = False,
     quiet: Quiet = False,
@@ -35,49 +45,39 @@ def train(
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
 
+    run_plugins(console, plugin)
     if resume is not None:
-        if recipe or zoo or out or overrides or force or seed is not None:
-            raise UsageError("--resume", "a run continues as it began; leave out every other choice but --device")
+        if recipe or zoo or out or overrides or force or seed is not None or on_bad is not None:
+            problem = "a run continues as it began; leave out every other choice but --device and --plugin"
+            raise UsageError("--resume", problem)
     elif recipe is None or out is None:
         raise UsageError("mnfn train", "needs --recipe and --out, or --resume")
+    skip_bad = skips(on_bad or "fail")
     from mnfn_cli.report.figures import draw_run
-    from mnfn_cli.runtime.device import resolve_device
-    from mnfn_cli.runtime.interruption import interruptible
     from mnfn_cli.tasks.training import resume_run, train_run
 
-    chosen = resolve_device(device)
-    console.note(f"device: {chosen}")
-    with interruptible() as interruption:
-        shared: dict[str, Any] = {
-            "device": chosen,
-            "progress": console.progress(),
-            "interruption": interruption,
-            "illustrate": draw_run,
-        }
+    with job(console, device) as context:
+        console.note(f"device: {context.device}")
         if resume is not None:
-            run = resume
-            result = resume_run(resume, **shared)
+            run, result = resume, resume_run(resume, context=context, illustrate=draw_run)
         else:
             assert recipe is not None and out is not None
-            run = out
             resolved = _resolve(recipe, overrides or [], zoo or [], seed)
-            result = train_run(resolved, out, force=force, skip_bad=skips(on_bad), command=command_line(), **shared)
+            run = out
+            result = train_run(resolved, out, force=force, skip_bad=skip_bad, context=context, illustrate=draw_run)
     rows = [
-        {"test": name, "value": entry["value"], "low 95 %": entry["interval"][0], "high 95 %": entry["interval"][1]}
-        for name, entry in result["test"].items()
+        {"test": name, "value": metric.value, "low 95 %": metric.interval[0], "high 95 %": metric.interval[1]}
+        for name, metric in result.test.items()
     ]
-    table = Table(rows, title=f"{run}: {result['parameters']:,} parameters")
-    console.result({"run": str(run)} | result, table)
+    table = Table(rows, title=f"{run}: {result.parameters:,} parameters")
+    console.result({"run": str(run)} | result.to_json(), table)
 
 
-def _resolve(recipe: str, overrides: list[str], zoos: list[Path], seed: int | None) -> Any:
+def _resolve(recipe: str, overrides: list[str], zoos: list[Path], seed: int | None) -> "Recipe":
     from mnfn_cli.recipe import load_recipe
+    from mnfn_cli.tasks.data import with_absolute_zoos
 
-    resolved = load_recipe(recipe, overrides)
-    if zoos:
-        data = resolved.data.model_copy(update={"zoo": tuple(map(str, zoos))})
-        resolved = resolved.model_copy(update={"data": data})
-    if seed is not None:
-        training = resolved.training.model_copy(update={"seed": seed})
-        resolved = resolved.model_copy(update={"training": training})
-    return resolved
+    resolved = with_absolute_zoos(load_recipe(recipe, overrides), zoos)
+    if seed is None:
+        return resolved
+    return resolved.model_copy(update={"training": resolved.training.model_copy(update={"seed": seed})})

@@ -32,6 +32,8 @@ class Application:
         answers: the answers themselves, ``(networks, ...)``, or the new weights.
         figures: how good they are, where the truth is known.
         known: the number of networks whose truth is known.
+        summary: how good they are, in one sentence; empty where no truth is known.
+        shown: the columns that people look at first.
         facts: what else the task says, by key.
         pictures: rows of pictures for a look, by name.
         remarks: sentences that the user should read.
@@ -42,10 +44,18 @@ class Application:
     answers: Tensor | WeightSpaceFeatures
     figures: Mapping[str, Metric]
     known: int
+    summary: str
+    shown: Sequence[str]
     facts: Mapping[str, Any]
     pictures: Mapping[str, Tensor]
     remarks: Sequence[str]
     skipped: Sequence[DataError]
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The networks' names."""
+        names: Sequence[str] = self.columns["network"]
+        return names
 
     def to_csv(self) -> str:
         """Return the table as CSV."""
@@ -111,6 +121,8 @@ def apply_run(
         answers=answers,
         figures=report.figures,
         known=report.known,
+        summary=report.summary,
+        shown=["network", *report.shown],
         facts=report.facts,
         pictures=report.pictures,
         remarks=remarks,

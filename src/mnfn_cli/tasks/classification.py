@@ -19,7 +19,7 @@ from mnfn_cli.storage.records import Record
 from mnfn_cli.tasks.data import Split, Splits
 from mnfn_cli.tasks.figure import Confusion, Figure
 from mnfn_cli.tasks.functional import apply_functional
-from mnfn_cli.tasks.metrics import accuracy, with_interval
+from mnfn_cli.tasks.metrics import accuracy, listed, with_interval
 from mnfn_cli.tasks.result import Result
 from mnfn_cli.tasks.task import Conclusion, Report, Task
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -132,7 +132,9 @@ class Classification(Task):
         guess = np.array(columns["predicted_class"])
         truth = np.array([true[row] for row in known])
         figures = {"accuracy": with_interval(accuracy, guess[known], truth)} if known else {}
-        return Report(columns, figures, len(known), remarks=_remarks(guess, self.facts.classes))
+        summary = f"on {len(known)} networks with a known class: {listed(figures)}" if known else ""
+        shown = [name for name in columns if name.endswith("_class")]
+        return Report(columns, figures, len(known), summary, shown, remarks=_remarks(guess, self.facts.classes))
 
     def figures(self, folder: Path, result: Result) -> Mapping[str, Figure]:
         """Draw the confusion matrix of the test networks."""

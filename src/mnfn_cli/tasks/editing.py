@@ -142,6 +142,11 @@ class Editing(Task):
             columns=errors,
             figures={name: with_interval(mean_difference, values, zeros) for name, values in errors.items()},
             known=len(networks.names),
+            summary=(
+                f"{self.facts.edit}; mean squared error to the target, made from {origin}: "
+                f"{errors['mse_before'].mean():.4f} before, {errors['mse_after'].mean():.4f} after"
+            ),
+            shown=list(errors),
             facts={"edit": self.facts.edit, "targets_from": origin},
             pictures={name: drawing[shown].float() for name, drawing in (drawn | {"target": targets}).items()},
         )

@@ -17,7 +17,7 @@ from mnfn_cli.storage.records import Record
 from mnfn_cli.tasks.data import Split, Splits
 from mnfn_cli.tasks.figure import Figure, Scatter
 from mnfn_cli.tasks.functional import apply_functional
-from mnfn_cli.tasks.metrics import METRICS, Metric, kendall_tau, l1_error, r_squared, with_interval
+from mnfn_cli.tasks.metrics import METRICS, Metric, kendall_tau, l1_error, listed, r_squared, with_interval
 from mnfn_cli.tasks.result import Result
 from mnfn_cli.tasks.task import Conclusion, Report, Task
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -87,7 +87,8 @@ class Generalization(Task):
         truth = np.array([networks.labels[row] for row in known], dtype=float)
         figures = _figures(predicted[known], truth) if known else {}
         columns = _columns(predicted, networks.labels if known else None)
-        return Report(columns, figures, len(known), remarks=_remarks(predicted))
+        summary = f"on {len(known)} networks with a known accuracy: {listed(figures)}" if known else ""
+        return Report(columns, figures, len(known), summary, list(columns), remarks=_remarks(predicted))
 
     def figures(self, folder: Path, result: Result) -> Mapping[str, Figure]:
         """Draw predicted against true accuracies of the test networks."""

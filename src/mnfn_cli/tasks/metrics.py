@@ -60,6 +60,16 @@ class Metric(Record):
         return f"{self.value:.3f}" if low is None or high is None else f"{self.value:.3f} [{low:.3f}, {high:.3f}]"
 
 
+def listed(figures: Mapping[str, Metric]) -> str:
+    """Return figures in words, each with its interval.
+
+    >>> listed({"r2": Metric(value=0.5, interval=(0.25, 0.75), defined=True)})
+    'R2 0.500 [0.250, 0.750]'
+    """
+    words = {"r2": "R2", "l1": "mean absolute error"}
+    return ", ".join(f"{words.get(name, name)} {metric}" for name, metric in figures.items())
+
+
 def with_interval(
     metric: Callable[[Any, Any], float],
     predicted: Vector,

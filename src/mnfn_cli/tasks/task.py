@@ -51,6 +51,8 @@ class Report:
         columns: a table with one entry for each network.
         figures: how good the answers are, where the truth is known.
         known: the number of networks whose truth is known.
+        summary: how good the answers are, in one sentence; empty where no truth is known.
+        shown: the columns that people look at first.
         facts: what else belongs to the answers, by key.
         pictures: rows of pictures for a look, by name.
         remarks: sentences that the user should read.
@@ -59,6 +61,8 @@ class Report:
     columns: Mapping[str, Any]
     figures: Mapping[str, Metric]
     known: int
+    summary: str
+    shown: Sequence[str]
     facts: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
     remarks: Sequence[str] = ()

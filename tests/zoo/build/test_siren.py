@@ -14,7 +14,7 @@ from mnfn_cli.zoo.build import siren, siren_fit
 from mnfn_cli.zoo.build.siren import build_siren_zoo, psnr
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, fit_channels, siren_design
 from mnfn_cli.zoo.images import load_images
-from mnfn_cli.zoo.inr import start_fingerprint
+from mnfn_cli.zoo.inr_design import start_fingerprint
 from mnfn_cli.zoo.store import verify_zoo
 
 
@@ -46,8 +46,8 @@ def test_it_holds_what_it_says(digits, small_chunks, tmp_path):
     errors = (render(zoo.spec, zoo.read(), (8, 8)) - pictures).square().mean(dim=(1, 2, 3))
     assert zoo.table["mse"].to_list() == pytest.approx(errors.tolist(), rel=1e-4)
     assert zoo.table["psnr"].to_list() == pytest.approx((10 * (4 / errors.double()).log10()).tolist())
-    assert zoo.document["images"]["pixel_range"] == [-1, 1]
-    made = zoo.document["made"]
+    assert zoo.record.images.to_json()["pixel_range"] == [-1, 1]
+    made = zoo.record.made.to_json()
     assert (made["init"], made["start"], made["steps"], made["size"]) == ("random", None, 6, [8, 8])
     assert not (zoo.path / "start.safetensors").exists()
 
@@ -65,8 +65,8 @@ def test_a_shared_start_is_one_and_stored(digits, tmp_path):
     zoo = build_siren_zoo(tiny, digits, tmp_path / "zoo")
     start = tiny.design.start_weights
     torch.testing.assert_close(zoo.read().flatten(), start.flatten().expand(10, -1), rtol=0, atol=1e-6)
-    assert "start.safetensors" in zoo.document["files"] and verify_zoo(zoo.path) == []
-    assert zoo.document["made"]["start"] == start_fingerprint(start)
+    assert "start.safetensors" in zoo.record.files and verify_zoo(zoo.path) == []
+    assert zoo.record.made.to_json()["start"] == start_fingerprint(start)
     other = plan(digits, init="shared", seed=1).design.start
     assert other != tiny.design.start
     with pytest.raises(UsageError, match="equal"):
