@@ -72,7 +72,9 @@ def test_help_and_version():
 
 
 def test_usage_errors(tmp_path, digits_zoo):
-    assert "No such command" in fail("trian", code=2)
+    assert fail("trian", code=2) == "mnfn: error: mnfn: No such command 'trian'. Did you mean 'train'? see mnfn --help"
+    assert "(Possible options: --json); see mnfn zoo info --help" in fail("zoo", "info", "x", "--jso", code=2)
+    assert "'nonsense' is not one of 'fail', 'skip'" in fail("train", "--resume", "x", "--on-bad", "nonsense", code=2)
     assert "--recipe" in fail("train", code=2)
     assert "No such option" in fail("zoo", "info", "x", "--colour", code=2)
     assert "did you mean" in fail("recipe", "show", "generalization/relu-monomail", code=2).lower()

@@ -105,7 +105,8 @@ def _run() -> int:
 def _usage_error(error: Exception, message: str) -> MnfnError:
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "mnfn"
-    return UsageError(command, f"{message.rstrip('.')}; see {command} --help")
+    said = message.replace("Value error, ", "").rstrip(".")
+    return UsageError(command, f"{said}{'' if said.endswith('?') else ';'} see {command} --help")
 
 
 def _fail(error: MnfnError) -> int:

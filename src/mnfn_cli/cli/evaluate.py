@@ -1,12 +1,12 @@
 """mnfn evaluate: how runs' predictions stand when their test networks are rescaled."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.options import Device, Force, Json, Out, Quiet, RunPaths, Seed, examples
+from mnfn_cli.cli.options import Device, Force, Json, Out, Quiet, RunPaths, Seed, command_line, examples
 from mnfn_cli.cli.table import Table
 
 EXAMPLES = examples(
@@ -23,7 +23,9 @@ def evaluate(
     ] = "1,10,1e2,1e3,1e4",
     permute: Annotated[bool, typer.Option("--permute/--no-permute", help="Also permute hidden neurons.")] = True,
     zoo: Annotated[list[Path] | None, typer.Option(help="Where the runs' zoo is now, if it moved.")] = None,
-    precision: Annotated[str, typer.Option(help="fp32 or fp64.")] = "fp32",
+    precision: Annotated[
+        Literal["fp32", "fp64"], typer.Option(help="Compute in numbers of 32 or of 64 bits.")
+    ] = "fp32",
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
@@ -34,7 +36,6 @@ def evaluate(
     console = Console(quiet=quiet, json=json)
     import torch
 
-    from mnfn_cli.cli.options import choice, command_line
     from mnfn_cli.report.evaluation import to_document, write_evaluation
     from mnfn_cli.runtime.device import resolve_device
     from mnfn_cli.storage.folders import check_output
@@ -43,7 +44,7 @@ def evaluate(
 
     chosen = resolve_device(device)
     ranges = parse_scales(scales)
-    dtype = {"fp32": None, "fp64": torch.float64}[choice("--precision", precision, ("fp32", "fp64"))]
+    dtype = {"fp32": None, "fp64": torch.float64}[precision]
     check_output(out, force, inputs=tuple(runs))
     loaded = [run.to(device=chosen, dtype=dtype) for run in load_runs(runs, "generalization")]
     evaluation = evaluate_runs(

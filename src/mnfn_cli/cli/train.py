@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.options import Device, Force, Json, OnBad, Quiet, command_line, examples, skips
+from mnfn_cli.cli.options import Device, Force, Json, OnBad, Overrides, Quiet, command_line, examples, skips
 from mnfn_cli.cli.table import Table
 
 EXAMPLES = examples(
@@ -17,10 +18,11 @@ EXAMPLES = examples(
 
 
 def train(
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, such as optimizer.lr=3e-4.")
+    overrides: Overrides = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="The name of a recipe that comes with mnfn, or a YAML file.", autocompletion=recipes),
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="A shipped recipe's name, or a file.")] = None,
     zoo: Annotated[list[Path] | None, typer.Option(help="A zoo; may be given more than once.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder to make.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
