@@ -196,11 +196,18 @@ def robustness(*names: str) -> list[str]:
                     f"{max(changes):.1e}",
                 ]
             )
-            paper = [found[0]["published_tau"] for found in versions.values()]
-            if not words and model in ("monomial", "gnn") and None not in paper:
+            paper = [_published(evaluation, found[0]) for found in versions.values()]
+            if not words and model in ("monomial", "gnn") and np.isfinite(paper).all():
                 shown = [f"{value:.3f}" for value in paper]
                 rows.append([f"*{LABELS[model]}, published on {DATA_SET}*", "", *shown, "", ""])
     return [*table(heading, rows), *commands(documents)]
+
+
+def _published(evaluation: Mapping[str, Any], row: Mapping[str, Any]) -> float:
+    augmented = evaluation["augmented"][row["run"]]
+    return published_tau(
+        evaluation["group"], row["model"], augmented, row["networks"], row["scale"] and tuple(row["scale"])
+    )
 
 
 def ablation() -> list[str]:

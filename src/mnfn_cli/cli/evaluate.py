@@ -15,14 +15,27 @@ EXAMPLES = examples(
 )
 
 
+TAU = (
+    "tau is Kendall's rank correlation of predicted and true accuracies: 1 means that the predictions rank the "
+    "networks as the truth does, 0 that they know nothing of it"
+)
+ACTED_ON = {
+    "scale": "U[1, x] means that every hidden neuron is scaled by a random factor between 1 and x, and its outgoing "
+    "weights by one over that factor: other weights, the same function",
+    "sign": "sign flips negate the weights into and out of random hidden neurons: other weights, the same function",
+}
+
+
 def evaluate(
     runs: RunPaths,
     out: Out,
     scales: Annotated[
-        str, typer.Option(help="The x of U[1, x], or ranges low:high, with commas between.")
+        str, typer.Option(help="Draw factors from these ranges: x stands for 1 to x, and low:high for itself.")
     ] = "1,10,1e2,1e3,1e4",
-    permute: Annotated[bool, typer.Option("--permute/--no-permute", help="Also permute hidden neurons.")] = True,
-    zoo: Annotated[list[Path] | None, typer.Option(help="Where the runs' zoo is now, if it moved.")] = None,
+    permute: Annotated[
+        bool, typer.Option("--permute/--no-permute", help="Also put hidden neurons into a random order.")
+    ] = True,
+    zoo: Annotated[list[Path] | None, typer.Option(help="Say where the zoo of the runs is now, if it moved.")] = None,
     precision: Annotated[
         Literal["fp32", "fp64"], typer.Option(help="Compute in numbers of 32 or of 64 bits.")
     ] = "fp32",
@@ -32,7 +45,12 @@ def evaluate(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Score runs on their test networks, original and acted on by random group elements, the same for all."""
+    """Measure how well runs rank the test networks by accuracy, before and after a change of the networks' weights.
+
+    The change leaves what the networks compute as it is, and is the same for all runs. The result is tau, Kendall's
+    rank correlation of predicted and true accuracies: 1 means that the predictions rank the networks as the truth does,
+    0 that they know nothing of it. U[1, x] means that every hidden neuron is scaled by a random factor between 1 and x.
+    """
     console = Console(quiet=quiet, json=json)
     import torch
 
@@ -56,6 +74,11 @@ def evaluate(
     columns["largest_change"] = "largest change"
     if len(runs) > 1:
         columns = {"run": "run", "model": "model", **columns}
-    if any(row["published_tau"] is not None for row in document["rows"]):
-        columns["published_tau"] = f"published ({document['published_on']})"
-    console.result(document, Table(document["rows"], columns, f"{out}: {evaluation.count} test networks"))
+    tables = [Table(document["rows"], columns, f"{out}: {evaluation.count} test networks")]
+    if document["published"]:
+        title = f"Published, and measured on another data set ({document['published'][0]['data_set']})"
+        columns = {"model": "model", "trained_on": "trained on", "networks": "test networks", "tau": "tau"}
+        tables.append(Table(document["published"], columns, title, {"tau": ".3f"}))
+    console.note(TAU)
+    console.note(ACTED_ON[evaluation.group])
+    console.result(document, *tables)

@@ -26,7 +26,7 @@ Device = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", min=0, help="Start all random numbers here; the same seed gives the same result.")
+    int, typer.Option("--seed", min=0, help="Seed the random numbers; the same seed gives the same result.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no notes and no progress.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
@@ -44,7 +44,7 @@ CsvOut = Annotated[
     Path | None, typer.Option("--out", "-o", help="Write the table into this CSV file instead of printing it.")
 ]
 RunPaths = Annotated[
-    list[Path], typer.Argument(metavar="RUN...", help="The folders of finished runs.", show_default=False)
+    list[Path], typer.Argument(metavar="RUN", help="The folders of finished runs.", show_default=False)
 ]
 RecipeName = Annotated[
     str,
