@@ -150,6 +150,13 @@ def test_stdout_that_closes_or_is_full(digits_zoo, relu_run):
     assert full.returncode == 4 and full.stderr.startswith("mnfn: error: ") and len(full.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(("arguments", "code"), [("recipe list", 0), ("--help", 0), ("zoo", 2), ("trian", 2)])
+def test_streams_that_are_closed_from_the_start(arguments, code):
+    for closed in (">&-", "2>&-"):
+        done = subprocess.run(f"'{MNFN}' {arguments} {closed}", shell=True, capture_output=True, text=True)
+        assert done.returncode == code and "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("env", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"COLUMNS": "20"}])
 def test_poor_terminals(env, digits_zoo):
     run("zoo", "info", digits_zoo.path, env=env)

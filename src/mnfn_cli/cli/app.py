@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mnfn_cli.cli import augment, classify, count_params, edit, evaluate, predict, recipe, sweep, train, zoo
-from mnfn_cli.cli.console import print_error
+from mnfn_cli.cli.console import Console, print_error
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.options import examples
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
@@ -71,9 +71,11 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 a bug, 2 to 6 and 130, 143 as docs/errors.md says."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed before we started
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         # A name that the terminal's encoding lacks is escaped, not a crash.
-        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+        getattr(getattr(sys, name), "reconfigure", lambda **_: None)(errors="backslashreplace")
     sys.exit(_run())
 
 
@@ -89,7 +91,7 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("mnfn: interrupted", file=sys.stderr)
+        Console().note("interrupted")
         return 130
     except typer.Abort:
         return 130
