@@ -154,11 +154,11 @@ def editing(results: list[Result], edit: str) -> list[str]:
             np.mean([[result["mse_of_each_picture"][p] for p in pictures] for result in group], axis=0)
             for group in (first, second)
         )
-        difference: dict[str, Any] = with_interval(mean_difference, ours, theirs)
-        low, high = difference["interval"]
+        difference = with_interval(mean_difference, ours, theirs)
+        low, high = difference.interval
         label = "monomial, as published" if rival == "monomial" else LABELS[rival]
         number = f"{len(first)} and {len(second)}"
-        lines.append(f"| {label} | {number} | {difference['value']:+.4f} | {low:+.4f} to {high:+.4f} |")
+        lines.append(f"| {label} | {number} | {difference.value:+.4f} | {low:+.4f} to {high:+.4f} |")
     return lines
 
 

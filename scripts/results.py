@@ -17,6 +17,7 @@ import numpy as np
 
 from mnfn_cli import open_zoo
 from mnfn_cli.report.published import DATA_SET, published_tau
+from mnfn_cli.tasks.evaluation import Condition
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RESULTS = DOCS / "results" / "generalization"
@@ -196,11 +197,21 @@ def robustness(*names: str) -> list[str]:
                     f"{max(changes):.1e}",
                 ]
             )
-            paper = [found[0]["published_tau"] for found in versions.values()]
-            if not words and model in ("monomial", "gnn") and None not in paper:
+            paper = [_published(evaluation, found[0]) for found in versions.values()]
+            if not words and model in ("monomial", "gnn") and np.isfinite(paper).all():
                 shown = [f"{value:.3f}" for value in paper]
                 rows.append([f"*{LABELS[model]}, published on {DATA_SET}*", "", *shown, "", ""])
     return [*table(heading, rows), *commands(documents)]
+
+
+def _published(evaluation: Mapping[str, Any], row: Mapping[str, Any]) -> float:
+    augmented = evaluation["augmented"][row["run"]]
+    return published_tau(row["model"], augmented, _condition(evaluation["group"], row))
+
+
+def _condition(group: str, row: Mapping[str, Any]) -> Condition:
+    """Return the condition of a kept row; rows of the original networks say so."""
+    return Condition(group, row["networks"] != "original", row["scale"] and tuple(row["scale"]))
 
 
 def ablation() -> list[str]:
@@ -243,7 +254,7 @@ def augmented(activation: str, learned: Mapping[str, tuple[str, str]]) -> list[s
         on_original = {row["networks"]: row for row in evaluated if model_of(row) == name}
         for networks, sweep in results.items():
             moved = on_original[networks]
-            published = published_tau(group, name, True, networks, moved["scale"] and tuple(moved["scale"]))
+            published = published_tau(name, True, _condition(group, moved))
             rows.append(
                 [
                     LABELS[name],

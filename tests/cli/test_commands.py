@@ -73,7 +73,9 @@ def test_help_and_version():
 
 
 def test_usage_errors(tmp_path, digits_zoo):
-    assert "No such command" in fail("trian", code=2)
+    assert fail("trian", code=2) == "mnfn: error: mnfn: No such command 'trian'. Did you mean 'train'? see mnfn --help"
+    assert "(Possible options: --json); see mnfn zoo info --help" in fail("zoo", "info", "x", "--jso", code=2)
+    assert "'nonsense' is not one of 'fail', 'skip'" in fail("train", "--resume", "x", "--on-bad", "nonsense", code=2)
     assert "--recipe" in fail("train", code=2)
     assert "No such option" in fail("zoo", "info", "x", "--colour", code=2)
     assert "did you mean" in fail("recipe", "show", "generalization/relu-monomail", code=2).lower()
@@ -139,14 +141,21 @@ def test_outputs_that_exist_or_cannot_be(tmp_path, relu_run, digits_zoo):
 
 def test_stdout_that_closes_or_is_full(digits_zoo, relu_run):
     head = subprocess.run(
-        f"'{MNFN}' predict '{relu_run}' '{digits_zoo.path}' | head -1",
+        f"'{MNFN}' predict -q '{relu_run}' '{digits_zoo.path}' | head -1",
         shell=True, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert head.stdout.startswith("network,") and head.stderr == ""
     full = subprocess.run(
-        f"'{MNFN}' predict '{relu_run}' '{digits_zoo.path}' > /dev/full", shell=True, capture_output=True, text=True
+        f"'{MNFN}' predict -q '{relu_run}' '{digits_zoo.path}' > /dev/full", shell=True, capture_output=True, text=True
     )
     assert full.returncode == 4 and full.stderr.startswith("mnfn: error: ") and len(full.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("arguments", "code"), [("recipe list", 0), ("--help", 0), ("zoo", 2), ("trian", 2)])
+def test_streams_that_are_closed_from_the_start(arguments, code):
+    for closed in (">&-", "2>&-"):
+        done = subprocess.run(f"'{MNFN}' {arguments} {closed}", shell=True, capture_output=True, text=True)
+        assert done.returncode == code and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("env", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"COLUMNS": "20"}])

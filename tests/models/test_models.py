@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mnfn_cli.errors import UsageError
-from mnfn_cli.recipe import TASKS, list_recipes, load_recipe
+from mnfn_cli.recipe import MODELS, list_recipes, load_recipe
 from mnfn_cli.tasks.functional import build_functional, build_model
 from mnfn_cli.testing import assert_breaks, assert_invariant
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -59,8 +59,8 @@ def test_without_options_the_published_model():
 
 def test_a_model_without_options_is_the_published_recipe():
     """What is declared once cannot drift: every declaration names its published recipe, and is built from it."""
-    for task, declared in TASKS.items():
-        for name, model in declared.models.items():
+    for task, models in MODELS.items():
+        for name, model in models.items():
             recipe = load_recipe(model.published.format(family="relu"))
             assert (recipe.task, recipe.model.name) == (task, name)
             sin = NetworkSpec.mlp([2, 32, 32, 1], "sin", omega=30.0)

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from mnfn_cli.recipe import TASKS, parse_recipe
+from mnfn_cli.recipe import MODELS, parse_recipe
 from mnfn_cli.recipe.models import Model
 from mnfn_cli.recipe.schema import dotted_keys
 
@@ -69,13 +69,13 @@ def test_the_sign_group(document: dict[str, Any], activation: str) -> None:
 def test_the_dotted_keys_are_all_keys() -> None:
     keys = set(dotted_keys())
     assert {"version", "data.zoo", "model.channels", "augment.scale", "training.steps"} <= keys
-    schemas = [schema for task in TASKS.values() for schema in task.models.values()]
+    schemas = [schema for models in MODELS.values() for schema in models.values()]
     assert all(f"model.{name}" in keys for schema in schemas for name in schema.model_fields)
     assert "model.fourier.scale" in keys
 
 
 def test_every_model_answers_to_its_name() -> None:
-    for models in (task.models for task in TASKS.values()):
+    for models in MODELS.values():
         for name, schema in models.items():
             assert issubclass(schema, Model)
             assert name in get_args(schema.model_fields["name"].annotation)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mnfn_cli.errors import RecipeError
-from mnfn_cli.recipe import TASKS, list_recipes, load_recipe, parse_recipe, recipe_to_yaml
+from mnfn_cli.recipe import MODELS, list_recipes, load_recipe, parse_recipe, recipe_to_yaml
 from mnfn_cli.recipe.reader import read_text
 
 _STACK = {"base_channels": [4]}
@@ -50,13 +50,13 @@ def _faults(document: dict[str, Any]) -> list[str]:
 
 
 def test_every_model_is_tested_here() -> None:
-    assert set(_LEAST) == {f"{task}/{name}" for task, declared in TASKS.items() for name in declared.models}
+    assert set(_LEAST) == {f"{task}/{name}" for task, models in MODELS.items() for name in models}
 
 
 @pytest.mark.parametrize("key", _LEAST)
 def test_the_least_of_every_model(key: str) -> None:
     recipe = parse_recipe(_recipe(key), "r")
-    assert type(recipe.model) is TASKS[recipe.task].models[recipe.model.name]
+    assert type(recipe.model) is MODELS[recipe.task][recipe.model.name]
     options = recipe.model.options()
     assert "name" not in options
     least = {name: tuple(value) if isinstance(value, list) else value for name, value in _LEAST[key].items()}
@@ -111,7 +111,7 @@ def test_the_schedule_and_validation() -> None:
 def test_a_model_of_another_task(key: str) -> None:
     task, name = key.split("/")
     (fault,) = _faults(_recipe(key))
-    assert fault == f"r:model.name: no model is called '{name}'; the models are {', '.join(TASKS[task].models)}"
+    assert fault == f"r:model.name: no model is called '{name}'; the models are {', '.join(MODELS[task])}"
 
 
 @pytest.mark.parametrize("task", ["editing", "editting", 5])

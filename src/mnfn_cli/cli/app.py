@@ -9,11 +9,11 @@ import typer
 
 from mnfn_cli.cli import augment, count_params, evaluate, recipe, sweep, train, zoo
 from mnfn_cli.cli.apply import networks_command, table_command
-from mnfn_cli.cli.console import print_error
+from mnfn_cli.cli.console import Console, print_error
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.options import examples
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
-from mnfn_cli.recipe import TASKS, TaskDeclaration
+from mnfn_cli.task_list import TASKS, TaskDeclaration
 
 ZOOS, LEARN, APPLY, LOOK = "Zoos", "Learn", "Apply", "Look"
 
@@ -76,9 +76,11 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 a bug, 2 to 6 and 130, 143 as docs/errors.md says."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed before we started
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         # A name that the terminal's encoding lacks is escaped, not a crash.
-        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+        getattr(getattr(sys, name), "reconfigure", lambda **_: None)(errors="backslashreplace")
     sys.exit(_run())
 
 
@@ -94,7 +96,7 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("mnfn: interrupted", file=sys.stderr)
+        Console().note("interrupted")
         return 130
     except typer.Abort:
         return 130
@@ -110,7 +112,8 @@ def _run() -> int:
 def _usage_error(error: Exception, message: str) -> MnfnError:
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "mnfn"
-    return UsageError(command, f"{message.rstrip('.')}; see {command} --help")
+    said = message.replace("Value error, ", "").rstrip(".")
+    return UsageError(command, f"{said}{'' if said.endswith('?') else ';'} see {command} --help")
 
 
 def _fail(error: MnfnError) -> int:

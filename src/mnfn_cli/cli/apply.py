@@ -1,4 +1,4 @@
-"""The commands that apply a run to networks: one for each task, as ``recipe.TASKS`` declares them."""
+"""The commands that apply a run to networks: one for each task, as ``task_list`` declares them."""
 
 import sys
 from collections.abc import Callable
@@ -21,8 +21,6 @@ from mnfn_cli.cli.options import (
     Quiet,
     RunPath,
     Split,
-    checked_split,
-    skips,
 )
 from mnfn_cli.cli.table import Table
 from mnfn_cli.cli.terminal import is_capable
@@ -56,9 +54,7 @@ def table_command(task: str) -> Callable[..., None]:
         if out is not None:
             check_output(out, force, inputs=(checkpoints, run))
         with job(console, device) as context:
-            applied = apply_run(
-                run, checkpoints, task=task, split=checked_split(split), skip_bad=skips(on_bad), context=context
-            )
+            applied = apply_run(run, checkpoints, task=task, split=split, skip_bad=on_bad == "skip", context=context)
         _note(console, applied)
         if out is not None:
             write_text(out, applied.to_csv())
@@ -107,8 +103,8 @@ def networks_command(task: str) -> Callable[..., None]:
                 run,
                 checkpoints,
                 task=task,
-                split=checked_split(split),
-                skip_bad=skips(on_bad),
+                split=split,
+                skip_bad=on_bad == "skip",
                 output=out,
                 force=force,
                 context=context,

@@ -16,18 +16,32 @@ EXAMPLES = examples(
 def augment(
     zoo: ZooPath,
     out: Out,
-    scale: Annotated[tuple[float, float], typer.Option(help="Interval of the factors (scaling group).")] = (1.0, 1e4),
-    copies: Annotated[int, typer.Option(min=1, help="Copies of each network.")] = 1,
-    keep_original: Annotated[bool, typer.Option("--keep-original", help="Keep the unchanged networks too.")] = False,
-    log_uniform: Annotated[bool, typer.Option("--log-uniform", help="Draw the factors' logarithms uniformly.")] = False,
-    no_permute: Annotated[bool, typer.Option("--no-permute", help="Only scale or flip.")] = False,
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Leave the proof out: faster.")] = False,
+    scale: Annotated[
+        tuple[float, float],
+        typer.Option(help="Draw the factors of ReLU networks' neurons between these two numbers.", metavar="LOW HIGH"),
+    ] = (1.0, 1e4),
+    copies: Annotated[int, typer.Option(min=1, help="Make this many copies of each network.")] = 1,
+    keep_original: Annotated[
+        bool, typer.Option("--keep-original", help="Keep the unchanged networks beside the copies.")
+    ] = False,
+    log_uniform: Annotated[
+        bool, typer.Option("--log-uniform", help="Draw the logarithms of the factors uniformly, not the factors.")
+    ] = False,
+    no_permute: Annotated[
+        bool, typer.Option("--no-permute", help="Scale neurons or flip their signs, but leave them in their order.")
+    ] = False,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Do not run the networks to prove that they compute the same. Faster.")
+    ] = False,
     seed: Seed = 0,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Act on every network with a random element of its group, and prove that its function stays."""
+    """Change the weights of every network so that it computes the same, and prove that it does.
+
+    Hidden neurons are permuted, and scaled (ReLU and leaky ReLU) or flipped in sign (tanh and sine), at random.
+    """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.runtime.interruption import interruptible
     from mnfn_cli.zoo.augment import augment_zoo

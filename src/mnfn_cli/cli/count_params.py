@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import run_plugins
-from mnfn_cli.cli.options import Force, Json, Plugins, Quiet, examples
+from mnfn_cli.cli.options import Force, Json, Overrides, Plugins, Quiet, examples
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
@@ -25,11 +26,10 @@ EXAMPLES = examples(
 
 
 def count_params(
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides for every recipe.")
-    ] = None,
+    overrides: Overrides = None,
     recipe: Annotated[
-        list[str] | None, typer.Option(help="A recipe, layer by layer; may be given more than once.")
+        list[str] | None,
+        typer.Option(help="A recipe, layer by layer; may be given more than once.", autocompletion=recipes),
     ] = None,
     zoo: Annotated[
         Path | None, typer.Option(help="Read this zoo's networks.", show_default="those the recipe is for")

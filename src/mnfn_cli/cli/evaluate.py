@@ -1,7 +1,7 @@
 """mnfn evaluate: how runs' predictions stand when their test networks are rescaled."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,15 +16,30 @@ EXAMPLES = examples(
 )
 
 
+TAU = (
+    "tau is Kendall's rank correlation of predicted and true accuracies: 1 means that the predictions rank the "
+    "networks as the truth does, 0 that they know nothing of it"
+)
+ACTED_ON = {
+    "scale": "U[1, x] means that every hidden neuron is scaled by a random factor between 1 and x, and its outgoing "
+    "weights by one over that factor: other weights, the same function",
+    "sign": "sign flips negate the weights into and out of random hidden neurons: other weights, the same function",
+}
+
+
 def evaluate(
     runs: RunPaths,
     out: Out,
     scales: Annotated[
-        str, typer.Option(help="The x of U[1, x], or ranges low:high, with commas between.")
+        str, typer.Option(help="Draw factors from these ranges: x stands for 1 to x, and low:high for itself.")
     ] = "1,10,1e2,1e3,1e4",
-    permute: Annotated[bool, typer.Option("--permute/--no-permute", help="Also permute hidden neurons.")] = True,
-    zoo: Annotated[list[Path] | None, typer.Option(help="Where the runs' zoo is now, if it moved.")] = None,
-    precision: Annotated[str, typer.Option(help="fp32 or fp64.")] = "fp32",
+    permute: Annotated[
+        bool, typer.Option("--permute/--no-permute", help="Also put hidden neurons into a random order.")
+    ] = True,
+    zoo: Annotated[list[Path] | None, typer.Option(help="Say where the zoo of the runs is now, if it moved.")] = None,
+    precision: Annotated[
+        Literal["fp32", "fp64"], typer.Option(help="Compute in numbers of 32 or of 64 bits.")
+    ] = "fp32",
     seed: Seed = 0,
     plugin: Plugins = None,
     device: Device = "auto",
@@ -32,11 +47,15 @@ def evaluate(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Score runs on their test networks, original and acted on by random group elements, the same for all."""
+    """Measure how well runs rank the test networks by accuracy, before and after a change of the networks' weights.
+
+    The change leaves what the networks compute as it is, and is the same for all runs. The result is tau, Kendall's
+    rank correlation of predicted and true accuracies: 1 means that the predictions rank the networks as the truth does,
+    0 that they know nothing of it. U[1, x] means that every hidden neuron is scaled by a random factor between 1 and x.
+    """
     console = Console(quiet=quiet, json=json)
     import torch
 
-    from mnfn_cli.cli.options import choice
     from mnfn_cli.report.evaluation import to_document, write_evaluation
     from mnfn_cli.storage.folders import check_output
     from mnfn_cli.tasks.evaluation import evaluate_runs, parse_scales
@@ -44,7 +63,7 @@ def evaluate(
 
     run_plugins(console, plugin)
     ranges = parse_scales(scales)
-    dtype = {"fp32": None, "fp64": torch.float64}[choice("--precision", precision, ("fp32", "fp64"))]
+    dtype = {"fp32": None, "fp64": torch.float64}[precision]
     check_output(out, force, inputs=tuple(runs))
     with job(console, device) as context:
         loaded = [run.to(device=context.device, dtype=dtype) for run in load_runs(runs, "generalization")]
@@ -57,6 +76,11 @@ def evaluate(
     columns["largest_change"] = "largest change"
     if len(runs) > 1:
         columns = {"run": "run", "model": "model", **columns}
-    if any(row["published_tau"] is not None for row in document["rows"]):
-        columns["published_tau"] = f"published ({document['published_on']})"
-    console.result(document, Table(document["rows"], columns, f"{out}: {evaluation.count} test networks"))
+    tables = [Table(document["rows"], columns, f"{out}: {evaluation.count} test networks")]
+    if document["published"]:
+        title = f"Published, and measured on another data set ({document['published'][0]['data_set']})"
+        columns = {"model": "model", "trained_on": "trained on", "networks": "test networks", "tau": "tau"}
+        tables.append(Table(document["published"], columns, title, {"tau": ".3f"}))
+    console.note(TAU)
+    console.note(ACTED_ON[evaluation.group])
+    console.result(document, *tables)

@@ -20,6 +20,9 @@ WIDEST = 100
 
 Entry = tuple[str, str]
 
+_PLAIN_TYPE = re.compile(r"<(?:list\[)?(\w+)(?: range)?\]?>")
+"""A type as typer writes it: ``<int range>`` and ``<list[Path]>`` are shown as ``<int>`` and ``<path>``."""
+
 
 class Command(TyperCommand):
     """A command with our help page."""
@@ -64,7 +67,7 @@ def help_page(command: Command | Group, ctx: typer.Context, stream: TextIO) -> s
     console = rich_console(stream, width)
     sections = [*_commands(command), *_parameters(command, ctx)]
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
-    texts = [" ".join(text.split()) for text in (command.get_usage(ctx), *paragraphs)]
+    texts = [" ".join(text.split()) for text in (re.sub("[{}]", "", command.get_usage(ctx)), *paragraphs)]
     blocks = [rendered(console, text) for text in texts]
     blocks += [rendered(console, _section(*section, width, is_capable(stream))) for section in sections]
     return "\n\n".join([*blocks, *([command.epilog] if command.epilog else [])])
@@ -88,14 +91,13 @@ def _parameters(command: Command | Group, ctx: typer.Context) -> list[tuple[str,
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx)
         if record is not None:
-            panel = "Arguments" if parameter.param_type_name == "argument" else "Options"
-            panels[panel].append((_term(record[0]), record[1].replace("  [", " [")))
+            term, text = record
+            argument = parameter.param_type_name == "argument"
+            term = term.partition(" <")[0] if argument else _PLAIN_TYPE.sub(lambda found: f"<{found[1].lower()}>", term)
+            panels["Arguments" if argument else "Options"].append(
+                (term, text.replace("  [", " [").replace("x>=", "at least "))
+            )
     return [(title, entries) for title, entries in panels.items() if entries]
-
-
-def _term(term: str) -> str:
-    """Return how a parameter is written, with the plain name of its type: ``--seed <int range>`` is of ``<int>``."""
-    return re.sub(r"<(?:list\[)?(\w+)[^>]*>", lambda found: f"<{found[1].lower()}>", term)
 
 
 def _section(title: str, entries: Sequence[Entry], width: int, capable: bool) -> "RenderableType":

@@ -3,30 +3,77 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="Where the result goes; must not exist.", show_default=False)]
-Force = Annotated[bool, typer.Option("--force", help="Replace an existing output, once the new one is complete.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:i.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes and no progress.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-ZooPath = Annotated[Path, typer.Argument(metavar="ZOO", help="A zoo's folder.", show_default=False)]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.", show_default=False)]
+from mnfn_cli.cli import completion
+
+Out = Annotated[
+    Path,
+    typer.Option("--out", "-o", help="Write the result here. Nothing may stand there yet.", show_default=False),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace an output that exists already, once the new one is complete.")
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help="Compute on this device: auto (a GPU where there is one), cpu, cuda, or cuda:1 for the second GPU.",
+        autocompletion=completion.devices,
+    ),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed the random numbers; the same seed gives the same result.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no notes and no progress.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
+ZooPath = Annotated[Path, typer.Argument(metavar="ZOO", help="The folder of a zoo.", show_default=False)]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.", show_default=False)]
 CheckpointsPath = Annotated[
     Path,
     typer.Argument(
-        metavar="CHECKPOINTS", help="One .safetensors file, a folder of them, or a zoo.", show_default=False
+        metavar="CHECKPOINTS",
+        help="The networks: one .safetensors file, a folder of such files, or a zoo.",
+        show_default=False,
     ),
 ]
-CsvOut = Annotated[Path | None, typer.Option("--out", "-o", help="A CSV file; stdout by default.")]
-RunPaths = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Finished runs' folders.", show_default=False)]
-OnBad = Annotated[
-    str, typer.Option("--on-bad", metavar="fail|skip", help="What to do with networks that cannot be used.")
+CsvOut = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Write the table into this CSV file instead of printing it.")
 ]
-Split = Annotated[str | None, typer.Option("--split", help="Only this split of a zoo: train, val or test.")]
+RunPaths = Annotated[
+    list[Path], typer.Argument(metavar="RUN", help="The folders of finished runs.", show_default=False)
+]
+RecipeName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="The name of a recipe that comes with mnfn, or a YAML file.",
+        autocompletion=completion.recipes,
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Replace values of the recipe, such as optimizer.lr=3e-4.",
+        autocompletion=completion.overrides,
+    ),
+]
+Activation = Annotated[
+    str,
+    typer.Option(
+        "--activation",
+        help="Build networks with this activation: relu, leaky_relu or tanh.",
+        autocompletion=completion.activations,
+    ),
+]
+ON_BAD_HELP = "Stop at networks that cannot be used, or skip them and name them."
+OnBad = Annotated[Literal["fail", "skip"], typer.Option("--on-bad", help=ON_BAD_HELP)]
+Split = Annotated[
+    Literal["train", "val", "test"] | None, typer.Option("--split", help="Take only the networks of this split.")
+]
 
 
 Plugins = Annotated[
@@ -37,25 +84,6 @@ Plugins = Annotated[
         help="A Python file or an importable module that declares models of your own. Its code is run.",
     ),
 ]
-
-
-def skips(on_bad: str) -> bool:
-    """Return whether ``--on-bad`` says skip; raises UsageError for any other word than fail."""
-    return choice("--on-bad", on_bad, ("fail", "skip")) == "skip"
-
-
-def choice(option: str, value: str, known: tuple[str, ...]) -> str:
-    """Return ``value`` if it is one of ``known``; raises UsageError otherwise."""
-    from mnfn_cli.errors import UsageError
-
-    if value not in known:
-        raise UsageError(option, f"'{value}'; choose one of {', '.join(known)}")
-    return value
-
-
-def checked_split(split: str | None) -> str | None:
-    """Return a split's name or None; raises UsageError for an unknown one."""
-    return split if split is None else choice("--split", split, ("train", "val", "test"))
 
 
 def command_line() -> str:

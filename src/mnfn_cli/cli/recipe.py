@@ -1,17 +1,10 @@
 """mnfn recipe: list, show and check recipes. Nothing here imports torch."""
 
-from typing import Annotated
-
-import typer
-
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.help import App
-from mnfn_cli.cli.options import Json, Quiet, examples
+from mnfn_cli.cli.options import Json, Overrides, Quiet, RecipeName, examples
 
-app = App(help="List, show and check recipes.")
-
-Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name, or a file.")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides.")]
+app = App(help="List, show and check recipes, which say what to train, on what and how.")
 
 
 @app.command("list", epilog=examples("mnfn recipe list"))
@@ -25,7 +18,7 @@ def list_all(quiet: Quiet = False, json: Json = False) -> None:
 
 
 @app.command("show", epilog=examples("mnfn recipe show generalization/relu-monomial > my-recipe.yaml"))
-def show(recipe: Recipe, overrides: Overrides = None, quiet: Quiet = False, json: Json = False) -> None:
+def show(recipe: RecipeName, overrides: Overrides = None, quiet: Quiet = False, json: Json = False) -> None:
     """Print a recipe: as it is written, or, with overrides or --json, as it is understood."""
     from mnfn_cli.recipe import find_recipe, load_recipe, recipe_to_document, recipe_to_yaml
 
@@ -35,7 +28,7 @@ def show(recipe: Recipe, overrides: Overrides = None, quiet: Quiet = False, json
 
 
 @app.command("validate", epilog=examples("mnfn recipe validate generalization/relu-monomial training.epochs=5"))
-def validate(recipe: Recipe, overrides: Overrides = None, quiet: Quiet = False, json: Json = False) -> None:
+def validate(recipe: RecipeName, overrides: Overrides = None, quiet: Quiet = False, json: Json = False) -> None:
     """Check a recipe and name all its faults."""
     from mnfn_cli.recipe import load_recipe, recipe_to_document
 

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import job, run_plugins
-from mnfn_cli.cli.options import Device, Json, Plugins, Quiet, examples
+from mnfn_cli.cli.options import Device, Json, Overrides, Plugins, Quiet, examples
 
 EXAMPLES = examples(
     "mnfn sweep --recipe generalization/relu-monomial --recipe generalization/relu-hnp --zoo zoos/digits-relu "
@@ -19,10 +20,10 @@ EXAMPLES = examples(
 
 def sweep(
     out: Annotated[Path, typer.Option("--out", "-o", help="A folder for the runs and the table; a sweep continues.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides for every run.")
+    overrides: Overrides = None,
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="A recipe; may be given more than once.", autocompletion=recipes)
     ] = None,
-    recipe: Annotated[list[str] | None, typer.Option(help="A recipe; may be given more than once.")] = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE[;...]", help="A variant of every recipe; may be given more than once."),

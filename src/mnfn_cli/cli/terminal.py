@@ -12,9 +12,9 @@ UNBOUNDED = 1_000_000
 """The width of plain text, in which no line is ever broken."""
 
 
-def is_capable(stream: TextIO | None) -> bool:
+def is_capable(stream: TextIO) -> bool:
     """Return whether a stream is a terminal that understands more than plain text."""
-    return stream is not None and stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def rich_console(stream: TextIO, width: int | None = None) -> "Console":
@@ -46,19 +46,18 @@ def rendered(console: "Console", renderable: Any, **options: Any) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-def showable(text: object, stream: TextIO | None) -> str:
+def showable(text: object, stream: TextIO) -> str:
     """Return text on one line, with what the stream's encoding lacks escaped."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return one_line(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
-def say(stream: TextIO | None, prefix: str, style: str, text: str) -> None:
+def say(stream: TextIO, prefix: str, style: str, text: str) -> None:
     """Print one line, its prefix in colour where the stream can show that; a terminal alone breaks the line."""
     if not is_capable(stream):
         print(f"{prefix} {text}", file=stream)
         return
     from rich.text import Text
 
-    assert stream is not None
     line = Text.assemble((prefix, style), f" {showable(text, stream)}")
     print(rendered(rich_console(stream), line, soft_wrap=True), file=stream)

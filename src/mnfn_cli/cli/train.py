@@ -1,13 +1,14 @@
 """mnfn train: a recipe and a zoo in, a run folder out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import job, run_plugins
-from mnfn_cli.cli.options import Device, Force, Json, Plugins, Quiet, examples, skips
+from mnfn_cli.cli.options import ON_BAD_HELP, Device, Force, Json, Overrides, Plugins, Quiet, examples
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
@@ -21,19 +22,17 @@ EXAMPLES = examples(
 
 
 def train(
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, such as optimizer.lr=3e-4.")
+    overrides: Overrides = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="The name of a recipe that comes with mnfn, or a YAML file.", autocompletion=recipes),
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="A shipped recipe's name, or a file.")] = None,
     zoo: Annotated[list[Path] | None, typer.Option(help="A zoo; may be given more than once.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder to make.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="In place of the recipe's training.seed.")] = None,
     on_bad: Annotated[
-        str | None,
-        typer.Option(
-            "--on-bad", metavar="fail|skip", help="What to do with networks that cannot be used.", show_default="fail"
-        ),
+        Literal["fail", "skip"] | None, typer.Option("--on-bad", help=ON_BAD_HELP, show_default="fail")
     ] = None,
     plugin: Plugins = None,
     device: Device = "auto",
@@ -52,7 +51,6 @@ def train(
             raise UsageError("--resume", problem)
     elif recipe is None or out is None:
         raise UsageError("mnfn train", "needs --recipe and --out, or --resume")
-    skip_bad = skips(on_bad or "fail")
     from mnfn_cli.report.figures import draw_run
     from mnfn_cli.tasks.training import resume_run, train_run
 
@@ -64,7 +62,9 @@ def train(
             assert recipe is not None and out is not None
             resolved = _resolve(recipe, overrides or [], zoo or [], seed)
             run = out
-            result = train_run(resolved, out, force=force, skip_bad=skip_bad, context=context, illustrate=draw_run)
+            result = train_run(
+                resolved, out, force=force, skip_bad=on_bad == "skip", context=context, illustrate=draw_run
+            )
     rows = [
         {"test": name, "value": metric.value, "low 95 %": metric.interval[0], "high 95 %": metric.interval[1]}
         for name, metric in result.test.items()

@@ -8,6 +8,7 @@ import typer
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.options import (
+    Activation,
     Device,
     Force,
     Json,
@@ -16,7 +17,6 @@ from mnfn_cli.cli.options import (
     Seed,
     Split,
     ZooPath,
-    checked_split,
     command_line,
     examples,
 )
@@ -25,8 +25,11 @@ from mnfn_cli.cli.table import Table
 POOR_PSNR = 20.0
 """dB below which a picture is hard to recognise in its network."""
 
-app = App(help="Build, look at, check, draw and export zoos of networks.")
-build = App(help="Build a zoo by training networks here.")
+app = App(help="Build, look at, check, draw and export zoos: folders of many networks and what is known of them.")
+Ids = Annotated[
+    str | None, typer.Option("--ids", help="Take only the networks of these ids, with commas between, such as 3,17.")
+]
+build = App(help="Build a zoo by training its networks on this machine.")
 app.add_typer(build, name="build")
 
 
@@ -40,7 +43,7 @@ app.add_typer(build, name="build")
 def build_cnn(
     out: Out,
     images: Annotated[str, typer.Option(help="digits, a folder with a subfolder a class, or an .npz file.")] = "digits",
-    activation: Annotated[str, typer.Option(help="relu, leaky_relu or tanh.")] = "relu",
+    activation: Activation = "relu",
     count: Annotated[int, typer.Option(min=1, help="Number of networks.")] = 600,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over each network's pictures.")] = 10,
     size: Annotated[
@@ -171,7 +174,7 @@ def build_siren(
 
 @app.command("info", epilog=examples("mnfn zoo info zoos/digits-relu"))
 def info(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
-    """Say what a zoo holds."""
+    """Say what a zoo holds: how many networks of which kind, their splits, and how good they are."""
     from mnfn_cli.zoo.store import open_zoo
 
     _show(Console(quiet=quiet, json=json), open_zoo(zoo))
@@ -179,7 +182,7 @@ def info(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
 
 @app.command("verify", epilog=examples("mnfn zoo verify zoos/digits-relu"))
 def verify(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
-    """Check checksums, shapes, finite values, and the table against the tensors."""
+    """Check that a zoo is whole: checksums, shapes, finite weights, and a table that agrees with them."""
     from mnfn_cli.errors import MnfnError
     from mnfn_cli.zoo.store import open_zoo, verify_zoo
 
@@ -200,18 +203,18 @@ def export(
     zoo: ZooPath,
     out: Out,
     split: Split = None,
-    ids: Annotated[str | None, typer.Option(help="Only these networks, with commas between.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    ids: Ids = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Write at most this many networks.")] = None,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Write networks as single .safetensors files, with id, spec and labels in their metadata."""
+    """Write each network of a zoo into a .safetensors file of its own, with its id, architecture and labels inside."""
     from mnfn_cli.zoo.export import export_zoo
     from mnfn_cli.zoo.store import open_zoo
 
     chosen = [name.strip() for name in ids.split(",")] if ids else []
-    count = export_zoo(open_zoo(zoo), out, split=checked_split(split), ids=chosen, limit=limit, force=force)
+    count = export_zoo(open_zoo(zoo), out, split=split, ids=chosen, limit=limit, force=force)
     Console(quiet=quiet, json=json).result({"output": str(out), "networks": count}, f"{out}: {count} networks")
 
 
@@ -226,13 +229,13 @@ def render(
     zoo: ZooPath,
     out: Out,
     split: Split = None,
-    ids: Annotated[str | None, typer.Option(help="Only these networks, with commas between.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 12,
+    ids: Ids = None,
+    limit: Annotated[int, typer.Option(min=1, help="Draw at most this many networks.")] = 12,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Draw what INRs hold, below the pictures they were fitted to, as one PNG."""
+    """Draw the images inside implicit neural representations, below those that they were fitted to, as a PNG."""
     from mnfn_cli.report.pictures import draw_zoo
     from mnfn_cli.storage.folders import check_output
     from mnfn_cli.zoo.export import choose_rows
@@ -241,7 +244,7 @@ def render(
     opened = open_zoo(zoo)
     check_output(out, force, inputs=(zoo,))
     chosen = [name.strip() for name in ids.split(",")] if ids else []
-    rows = choose_rows(opened, split=checked_split(split), ids=chosen, limit=limit)
+    rows = choose_rows(opened, split=split, ids=chosen, limit=limit)
     draw_zoo(opened, rows, out)
     Console(quiet=quiet, json=json).result({"output": str(out), "networks": len(rows)}, f"{out}: {len(rows)} networks")
 

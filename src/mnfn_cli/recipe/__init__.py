@@ -2,21 +2,19 @@
 
 from mnfn_cli.recipe.catalogue import CatalogueEntry, find_recipe, list_recipes
 from mnfn_cli.recipe.loading import load_recipe, parse_recipe
-from mnfn_cli.recipe.models import Model
+from mnfn_cli.recipe.models import MODELS, Model, declare_model
 from mnfn_cli.recipe.overrides import apply_overrides
 from mnfn_cli.recipe.schema import Augment, Data, Optimizer, Recipe, Training
-from mnfn_cli.recipe.tasks import TASKS, TaskDeclaration, declare_model
 from mnfn_cli.recipe.writing import recipe_to_document, recipe_to_yaml
 
 __all__ = [
-    "TASKS",
+    "MODELS",
     "Augment",
     "CatalogueEntry",
     "Data",
     "Model",
     "Optimizer",
     "Recipe",
-    "TaskDeclaration",
     "Training",
     "apply_overrides",
     "declare_model",

@@ -8,9 +8,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mnfn_cli.errors import RecipeError, printable
-from mnfn_cli.recipe.models import Model
+from mnfn_cli.recipe.models import MODELS, Model
 from mnfn_cli.recipe.schema import dotted_keys, likely_task
-from mnfn_cli.recipe.tasks import TASKS
 
 # By pydantic's name of the fault; `{value}` is what the recipe says, the other names are pydantic's own.
 _MESSAGES = {
@@ -73,7 +72,7 @@ def _models(document: Mapping[str, Any]) -> tuple[Collection[str], Collection[ty
     """Return the names that the recipe's task has, and the schema of the one it chose; all of them if it chose none."""
     section = document.get("model")
     name = section.get("name") if isinstance(section, dict) else None
-    models = TASKS[likely_task(document.get("task"), name)].models
+    models = MODELS[likely_task(document.get("task"), name)]
     chosen = models.get(name) if isinstance(name, str) else None
     return models.keys(), [chosen] if chosen else models.values()
 

@@ -4,12 +4,13 @@ A recipe's task and the model's name choose the declaration. Nothing here import
 imported when a model is built.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from mnfn_cli.errors import RecipeError
 from mnfn_cli.recipe.sections import (
     GROUPS,
     Count,
@@ -305,6 +306,36 @@ class StrictEditor(Stack):
         return "sign flips"
 
 
-def by_name(*models: type[Model]) -> dict[str, type[Model]]:
-    """Return declarations by the names that choose them."""
+def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
     return {name: model for model in models for name in model.names()}
+
+
+MODELS: Mapping[str, dict[str, type[Model]]] = {
+    "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp),
+    "classification": _by_name(MonomialClassifier, AbsoluteClassifier, HnpClassifier, NpClassifier, MlpClassifier),
+    "editing": _by_name(StrictEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
+}
+"""By task, then by name."""
+
+
+def declare_model(task: str, model: type[Model]) -> type[Model]:
+    """Make a model known, so that recipes of ``task`` may choose it by its name.
+
+    Args:
+        task: a key of ``MODELS``.
+        model: its declaration.
+
+    Returns:
+        ``model``.
+
+    Raises:
+        RecipeError: there is no such task, or it has another model of that name.
+    """
+    if task not in MODELS:
+        raise RecipeError(task, f"no such task; known: {', '.join(MODELS)}")
+    known = MODELS[task]
+    for name in model.names():
+        if name in known and known[name] is not model:
+            raise RecipeError(f"{task}/{name}", "a model of that name is there already; choose another name")
+        known[name] = model
+    return model

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from mnfn_cli.recipe.models import Model
+from mnfn_cli.recipe.models import MODELS, Model
 from mnfn_cli.recipe.sections import (
     GROUPS,
     Activation,
@@ -33,7 +33,7 @@ from mnfn_cli.recipe.sections import (
     ZooPaths,
     two,
 )
-from mnfn_cli.recipe.tasks import TASKS
+from mnfn_cli.task_list import TASKS
 
 
 def _this_version(value: object) -> object:
@@ -81,7 +81,7 @@ def _declared_model(value: Any, info: ValidationInfo) -> Model:
     task = info.data.get("task", (info.context or {}).get("task"))  # in the context also one that is misspelt
     if not isinstance(value, dict):
         raise PydanticKnownError("model_attributes_type")
-    models = TASKS[likely_task(task, value.get("name"))].models
+    models = MODELS[likely_task(task, value.get("name"))]
     match value.get("name"):
         case None:  # as everywhere, null is a key left out
             raise PydanticCustomError("model_name_missing", "missing")
@@ -95,7 +95,7 @@ def likely_task(task: object, model: object) -> str:
     """Return ``task``, or the nearest task that has such a model, so that the model's other faults are found too."""
     if isinstance(task, str) and task in TASKS:
         return task
-    having = [known for known in TASKS if isinstance(model, str) and model in TASKS[known].models] or list(TASKS)
+    having = [known for known in TASKS if isinstance(model, str) and model in MODELS[known]] or list(TASKS)
     near = difflib.get_close_matches(task, having, n=1, cutoff=0) if isinstance(task, str) else []
     return (near or having)[0]
 
@@ -222,7 +222,7 @@ def dotted_keys(models: Iterable[type[Model]] | None = None) -> Iterator[str]:
 'optimizer.weight_decay']
     """
     if models is None:
-        models = [model for task in TASKS.values() for model in task.models.values()]
+        models = [model for models in MODELS.values() for model in models.values()]
     yield from _keys(Recipe, "")
     yield from dict.fromkeys(key for model in models for key in _keys(model, "model."))
 

@@ -7,7 +7,7 @@ from mnfn_cli.report.figures import draw_robustness
 from mnfn_cli.report.published import DATA_SET, published_tau
 from mnfn_cli.storage.atomic import write_json, write_text
 from mnfn_cli.storage.folders import new_folder
-from mnfn_cli.tasks.evaluation import Evaluation, Row
+from mnfn_cli.tasks.evaluation import Condition, Evaluation
 
 
 def write_evaluation(evaluation: Evaluation, output: Path, *, command: str, force: bool = False) -> None:
@@ -28,37 +28,45 @@ def write_evaluation(evaluation: Evaluation, output: Path, *, command: str, forc
 
 
 def to_document(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the evaluation as a JSON object, with the paper's figures, None where it gives none, in a column apart."""
-    document = evaluation.to_json()
-    for entry, row in zip(document["rows"], evaluation.rows, strict=True):
-        published = _published(evaluation, row)
-        entry["published_tau"] = published if published == published else None
-    return document | {"published_on": DATA_SET}
+    """Return the evaluation as a JSON object; ``published`` is a table of its own, measured on another data set."""
+    return evaluation.to_json() | {"published": published_rows(evaluation)}
+
+
+def published_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Return what the paper gives for the evaluated models under the evaluated conditions, on its own data set."""
+    rows: dict[tuple[str, str, Condition], dict[str, Any]] = {}
+    for row in evaluation.rows:
+        augmented = evaluation.augmented[row.run]
+        tau = published_tau(row.model, augmented, row.condition)
+        if tau == tau:
+            learned = "original and acted on" if augmented else "original"
+            entry = {"data_set": DATA_SET, "model": row.model, "trained_on": learned, "networks": row.condition.label}
+            rows[row.model, learned, row.condition] = entry | {"tau": tau}
+    return list(rows.values())
 
 
 def markdown(evaluation: Evaluation) -> str:
-    """Return the evaluation as a Markdown table."""
+    """Return the evaluation as a Markdown table, and below it, where there are some, the paper's figures as another."""
     several = len(evaluation.augmented) > 1
-    published = [_published(evaluation, row) for row in evaluation.rows]
-    known = any(tau == tau for tau in published)
     precision = evaluation.precision.removeprefix("torch.")
     heading = ["test networks", "tau", "95 % interval", "R2", "L1", "largest change of a prediction"]
     heading = (["run", "model"] if several else []) + heading
-    heading += [f"published tau ({DATA_SET})"] if known else []
-    lines = [f"{evaluation.count} test networks, {precision}", "", _line(heading), "|" + "---|" * len(heading)]
-    for row, paper in zip(evaluation.rows, published, strict=True):
+    lines = [f"{evaluation.count} test networks, {precision}", "", *_head(heading)]
+    for row in evaluation.rows:
         tau = "undefined (constant output)" if row.tau != row.tau else f"{row.tau:.3f}"
         low_high = "-" if row.low != row.low else f"{row.low:.3f} to {row.high:.3f}"
         cells = [row.condition.label, tau, low_high, f"{row.r2:.3f}", f"{row.l1:.3f}", f"{row.largest_change:.1e}"]
-        cells = ([row.run, row.model] if several else []) + cells
-        cells += ([f"{paper:.3f}" if paper == paper else ""]) if known else []
-        lines.append(_line(cells))
+        lines.append(_line(([row.run, row.model] if several else []) + cells))
+    if published := published_rows(evaluation):
+        lines += ["", f"Published, and measured on another data set ({DATA_SET}):", ""]
+        lines += _head(["model", "trained on", "test networks", "tau"])
+        lines += [_line([row["model"], row["trained_on"], row["networks"], f"{row['tau']:.3f}"]) for row in published]
     return "\n".join(lines) + "\n"
+
+
+def _head(cells: list[str]) -> list[str]:
+    return [_line(cells), "|" + "---|" * len(cells)]
 
 
 def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def _published(evaluation: Evaluation, row: Row) -> float:
-    return published_tau(row.model, evaluation.augmented[row.run], row.condition)

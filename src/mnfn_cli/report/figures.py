@@ -101,27 +101,40 @@ def _number(value: float | None) -> float:
 
 
 def draw_robustness(evaluation: Evaluation, picture: Path) -> None:
-    """Draw tau with its interval against the range of the factors, a line a run; the original networks stand first.
+    """Draw tau with its interval against the range of the factors, a line a run; the original networks stand first."""
+    with _figure(picture, 6.2, 3.8) as axes:
+        plot_robustness(evaluation, axes)
 
-    Where tau is undefined, because a model says the same of all networks, the line has a gap.
+
+def plot_robustness(evaluation: Evaluation, axes: "Axes") -> None:
+    """Draw what :func:`draw_robustness` draws on axes.
+
+    Where tau is undefined, because a model says the same of all networks, a cross stands at the foot of the axes, above
+    those of other runs.
     """
     shuffled = " and a random permutation" if evaluation.permuted else ""
     models = [evaluation.of_run(run)[0].model for run in evaluation.augmented]
-    with _figure(picture, 6.2, 3.8) as axes:
-        for number, run in enumerate(evaluation.augmented):
-            rows = evaluation.of_run(run)
-            positions = list(range(len(rows)))
-            colour = f"C{number}" if len(evaluation.augmented) > 1 else COLOUR
-            axes.fill_between(positions, [r.low for r in rows], [r.high for r in rows], color=colour, alpha=0.15)
-            model = rows[0].model
-            label = model if models.count(model) == 1 else f"{model} ({Path(run).name})"
-            axes.plot(positions, [row.tau for row in rows], color=colour, marker="o", label=label)
-            axes.set_xticks(positions, [replace(row.condition, permuted=False).label for row in rows], fontsize=8)
-        what = "factors of hidden neurons" if evaluation.group == "scale" else "signs of hidden neurons"
-        axes.set(xlabel=what + shuffled, ylabel="Kendall's tau, 95 % interval")
-        axes.set_ylim(min(0.0, *(row.low for row in evaluation.rows if row.low == row.low), 0.0), 1)
-        columns = len(models) if len(set(models)) == len(models) else 1
-        axes.figure.legend(loc="outside upper center", ncols=columns, fontsize=8, frameon=False)
+    crossed = 0
+    for number, run in enumerate(evaluation.augmented):
+        rows = evaluation.of_run(run)
+        positions = list(range(len(rows)))
+        colour = f"C{number}" if len(evaluation.augmented) > 1 else COLOUR
+        axes.fill_between(positions, [r.low for r in rows], [r.high for r in rows], color=colour, alpha=0.15)
+        model = rows[0].model
+        label = model if models.count(model) == 1 else f"{model} ({Path(run).name})"
+        axes.plot(positions, [row.tau for row in rows], color=colour, marker="o", label=label)
+        axes.set_xticks(positions, [replace(row.condition, permuted=False).label for row in rows], fontsize=8)
+        if undefined := [position for position, row in zip(positions, rows, strict=True) if row.tau != row.tau]:
+            heights = [0.03 + 0.04 * crossed] * len(undefined)
+            axes.plot(undefined, heights, color=colour, marker="x", linestyle="", transform=axes.get_xaxis_transform())
+            crossed += 1
+    if crossed:
+        axes.plot([], [], color="0.4", marker="x", linestyle="", label="tau undefined: all predictions are equal")
+    what = "factors of hidden neurons" if evaluation.group == "scale" else "signs of hidden neurons"
+    axes.set(xlabel=what + shuffled, ylabel="Kendall's tau, 95 % interval")
+    axes.set_ylim(min(0.0, *(row.low for row in evaluation.rows if row.low == row.low), 0.0), 1)
+    columns = len(models) if len(set(models)) == len(models) and not crossed else 1
+    axes.figure.legend(loc="outside upper center", ncols=columns, fontsize=8, frameon=False)
 
 
 def draw_growth(sizes: Mapping[str, Sequence[Size]], picture: Path) -> None:

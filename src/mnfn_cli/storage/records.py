@@ -64,7 +64,10 @@ def read_record(file: Path, kind: type[AnyRecord]) -> AnyRecord:
         DataError: the file cannot be read, is no JSON object, or a key is missing or of the wrong type; all such keys
             are named.
     """
-    return parse_record(_read_json(file), file, kind)
+    document = _read_json(file)
+    if not isinstance(document, dict):
+        raise DataError(file, "is no JSON object")
+    return parse_record(document, file, kind)
 
 
 def parse_record(document: Any, file: Path, kind: type[AnyRecord]) -> AnyRecord:
@@ -99,4 +102,7 @@ def _read_json(file: Path) -> Any:
 
 
 def _plain(message: str) -> str:
-    return {"Field required": "missing"}.get(message, message[:1].lower() + message[1:].removeprefix("alue error, "))
+    if message == "Field required":
+        return "missing"
+    bare = message.removeprefix("Value error, ")
+    return bare[:1].lower() + bare[1:]

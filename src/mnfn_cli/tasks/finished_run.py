@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from mnfn_cli.errors import DataError, MnfnError, UsageError
-from mnfn_cli.recipe import TASKS, Recipe, load_recipe
+from mnfn_cli.recipe import Recipe, load_recipe
 from mnfn_cli.storage.tensors import read_tensors
+from mnfn_cli.task_list import TASKS
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.task import Task, task_of_run
 from mnfn_cli.training.run_folder import RUN_FILE, RunFolder, open_finished

@@ -8,7 +8,7 @@ from torch import nn
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.models.functional import place_of
-from mnfn_cli.recipe import TASKS, Model, Recipe, load_recipe
+from mnfn_cli.recipe import MODELS, Model, Recipe, load_recipe
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -81,4 +81,4 @@ def _in_blocks(model: nn.Module, features: WeightSpaceFeatures) -> Iterator[Any]
 
 
 def _declared_models() -> dict[str, type[Model]]:
-    return {f"{task}/{name}": model for task, declared in TASKS.items() for name, model in declared.models.items()}
+    return {f"{task}/{name}": model for task, models in MODELS.items() for name, model in models.items()}

@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from mnfn_cli.recipe import TASKS, Recipe
+from mnfn_cli.recipe import Recipe
 from mnfn_cli.storage.records import Record, parse_record
+from mnfn_cli.task_list import TASKS
 from mnfn_cli.tasks.data import Split, Splits
 from mnfn_cli.tasks.figure import Figure
 from mnfn_cli.tasks.functional import apply_functional

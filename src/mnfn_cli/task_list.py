@@ -1,34 +1,13 @@
-"""The one place that declares tasks: what a recipe of each may say, and what the terminal says of it.
+"""The list of tasks: what the terminal says of each, and which class does its work.
 
-The class that does a task's work is named here and imported when it is needed, so that nothing imports torch.
+The class is named and imported when it is needed, so that help pages wait for neither torch nor pydantic. The models of
+each task are declared in ``recipe.models``.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
-
-from mnfn_cli.errors import RecipeError
-from mnfn_cli.recipe.models import (
-    AbsoluteClassifier,
-    FlatMlp,
-    Gnn,
-    Hnp,
-    HnpClassifier,
-    HnpEditor,
-    MlpClassifier,
-    MlpEditor,
-    Model,
-    Monomial,
-    MonomialClassifier,
-    MonomialEditor,
-    Np,
-    NpClassifier,
-    NpEditor,
-    StatNN,
-    StrictEditor,
-    by_name,
-)
 
 
 @dataclass(frozen=True)
@@ -37,7 +16,6 @@ class TaskDeclaration:
 
     Attributes:
         engine: where the subclass of ``tasks.task.Task`` is, as ``module:class``.
-        models: the declarations of its models, by name.
         command, short: the command that applies a finished run to networks, and its short name.
         help: what that command does, in one sentence.
         writes: what the command makes: a ``table`` with a row a network, or ``networks``.
@@ -46,7 +24,6 @@ class TaskDeclaration:
     """
 
     engine: str
-    models: dict[str, type[Model]]
     command: str
     short: str
     help: str
@@ -63,7 +40,6 @@ class TaskDeclaration:
 TASKS: Mapping[str, TaskDeclaration] = {
     "generalization": TaskDeclaration(
         engine="mnfn_cli.tasks.generalization:Generalization",
-        models=by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp),
         command="predict-generalization",
         short="predict",
         help="Predict the test accuracy of networks from their weights.",
@@ -75,7 +51,6 @@ TASKS: Mapping[str, TaskDeclaration] = {
     ),
     "classification": TaskDeclaration(
         engine="mnfn_cli.tasks.classification:Classification",
-        models=by_name(MonomialClassifier, AbsoluteClassifier, HnpClassifier, NpClassifier, MlpClassifier),
         command="classify-inr",
         short="classify",
         help="Classify the pictures inside implicit neural representations from their weights.",
@@ -87,7 +62,6 @@ TASKS: Mapping[str, TaskDeclaration] = {
     ),
     "editing": TaskDeclaration(
         engine="mnfn_cli.tasks.editing:Editing",
-        models=by_name(StrictEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
         command="edit-style",
         short="edit",
         help="Edit the pictures inside implicit neural representations; networks are written back as they came.",
@@ -100,26 +74,3 @@ TASKS: Mapping[str, TaskDeclaration] = {
     ),
 }
 """By name."""
-
-
-def declare_model(task: str, model: type[Model]) -> type[Model]:
-    """Make a model known, so that recipes of ``task`` may choose it by its name.
-
-    Args:
-        task: a key of ``TASKS``.
-        model: its declaration.
-
-    Returns:
-        ``model``.
-
-    Raises:
-        RecipeError: there is no such task, or it has another model of that name.
-    """
-    if task not in TASKS:
-        raise RecipeError(task, f"no such task; known: {', '.join(TASKS)}")
-    known = TASKS[task].models
-    for name in model.names():
-        if name in known and known[name] is not model:
-            raise RecipeError(f"{task}/{name}", "a model of that name is there already; choose another name")
-        known[name] = model
-    return model

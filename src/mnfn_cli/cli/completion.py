@@ -1,0 +1,84 @@
+"""What the shell offers at the tab key. Nothing here imports torch."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import typer
+
+Offers = list[str] | list[tuple[str, str]]
+
+ACTIVATIONS = ("relu", "leaky_relu", "tanh")
+"""The activations of classifiers that can be built here."""
+
+DEVICES = {
+    "auto": "the first CUDA device, or the CPU where there is none",
+    "cpu": "the CPU",
+    "cuda": "the first CUDA device",
+    "cuda:0": "the CUDA device of this number",
+}
+
+
+def recipes(incomplete: str) -> Offers:
+    """Offer the names of shipped recipes, with what they do."""
+    from mnfn_cli.recipe import list_recipes
+
+    return [(entry.name, entry.summary) for entry in list_recipes() if entry.name.startswith(incomplete)]
+
+
+def activations(incomplete: str) -> Offers:
+    """Offer the activations of classifiers."""
+    return _starting(ACTIVATIONS, incomplete)
+
+
+def devices(incomplete: str) -> Offers:
+    """Offer kinds of devices; how many there are only torch could say."""
+    return [(name, text) for name, text in DEVICES.items() if name.startswith(incomplete)]
+
+
+def overrides(ctx: typer.Context, incomplete: str) -> Offers:
+    """Offer ``KEY=`` for every key of the recipe that was named, and after ``model.name=`` the names of models."""
+    key, equals, value = incomplete.partition("=")
+    if equals:
+        return [f"{key}={name}" for name in _values(ctx, key, value)]
+    # Bash takes an equals sign for a word of its own, which typer drops where it is the last one.
+    words: list[str] = ctx.params.get("overrides") or []
+    *before, last = ["", *words]
+    if last == "=":
+        return _values(ctx, before[-1], incomplete)
+    if last and "=" not in last and before[-1] != "=":
+        return _values(ctx, last, incomplete)
+    return _starting((f"{name}=" for name in _keys(_document(ctx))), incomplete)
+
+
+def _document(ctx: typer.Context) -> Mapping[str, Any]:
+    """Return the recipe that stands on the command line, with keys by section; nothing if there is none to be read."""
+    from mnfn_cli.errors import MnfnError
+    from mnfn_cli.recipe import load_recipe, recipe_to_document
+
+    named = ctx.params.get("recipe")
+    first = named[0] if isinstance(named, list | tuple) and named else named
+    try:
+        return recipe_to_document(load_recipe(first)) if isinstance(first, str) else {}
+    except MnfnError:
+        return {}
+
+
+def _values(ctx: typer.Context, key: str, incomplete: str) -> list[str]:
+    if key != "model.name":
+        return []
+    from mnfn_cli.recipe import MODELS
+
+    task = _document(ctx).get("task")
+    names = {name for known, models in MODELS.items() if task in (known, None) for name in models}
+    return _starting(sorted(names), incomplete)
+
+
+def _keys(document: Mapping[str, Any], prefix: str = "") -> list[str]:
+    keys = []
+    for name, value in document.items():
+        keys += _keys(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [f"{prefix}{name}"]
+    return keys
+
+
+def _starting(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
