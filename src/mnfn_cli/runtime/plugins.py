@@ -39,6 +39,7 @@ def load_plugin(name: str) -> Plugin:
     """
     path = Path(name)
     is_file = path.suffix == ".py" or path.exists()
+    name = str(path.absolute()) if is_file else name
     module = f"mnfn_plugin_{path.stem}" if is_file else name
     if module not in _loaded:
         try:

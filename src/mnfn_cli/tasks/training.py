@@ -129,7 +129,8 @@ def _require_bounded_size(task: Task, context: Context) -> None:
     """
     count = count_parameters(skeleton(task.recipe, task.spec, **task.model_options))
     limit = task.recipe.training.max_parameters or MAX_PARAMETERS
-    context.progress.note(f"model {task.recipe.model.name}: {count:,} parameters, for networks {task.spec}")
+    size = "fitted in closed form" if task.recipe.model.closed_form else f"{count:,} parameters"
+    context.progress.note(f"model {task.recipe.model.name}: {size}, for networks {task.spec}")
     if count > limit:
         raise RecipeError(
             f"model.{task.recipe.model.name}",
