@@ -228,3 +228,17 @@ def test_interrupted_training_says_how_to_go_on(tmp_path, digits_zoo):
     assert errors.splitlines()[-1].endswith("continue with: mnfn train --resume run")
     assert "train --resume" in fail("predict", "run", digits_zoo.path, code=3, cwd=tmp_path)
     assert "leave out" in fail("train", "--resume", "run", "training.epochs=3", code=2, cwd=tmp_path)
+
+
+def test_a_run_that_continues_takes_no_other_choice(relu_run):
+    for choice in (["--on-bad", "skip"], ["--on-bad", "fail"], ["--seed", "1"], ["--force"], ["training.epochs=1"]):
+        assert "a run continues as it began" in fail("train", "--resume", relu_run, *choice, code=2)
+    assert "nonsense" in fail("train", "--resume", relu_run, "--on-bad", "nonsense", code=2)
+
+
+def test_counting_a_recipe_of_ones_own_asks_which_networks(tmp_path):
+    (tmp_path / "mnist-mine.yaml").write_text(run("recipe", "show", "classification/mnist-np").stdout)
+    own = ("count-params", "--recipe", tmp_path / "mnist-mine.yaml")
+    assert "does not say how large its networks are" in fail(*own, code=2)
+    assert "15,213,866" in run(*own, "--widths", "2,32,32,1").stdout
+    assert "15,213,866" in run("count-params", "--recipe", "classification/mnist-np").stdout

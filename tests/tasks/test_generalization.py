@@ -10,6 +10,8 @@ import torch
 
 from mnfn_cli.errors import DataError, RecipeError, UsageError
 from mnfn_cli.recipe import load_recipe
+from mnfn_cli.runtime.context import Context
+from mnfn_cli.runtime.progress import Silent
 from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.tasks import training
 from mnfn_cli.tasks.application import apply_run
@@ -17,6 +19,8 @@ from mnfn_cli.tasks.evaluation import evaluate_runs, parse_scales
 from mnfn_cli.tasks.finished_run import load_run
 from mnfn_cli.tasks.metrics import kendall_tau, with_interval
 from mnfn_cli.tasks.training import train_run
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.augment import augment_zoo
 from mnfn_cli.zoo.checkpoints import Wanted, load_checkpoints
 from mnfn_cli.zoo.export import export_zoo
@@ -246,3 +250,66 @@ def test_scales_that_cannot_be(text):
 def test_constant_predictions_have_no_tau():
     scores = with_interval(kendall_tau, np.zeros(10), np.arange(10.0))
     assert scores.defined is False and scores.value is None
+
+
+def test_a_run_finds_its_zoo_from_any_folder(digits_zoo, tmp_path, monkeypatch):
+    monkeypatch.chdir(digits_zoo.path.parent)
+    overrides = [f"data.zoo=['{digits_zoo.path.name}']", "training.epochs=1", "model.head=[4,4]"]
+    train_run(load_recipe("generalization/relu-monomial", overrides), tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    assert evaluate_runs([load_run(tmp_path / "run")], [(1.0, 1.0)]).count == len(digits_zoo.rows("test"))
+
+
+def test_a_model_beyond_the_limit_is_refused_before_anything_is_made(digits_zoo, tmp_path):
+    said = []
+
+    class Listening(Silent):
+        def note(self, text):
+            said.append(text)
+
+    overrides = [f"data.zoo=['{digits_zoo.path}']", "training.epochs=1", "training.max_parameters=254608"]
+    with pytest.raises(RecipeError, match=r"254,609 parameters .*more than 254,608.*training\.max_parameters=254609"):
+        train_run(load_recipe("generalization/relu-monomial", overrides), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    overrides[-1] = "training.max_parameters=254609"
+    recipe = load_recipe("generalization/relu-monomial", overrides)
+    train_run(recipe, tmp_path / "run", context=Context(progress=Listening()))
+    assert said[0].startswith("model monomial: 254,609 parameters, for networks 1 -> 16")
+
+
+def test_a_flat_picture_is_too_much_for_monomial_layers(tmp_path):
+    """784 -> 32 -> 10 with the CNN recipe makes 217 million parameters, and is told so before they are allocated."""
+    spec = NetworkSpec.mlp([784, 32, 10], "relu")
+    rows = {"id": list("abcdefgh"), "split": ["train", "val", "test", "train"] * 2, "test_accuracy": [0.1, 0.9] * 4}
+    zoo = save_zoo(tmp_path / "zoo", spec, WeightSpaceFeatures.randn(spec, 8), rows)
+    with pytest.raises(RecipeError, match=r"217,\d{3},\d{3} parameters"):
+        refuse(zoo, tmp_path / "run", "training.batch_size=2")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"spec": None}, r"run\.json:spec: is no weight space"),
+        ({"zoos": [{"path": "x"}]}, r"run\.json:zoos\.0\.fingerprint: missing"),
+        ({"state": "paused"}, r"run\.json:state: "),
+        ({"task": "painting"}, r"run\.json:task: 'painting' is no task"),
+        ({"networks": None}, r"run\.json:networks: "),
+        ({"format": 9}, r"run\.json:format: is 9; this version of mnfn reads 2"),
+    ],
+)
+def test_what_is_missing_or_wrong_in_run_json_is_named(relu_run, tmp_path, change, message):
+    shutil.copytree(relu_run, tmp_path / "run")
+    record = json.loads((relu_run / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record | change))
+    with pytest.raises(DataError, match=message):
+        load_run(tmp_path / "run")
+
+
+def test_predictions_that_hardly_vary_are_said(relu_run, digits_zoo):
+    """After two epochs this functional says nearly the same of all networks, and few of them have a known truth."""
+    applied = apply_run(relu_run, digits_zoo.path, split="test")
+    assert float(applied.answers.std()) < 0.02 and any("hardly vary" in remark for remark in applied.remarks)
+    assert any(f"only {len(digits_zoo.rows('test'))} networks" in remark for remark in applied.remarks)
+    assert applied.figures["tau"].value == kendall_tau(
+        applied.answers.double().numpy(), np.array(applied.columns["true_accuracy"])
+    )

@@ -300,3 +300,9 @@ def test_intervals_draw_whole_pictures():
                          "eeeeeeeeeeffffffffffgggggggggghhhhhhhhhh"))  # fmt: skip
     assert many.interval == one.interval
     assert mean_difference(np.array([3.0, 1.0]), np.array([1.0, 1.0])) == 1.0
+
+
+def test_a_run_predicts_the_weights_that_edit_writes(dilate_run, inr_zoo, tmp_path):
+    apply_run(dilate_run, inr_zoo.path, output=tmp_path / "edited")
+    predicted = load_run(dilate_run).predict(inr_zoo.read())
+    assert torch.equal(open_zoo(tmp_path / "edited").read().flatten(), predicted.flatten())

@@ -96,3 +96,27 @@ def test_the_recipe_of_a_run_is_the_trials(digits_zoo, tmp_path):
     trials = plan(digits_zoo, seeds=(4,), variants=[()])
     run_sweep(trials, tmp_path)
     assert load_recipe(str(tmp_path / trials[0].folder / "recipe.yaml")) == trials[0].resolved
+
+
+def test_a_sweep_over_two_tasks_keeps_the_figures_of_both(inr_zoo, tmp_path):
+    small = ["model.base_channels=[4,4]", "training.epochs=null", "training.steps=2"]
+    names = ["classification/digits-hnp", "editing/digits-dilate-np"]
+    with pytest.raises(RecipeError):  # editors have no head, so the options of one do not fit the other
+        plan_sweep(names, [0], overrides=[*small, "model.head=[4,4]"], zoos=[inr_zoo.path])
+    rows = run_sweep(plan_sweep(names, [0], overrides=small, zoos=[inr_zoo.path]), tmp_path / "sweep")
+    assert "accuracy" in rows[0] and "mse" not in rows[0] and "mse" in rows[1]
+    heading, _, first, second = (tmp_path / "sweep" / "results.md").read_text().splitlines()
+    columns = [cell.strip() for cell in heading.split("|")]
+    for line, figure, other in ((first, "accuracy", "mse"), (second, "mse", "accuracy")):
+        cells = dict(zip(columns, (cell.strip() for cell in line.split("|")), strict=True))
+        assert float(cells[figure]) >= 0 and cells[other] == "-"
+
+
+def test_an_old_sweep_with_relative_zoos_goes_on(digits_zoo, tmp_path, monkeypatch):
+    """Runs once kept the paths of their zoos as they were given."""
+    monkeypatch.chdir(digits_zoo.path.parent)
+    trials = plan_sweep(["generalization/relu-monomial"], [0], overrides=SMALL, zoos=[digits_zoo.path.name])
+    run_sweep(trials, tmp_path / "sweep")
+    recipe = tmp_path / "sweep" / trials[0].folder / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace(str(digits_zoo.path), digits_zoo.path.name))
+    assert run_sweep(trials, tmp_path / "sweep")[0]["seeds"] == 1
