@@ -39,7 +39,7 @@ class Candidate:
         self.before = _resident("VmRSS")
         recipe = load_recipe(name)
         self.model = build_model(f"{recipe.task}/{recipe.model.name}", zoo.spec, **recipe.model.options())
-        self.model.standardize(self.features)
+        self.model.prepare(self.features)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4, fused=True)
 
     @property

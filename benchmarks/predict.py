@@ -9,8 +9,8 @@ import torch
 from mnfn_cli import NetworkSpec, WeightSpaceFeatures, load_run, save_zoo
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.storage.atomic import write_text
-from mnfn_cli.tasks.prediction import predict_checkpoints
-from mnfn_cli.tasks.run import BATCH
+from mnfn_cli.tasks.application import apply_run
+from mnfn_cli.tasks.functional import BLOCK
 from mnfn_cli.tasks.training import train_run
 from timing import interleaved
 
@@ -35,11 +35,11 @@ def main() -> None:
 
         def forward() -> None:
             with torch.inference_mode():
-                for start in range(0, count, BATCH):
-                    model(features.select(slice(start, start + BATCH)))
+                for start in range(0, count, BLOCK):
+                    model(features.select(slice(start, start + BLOCK)))
 
         def command() -> None:
-            write_text(folder / "out.csv", predict_checkpoints(folder / "run", folder / "zoo").to_csv())
+            write_text(folder / "out.csv", apply_run(folder / "run", folder / "zoo").to_csv())
 
         seconds = interleaved({"forward": forward, "predict": command}, arguments.rounds)
     print(f"bare forward passes {count / seconds['forward']:8.0f} networks/s")

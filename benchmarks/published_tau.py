@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from mnfn_cli import WeightSpaceFeatures, open_zoo
+from mnfn_cli.recipe import load_recipe
 from mnfn_cli.runtime.seeds import generator
-from mnfn_cli.tasks.generalization import measured_accuracies
+from mnfn_cli.tasks.data import Split, load_split
+from mnfn_cli.tasks.generalization import Generalization
 from mnfn_cli.tasks.metrics import kendall_tau
-from mnfn_cli.tasks.split import Split, load_split
 from reference import Reference
 
 BATCH = 8
@@ -33,7 +34,9 @@ def predict(model: nn.Module, reference: Reference, features: WeightSpaceFeature
 def train(reference: Reference, name: str, zoo_path: Path, epochs: int, seed: int) -> dict[str, Any]:
     """Train once and return the figures."""
     zoo = open_zoo(zoo_path)
-    splits: dict[str, Split] = {name: load_split([zoo], name, measured_accuracies) for name in ("train", "val", "test")}
+    recipe = load_recipe(f"generalization/{zoo.spec.activation}-monomial")
+    targets = Generalization.on_zoos(recipe, [zoo]).targets
+    splits: dict[str, Split] = {name: load_split([zoo], name, targets) for name in ("train", "val", "test")}
     torch.manual_seed(seed)
     training = splits["train"]
     if name == "monomial":

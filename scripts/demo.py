@@ -51,9 +51,10 @@ def generalise(folder: Path, networks: int, epochs: int) -> None:
     for source, output in ((checkpoints, folder / "predictions.csv"), (scaled, folder / "rescaled.csv")):
         split = ["--split", "test"] if source == scaled else []
         run(output, "predict", str(folder / "run"), str(source), *split, "-o", str(output))
-    from mnfn_cli.report.figures import draw_predictions
+    from mnfn_cli.report.figures import draw_figure
+    from mnfn_cli.tasks.generalization import predicted_against_true
 
-    draw_predictions(folder / "rescaled.csv", folder / "rescaled-vs-true.png")
+    draw_figure(predicted_against_true(folder / "rescaled.csv"), folder / "rescaled-vs-true.png")
 
 
 def read_and_edit_pictures(folder: Path, epochs: int, steps: int) -> None:
