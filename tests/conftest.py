@@ -9,6 +9,8 @@ import pytest
 # Slow oracles live beside the tests that use them.
 sys.path.insert(0, str(Path(__file__).parent / "nn"))
 os.environ.setdefault("MPLCONFIGDIR", "/tmp/mnfn-matplotlib")
+if "PYTEST_XDIST_WORKER" in os.environ:  # each core has a worker of its own, so torch gets one thread in each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
