@@ -17,6 +17,7 @@ from mnfn_cli.models.np import Np
 from mnfn_cli.models.permutation import PermutationClassifier, PermutationEditor
 from mnfn_cli.models.statnn import StatNN
 from mnfn_cli.models.strict_editor import StrictEditor
+from mnfn_cli.symmetry import INVARIANT_STEPS, LAYER_ACTIVATIONS
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 MODELS: Mapping[str, Callable[..., nn.Module]] = {
@@ -68,15 +69,15 @@ def published_options(name: str, spec: NetworkSpec) -> Mapping[str, Any]:
     """Return the options of the published model for a weight space (paper, Appendix)."""
     if name != "generalization/monomial":
         return PUBLISHED[name]
+    fitting = {"activation": LAYER_ACTIVATIONS[spec.group][0], "invariant": INVARIANT_STEPS[spec.group][0]}
     if spec.group == "sign":
         return {
             "channels": [16, 16, 5],
             "head": [1000, 1000],
-            "activation": "tanh",
-            "invariant": "absolute",
+            **fitting,
             "sign_terms": False,
         }
-    return {"channels": [16, 16, 5], "head": [200, 200], "activation": "relu", "invariant": "normalize"}
+    return {"channels": [16, 16, 5], "head": [200, 200], **fitting}
 
 
 def build_model(name: str, spec: NetworkSpec, **options: Any) -> nn.Module:

@@ -6,7 +6,6 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from mnfn_cli.recipe.sections import (
-    GROUPS,
     Count,
     Flag,
     Positive,
@@ -16,8 +15,7 @@ from mnfn_cli.recipe.sections import (
     TwoWidths,
     Widths,
 )
-
-_INVARIANTS = {"scalings": "normalize", "sign flips": "absolute"}
+from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, INVARIANT_STEPS, Group
 
 
 class Model(Section):
@@ -30,8 +28,8 @@ class Model(Section):
         return self.model_dump(exclude={"name"})
 
     @property
-    def respects(self) -> str | None:
-        """What networks must allow beside permutations for this model to make sense; None if it does not matter."""
+    def respects(self) -> Group | None:
+        """The group that networks must have for this model to make sense; None if it does not matter."""
         return None
 
 
@@ -52,14 +50,14 @@ class Monomial(Model):
     @classmethod
     def _invariant_fits(cls, invariant: str, info: ValidationInfo) -> str:
         activation = info.data.get("activation")
-        if activation and invariant != (fitting := _INVARIANTS[GROUPS[activation]]):
-            raise ValueError(f"'{fitting}' is needed beside activation '{activation}', not '{invariant}'")
+        if activation and invariant not in (fitting := INVARIANT_STEPS[GROUP_OF_ACTIVATION[activation]]):
+            raise ValueError(f"'{fitting[0]}' is needed beside activation '{activation}', not '{invariant}'")
         return invariant
 
     @property
-    def respects(self) -> str:
+    def respects(self) -> Group:
         """The group that the layers' activation keeps."""
-        return GROUPS[self.activation]
+        return GROUP_OF_ACTIVATION[self.activation]
 
 
 class StatisticsOrFlat(Model):
@@ -133,9 +131,9 @@ class AbsoluteClassifier(_Stack):
     dropout: Probability = 0.0
 
     @property
-    def respects(self) -> str:
+    def respects(self) -> Group:
         """Sign flips."""
-        return "sign flips"
+        return "sign"
 
 
 class MonomialClassifier(AbsoluteClassifier):
@@ -177,9 +175,9 @@ class MonomialEditor(_Stack):
     sign_terms: Flag = True
 
     @property
-    def respects(self) -> str:
+    def respects(self) -> Group:
         """Sign flips."""
-        return "sign flips"
+        return "sign"
 
 
 class StrictEditor(_Stack):
@@ -194,9 +192,9 @@ class StrictEditor(_Stack):
     sharpness: Positive = 10.0
 
     @property
-    def respects(self) -> str:
+    def respects(self) -> Group:
         """Sign flips."""
-        return "sign flips"
+        return "sign"
 
 
 MODELS: Mapping[str, Mapping[str, type[Model]]] = {

@@ -3,23 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, Group
 
-Group = Literal["scale", "sign", "permutation"]
 Pair = tuple[int, int]
-
-GROUP_OF_ACTIVATION: Mapping[str, Group] = {
-    "relu": "scale",
-    "leaky_relu": "scale",
-    "sin": "sign",
-    "tanh": "sign",
-    "gelu": "permutation",
-    "silu": "permutation",
-    "sigmoid": "permutation",
-}
-"""Which numbers may multiply a hidden neuron without changing the function (paper, Prop. 3.4)."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +21,7 @@ class NetworkSpec:
 
     Args:
         widths: channels ``n_0, ..., n_L``.
-        activation: a key of ``GROUP_OF_ACTIVATION``.
+        activation: a key of ``symmetry.GROUP_OF_ACTIVATION``.
         kernels, strides, paddings: one (height, width) pair for each convolution.
         omega: a SIREN computes ``sin(omega * (W x + b))``; 1 for every other activation.
 
