@@ -48,7 +48,6 @@ def test_a_layer_activation_commutes_with_the_groups_that_list_it(name: str, gro
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 def test_an_invariant_step_fits_the_groups_that_list_it(step: str, activation: str) -> None:
     spec = NetworkSpec.mlp([2, 3, 4, 2], activation)
-
     layer = STEPS[step](spec).double()
 
     def invariant(features: WeightSpaceFeatures) -> Tensor:

@@ -11,7 +11,7 @@ from mnfn_cli.storage.folders import check_output, new_folder
 from mnfn_cli.storage.tensors import all_finite, read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.naming import natural_key
-from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.weightspace.spec import NetworkSpec, read_spec
 from mnfn_cli.zoo.inr import inr_facts
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
@@ -135,8 +135,8 @@ def _from_files(files: Sequence[Path], wanted: Wanted, skip_bad: bool) -> Checkp
         try:
             tensors, metadata = read_tensors(file)
             features = WeightSpaceFeatures.from_state_dicts([tensors], wanted.spec, names=[str(file)])
-            if metadata.get("spec", str(wanted.spec)) != str(wanted.spec):
-                raise DataError(file, f"is a network {metadata['spec']}; the run reads {wanted.spec}")
+            if "spec" in metadata and not wanted.spec.agrees_with(found := read_spec(metadata["spec"])):
+                raise DataError(file, f"is a network {found}; the run reads {wanted.spec}")
             wanted.check_start(file, metadata.get("init"), metadata.get("start"))
             for name, tensor in tensors.items():
                 if not all_finite(tensor):
@@ -208,7 +208,7 @@ def export_zoo(
     with new_folder(output, force=force) as folder:
         for row in rows:
             record = {key: str(value) for key, value in zoo.table.row(row, named=True).items() if value is not None}
-            metadata = record | {"spec": str(zoo.spec)} | origin
+            metadata = record | {"spec": zoo.spec.to_text()} | origin
             save_tensors(folder / f"{every[row]}{SUFFIX}", zoo.read([row]).to_state_dicts()[0], metadata)
     return len(rows)
 
