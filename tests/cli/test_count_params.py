@@ -28,7 +28,7 @@ def test_the_papers_tables(mnfn):
     assert [len(table["rows"]) >= 10 for table in tables] == [True] * 3
     assert tables[0]["rows"][0] == {
         "recipe": "generalization/relu-monomial",
-        "weight_space": "1 -> 16 -> 16 -> 16 -> 10, kernels 3x3, 3x3, 3x3, relu",
+        "weight_space": "1 -> 16 -> 16 -> 16 -> 10, kernels 3x3, 3x3, 3x3, strides 2x2, 2x2, 2x2, relu",
         "parameters": 254_609,
         "ours": "0.25M",
         "paper": "0.25M",

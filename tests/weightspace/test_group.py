@@ -125,6 +125,20 @@ def test_samples_stay_in_the_interval_and_in_the_group():
     assert still.permutations[0].tolist() == [list(range(9))] * 2
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("log_uniform", [False, True])
+def test_without_permutations_the_factors_are_those_of_the_permuted_draw(activation, log_uniform):
+    spec = NetworkSpec.mlp([2, 9, 7, 1], activation)
+    random = [torch.Generator().manual_seed(5) for _ in range(2)]
+    permuted, still = (
+        MonomialElement.sample(spec, 3, (1.0, 100.0), log_uniform=log_uniform, permute=permute, generator=generator)
+        for permute, generator in zip([True, False], random, strict=True)
+    )
+    assert all(map(torch.equal, permuted.scales, still.scales))
+    assert torch.equal(*(generator.get_state() for generator in random))
+    assert not any(map(torch.equal, permuted.permutations, still.permutations))
+
+
 @pytest.mark.parametrize("scale", [(0.0, 1.0), (-1.0, 2.0), (2.0, 1.0), (1.0, float("inf")), (float("nan"), 1.0)])
 def test_impossible_intervals_are_refused(scale):
     with pytest.raises(UsageError, match="scale"):

@@ -13,6 +13,7 @@ from mnfn_cli.nn.activation import EquivariantActivation
 from mnfn_cli.nn.invariant import AbsoluteValue, MeanPool, NormalizeEntries
 from mnfn_cli.nn.monomial import MonomialLinear
 from mnfn_cli.nn.rescale import RescalePositions
+from mnfn_cli.symmetry import INVARIANT_STEPS
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
@@ -46,11 +47,11 @@ class MonomialGeneralization(AccuracyPredictor):
         hnp_channels: Sequence[int],
         **options: Any,
     ) -> None:
-        fitting = {"scale": "normalize", "sign": "absolute"}.get(spec.group, invariant)
-        if invariant != fitting:
+        fitting = INVARIANT_STEPS[spec.group]
+        if invariant not in fitting:
             raise UsageError(
                 "model.invariant",
-                f"{invariant} is not invariant for {spec.activation} networks; use {fitting}",
+                f"{invariant} is not invariant for {spec.activation} networks; use {' or '.join(fitting)}",
             )
         layers: list[nn.Module] = [RescalePositions(spec)] if invariant == "normalize" else []
         for d, e in pairwise([1, *channels]):

@@ -6,20 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.symmetry import LAYER_ACTIVATIONS
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.spec import Group, NetworkSpec
+from mnfn_cli.weightspace.spec import NetworkSpec
 
 FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "tanh": torch.tanh,
     "sin": torch.sin,
-}
-
-_KEEPS: Mapping[str, frozenset[Group]] = {
-    # relu(d x) = d relu(x) for d > 0; tanh(-x) = -tanh(x)
-    "relu": frozenset({"scale", "permutation"}),
-    "tanh": frozenset({"sign", "permutation"}),
-    "sin": frozenset({"sign", "permutation"}),
 }
 
 
@@ -36,11 +30,11 @@ class EquivariantActivation(nn.Module):
 
     def __init__(self, spec: NetworkSpec, name: str) -> None:
         super().__init__()
-        if spec.group not in _KEEPS[name]:
-            fitting = " or ".join(key for key, groups in _KEEPS.items() if spec.group in groups)
+        fitting = LAYER_ACTIVATIONS[spec.group]
+        if name not in fitting:
             raise UsageError(
                 "model.activation",
-                f"{name} breaks the {spec.group} group of {spec.activation} networks; use {fitting}",
+                f"{name} breaks the {spec.group} group of {spec.activation} networks; use {' or '.join(fitting)}",
             )
         self.name = name
 

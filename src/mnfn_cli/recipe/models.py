@@ -12,7 +12,6 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from mnfn_cli.errors import RecipeError
 from mnfn_cli.recipe.sections import (
-    GROUPS,
     Count,
     Flag,
     Positive,
@@ -22,8 +21,7 @@ from mnfn_cli.recipe.sections import (
     TwoWidths,
     Widths,
 )
-
-_INVARIANTS = {"scalings": "normalize", "sign flips": "absolute"}
+from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, INVARIANT_STEPS, Group
 
 
 class Model(Section):
@@ -61,8 +59,8 @@ class Model(Section):
         return self.model_dump(exclude={"name"})
 
     @property
-    def respects(self) -> str | None:
-        """What networks must allow beside permutations for this model to make sense; None if it does not matter."""
+    def respects(self) -> Group | None:
+        """The group that networks must have for this model to make sense; None if it does not matter."""
         return None
 
 
@@ -94,14 +92,14 @@ class Monomial(Model):
     @classmethod
     def _invariant_fits(cls, invariant: str, info: ValidationInfo) -> str:
         activation = info.data.get("activation")
-        if activation and invariant != (fitting := _INVARIANTS[GROUPS[activation]]):
-            raise ValueError(f"'{fitting}' is needed beside activation '{activation}', not '{invariant}'")
+        if activation and invariant not in (fitting := INVARIANT_STEPS[GROUP_OF_ACTIVATION[activation]]):
+            raise ValueError(f"'{fitting[0]}' is needed beside activation '{activation}', not '{invariant}'")
         return invariant
 
     @property
-    def respects(self) -> str:
+    def respects(self) -> Group:
         """The group that the layers' activation keeps."""
-        return GROUPS[self.activation]
+        return GROUP_OF_ACTIVATION[self.activation]
 
 
 class StatNN(AccuracyModel):
@@ -211,9 +209,9 @@ class AbsoluteClassifier(Classifier):
     base: Literal["np", "hnp"] = "hnp"
 
     @property
-    def respects(self) -> str:
+    def respects(self) -> Group:
         """Sign flips."""
-        return "sign flips"
+        return "sign"
 
 
 class MonomialClassifier(AbsoluteClassifier):
@@ -281,9 +279,9 @@ class MonomialEditor(Stack):
     sign_terms: Flag = True
 
     @property
-    def respects(self) -> str:
+    def respects(self) -> Group:
         """Sign flips."""
-        return "sign flips"
+        return "sign"
 
 
 class StrictEditor(Stack):
@@ -301,9 +299,9 @@ class StrictEditor(Stack):
     sharpness: Positive = 10.0
 
     @property
-    def respects(self) -> str:
+    def respects(self) -> Group:
         """Sign flips."""
-        return "sign flips"
+        return "sign"
 
 
 def _by_name(*models: type[Model]) -> dict[str, type[Model]]:

@@ -22,7 +22,6 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from mnfn_cli.recipe.models import MODELS, Model
 from mnfn_cli.recipe.sections import (
-    GROUPS,
     Activation,
     Count,
     Positive,
@@ -33,6 +32,7 @@ from mnfn_cli.recipe.sections import (
     ZooPaths,
     two,
 )
+from mnfn_cli.symmetry import GROUP_NAMES, GROUP_OF_ACTIVATION, LAYER_ACTIVATIONS
 from mnfn_cli.task_list import TASKS
 
 
@@ -198,17 +198,17 @@ class Recipe(Section):
     @classmethod
     def _model_fits(cls, model: Model, info: ValidationInfo) -> Model:
         data = info.data.get("data")
-        if data and data.activation and model.respects not in (None, GROUPS[data.activation]):
-            wanted = GROUPS[data.activation]
-            field = type(model).model_fields.get("activation")
-            # Some models have no activation that would fit these networks: then only another model helps.
-            can_change = field is not None and any(GROUPS[choice] == wanted for choice in get_args(field.annotation))
-            subject = f"activation '{dict(model)['activation']}'" if can_change else f"'{model.name}'"
-            raise ValueError(
-                f"{subject} respects {model.respects}, but networks of '{data.activation}' have {wanted}; "
-                f"change model.{'activation' if can_change else 'name'} or data.activation"
-            )
-        return model
+        respected, given = model.respects, data.activation if data else None
+        if given is None or respected is None or respected == (wanted := GROUP_OF_ACTIVATION[given]):
+            return model
+        field = type(model).model_fields.get("activation")
+        # Some models have no activation that would fit these networks: then only another model helps.
+        can_change = field is not None and not {*get_args(field.annotation)}.isdisjoint(LAYER_ACTIVATIONS[wanted])
+        subject = f"activation '{dict(model)['activation']}'" if can_change else f"'{model.name}'"
+        raise ValueError(
+            f"{subject} respects {GROUP_NAMES[respected]}, but networks of '{given}' have {GROUP_NAMES[wanted]}; "
+            f"change model.{'activation' if can_change else 'name'} or data.activation"
+        )
 
 
 def dotted_keys(models: Iterable[type[Model]] | None = None) -> Iterator[str]:

@@ -6,9 +6,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 Activation = Literal["relu", "leaky_relu", "sin", "tanh"]
 
-# The group of a zoo's networks follows from their activation; a model must fit that group.
-GROUPS = {"relu": "scalings", "leaky_relu": "scalings", "sin": "sign flips", "tanh": "sign flips"}
-
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value

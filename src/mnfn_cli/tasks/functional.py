@@ -9,6 +9,7 @@ from torch import nn
 from mnfn_cli.errors import UsageError
 from mnfn_cli.models.functional import place_of
 from mnfn_cli.recipe import MODELS, Model, Recipe, load_recipe
+from mnfn_cli.symmetry import LAYER_ACTIVATIONS
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -35,7 +36,7 @@ def build_model(name: str, spec: NetworkSpec, **options: Any) -> nn.Module:
     if declared is None:
         raise UsageError("build_model", f"unknown model '{name}'; known: {', '.join(_declared_models())}")
     if declared.published:
-        published = declared.published.format(family="tanh" if spec.group == "sign" else "relu")
+        published = declared.published.format(family=LAYER_ACTIVATIONS[spec.group][0])
         options = load_recipe(published).model.options() | options
     else:
         chosen = {key: value for key, value in options.items() if key in declared.model_fields}

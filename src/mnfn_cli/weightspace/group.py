@@ -55,7 +55,8 @@ class MonomialElement:
             batch: number of elements.
             scale: for the scaling group, the interval of the factors; it does not matter for other groups.
             log_uniform: draw the factors' logarithms uniformly, instead of the factors (``U[low, high]``).
-            permute: draw uniform permutations; identities otherwise.
+            permute: permute neurons uniformly at random. Without it the permutations are drawn and dropped, so that the
+                factors are those of the permuted draw from the same generator.
             generator: source of randomness; torch's global one by default.
             dtype: of the factors.
 
@@ -74,13 +75,9 @@ class MonomialElement:
             uniform = torch.rand(batch, n, generator=generator, dtype=dtype)
             return low * (high / low) ** uniform if log_uniform else low + (high - low) * uniform
 
-        def permutation(n: int) -> Tensor:
-            if not permute:
-                return torch.arange(n).expand(batch, n)
-            return torch.rand(batch, n, generator=generator).argsort(dim=1)
-
-        permutations = [permutation(n) for n in spec.hidden_widths]
-        return cls(permutations, [factors(n) for n in spec.hidden_widths])
+        permutations = [torch.rand(batch, n, generator=generator).argsort(dim=1) for n in spec.hidden_widths]
+        scales = [factors(n) for n in spec.hidden_widths]
+        return cls(permutations if permute else cls.identity(spec, batch).permutations, scales)
 
     def act(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return the features after the action, in their dtype and with the same memory order of axes.

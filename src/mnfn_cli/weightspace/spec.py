@@ -1,25 +1,15 @@
 """What a weight space is: the shapes of a feed-forward network's layers, and which symmetries its activation allows."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, Group
 
-Group = Literal["scale", "sign", "permutation"]
 Pair = tuple[int, int]
-
-GROUP_OF_ACTIVATION: Mapping[str, Group] = {
-    "relu": "scale",
-    "leaky_relu": "scale",
-    "sin": "sign",
-    "tanh": "sign",
-    "gelu": "permutation",
-    "silu": "permutation",
-    "sigmoid": "permutation",
-}
-"""Which numbers may multiply a hidden neuron without changing the function (paper, Prop. 3.4)."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +22,7 @@ class NetworkSpec:
 
     Args:
         widths: channels ``n_0, ..., n_L``.
-        activation: a key of ``GROUP_OF_ACTIVATION``.
+        activation: a key of ``symmetry.GROUP_OF_ACTIVATION``.
         kernels, strides, paddings: one (height, width) pair for each convolution.
         omega: a SIREN computes ``sin(omega * (W x + b))``; 1 for every other activation.
 
@@ -175,13 +165,52 @@ class NetworkSpec:
         widths = tuple(int(n) for n in document["widths"])
         return cls(widths, str(document["activation"]), omega=float(document.get("omega", 1.0)), **pairs)
 
+    def to_text(self) -> str:
+        """Return the specification as one line of JSON, for a file's metadata; ``read_spec`` reads it back exactly."""
+        return json.dumps(self.to_json())
+
+    def agrees_with(self, found: "NetworkSpec | str") -> bool:
+        """Return whether what ``read_spec`` found describes these networks.
+
+        The text in an older file names neither strides nor paddings, so any will do; all that it names must agree.
+        """
+        return found == (self._describe(with_steps=False) if isinstance(found, str) else self)
+
     def __str__(self) -> str:
-        layers = " -> ".join(map(str, self.widths))
+        return self._describe(with_steps=True)
+
+    def _describe(self, with_steps: bool) -> str:
+        """Return a text for people; with strides other than 1 and paddings other than 0 if ``with_steps``."""
+        parts = [" -> ".join(map(str, self.widths))]
         if self.kernels:
-            kernels = ", ".join(f"{h}x{w}" for h, w in self.kernels)
-            layers += f", kernels {kernels}"
+            parts.append(f"kernels {_sizes(self.kernels)}")
+        if with_steps and {*self.strides} - {(1, 1)}:
+            parts.append(f"strides {_sizes(self.strides)}")
+        if with_steps and {*self.paddings} - {(0, 0)}:
+            parts.append(f"paddings {_sizes(self.paddings)}")
         omega = f" (omega {self.omega:g})" if self.activation == "sin" else ""
-        return f"{layers}, {self.activation}{omega}"
+        return ", ".join([*parts, f"{self.activation}{omega}"])
+
+
+def read_spec(text: str) -> NetworkSpec | str:
+    """Read the specification in a file's metadata.
+
+    Returns:
+        The specification; or the text itself where it is no JSON of one, as in older files, written for people.
+
+    >>> spec = NetworkSpec.cnn([1, 4], padding=1, outputs=10)
+    >>> read_spec(spec.to_text()) == spec, read_spec("2 -> 8 -> 1, tanh")
+    (True, '2 -> 8 -> 1, tanh')
+    """
+    try:
+        document = json.loads(text)
+        return NetworkSpec.from_json(document) if isinstance(document, dict) else text
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError, UsageError):
+        return text
+
+
+def _sizes(pairs: Sequence[Pair]) -> str:
+    return ", ".join(f"{height}x{width}" for height, width in pairs)
 
 
 def _pairs(name: str, value: int | Pair | Sequence[int | Pair], count: int) -> tuple[Pair, ...]:

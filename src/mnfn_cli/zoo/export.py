@@ -51,7 +51,7 @@ def export_zoo(
     with new_folder(output, force=force) as folder:
         for row in rows:
             record = {key: str(value) for key, value in zoo.table.row(row, named=True).items() if value is not None}
-            metadata = record | {"spec": str(zoo.spec)} | origin
+            metadata = record | {"spec": zoo.spec.to_text()} | origin
             save_tensors(folder / f"{every[row]}{SUFFIX}", zoo.read([row]).to_state_dicts()[0], metadata)
     return len(rows)
 

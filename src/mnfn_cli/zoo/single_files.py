@@ -10,7 +10,7 @@ from mnfn_cli.errors import DataError
 from mnfn_cli.storage.tensors import all_finite, read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.naming import natural_key, pair_layers
-from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.weightspace.spec import NetworkSpec, read_spec
 
 SUFFIX = ".safetensors"
 
@@ -68,8 +68,8 @@ def read_network(file: Path, spec: NetworkSpec) -> tuple[WeightSpaceFeatures, Si
     """
     tensors, metadata = read_tensors(file)
     features = WeightSpaceFeatures.from_state_dicts([tensors], spec, names=[str(file)])
-    if metadata.get("spec", str(spec)) != str(spec):
-        raise DataError(file, f"is a network {metadata['spec']}; the run reads {spec}")
+    if "spec" in metadata and not spec.agrees_with(found := read_spec(metadata["spec"])):
+        raise DataError(file, f"is a network {found}; the run reads {spec}")
     for name, tensor in tensors.items():
         if not all_finite(tensor):
             raise DataError(f"{file}:{name}", "is not finite (NaN or infinity)")
