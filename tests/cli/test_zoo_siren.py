@@ -91,7 +91,7 @@ def test_photographs_are_for_inrs_only(mnfn):
 
 
 def test_fits_that_hold_nothing_are_said(mnfn, monkeypatch):
-    from mnfn_cli.cli import zoo as commands
+    from mnfn_cli.cli import build as commands
 
     notes = []
     monkeypatch.setattr(commands.Console, "note", lambda self, text: notes.append(text))
