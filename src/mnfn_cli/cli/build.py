@@ -1,7 +1,7 @@
 """mnfn zoo build: train or fit the networks of a zoo."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,10 +9,30 @@ from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.options import Device, Force, Json, Out, Quiet, Seed, command_line, examples
 from mnfn_cli.cli.summary import show_zoo
 
+if TYPE_CHECKING:
+    from mnfn_cli.weightspace.spec import NetworkSpec
+    from mnfn_cli.zoo.images import ImageSet
+
 POOR_PSNR = 20.0
 """dB below which a picture is hard to recognise in its network."""
 
 app = typer.Typer(help="Build a zoo by training networks here.", no_args_is_help=True)
+
+
+LabelledImages = Annotated[
+    str,
+    typer.Option(
+        "--images",
+        help="Pictures to classify: digits, a folder with a subfolder for each class, or an .npz file with labels.",
+    ),
+]
+Activation = Annotated[str, typer.Option("--activation", help="relu, leaky_relu or tanh.")]
+Count = Annotated[int, typer.Option("--count", min=1, help="Number of networks.")]
+Epochs = Annotated[int, typer.Option("--epochs", min=1, help="Passes over each network's part of the pictures.")]
+Size = Annotated[
+    int | None,
+    typer.Option("--size", min=1, help="Resize the pictures to SIZE x SIZE pixels.", show_default="16 for digits"),
+]
 
 
 @app.command(
@@ -20,39 +40,107 @@ app = typer.Typer(help="Build a zoo by training networks here.", no_args_is_help
     epilog=examples(
         "mnfn zoo build cnn --images digits --activation relu --count 600 -o zoos/digits-relu",
         "mnfn zoo build cnn --images digits --activation tanh --count 200 --epochs 10 -o zoos/digits-tanh",
+        "mnfn zoo build cnn --channels 8,8 --kernel 5,3 --hidden 32 --count 200 -o zoos/digits-wide-kernels",
     ),
 )
 def build_cnn(
     out: Out,
-    images: Annotated[str, typer.Option(help="digits, a folder with a subfolder a class, or an .npz file.")] = "digits",
-    activation: Annotated[str, typer.Option(help="relu, leaky_relu or tanh.")] = "relu",
-    count: Annotated[int, typer.Option(min=1, help="Number of networks.")] = 600,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over each network's pictures.")] = 10,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Resize pictures to SIZE x SIZE.", show_default="16: digits")
+    images: LabelledImages = "digits",
+    activation: Activation = "relu",
+    channels: Annotated[
+        str, typer.Option(help="Output channels of each convolution, with commas between.")
+    ] = "16,16,16",
+    kernel: Annotated[
+        str, typer.Option(help="Side of the square kernels in pixels: one number, or one for each convolution.")
+    ] = "3",
+    hidden: Annotated[
+        str | None,
+        typer.Option(help="Widths of hidden dense layers after the pooling, such as 32.", show_default="none"),
     ] = None,
+    count: Count = 600,
+    epochs: Epochs = 10,
+    size: Size = None,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train a zoo of image classifiers, with hyperparameters drawn for each; interrupted, it continues."""
-    console = Console(quiet=quiet, json=json)
-    from mnfn_cli.runtime.device import resolve_device
-    from mnfn_cli.runtime.interruption import interruptible
-    from mnfn_cli.zoo.build.cnn import CnnZooPlan, build_cnn_zoo, cnn_spec
+    """Train a zoo of convolutional image classifiers, each with hyperparameters drawn for it.
+
+    By default they have the architecture of the Small CNN Zoo. An interrupted build continues when the same command is
+    given again.
+    """
+    from mnfn_cli.zoo.build.architectures import cnn_spec
     from mnfn_cli.zoo.images import load_images
 
+    sizes = {"channels": _whole_numbers("--channels", channels), "kernel": _whole_numbers("--kernel", kernel)}
+    dense = _whole_numbers("--hidden", hidden) if hidden is not None else []
     pictures = load_images(images, size)
-    spec = cnn_spec(pictures, activation)
+    console = Console(quiet=quiet, json=json)
+    spec = cnn_spec(pictures, activation, **sizes, hidden=dense)
     if spec.paddings[0] != (0, 0):
         console.note(f"pictures of {tuple(pictures.pixels.shape[2:])} are small: padding 1 in every convolution")
+    _train_classifiers(console, spec, pictures, out, count, epochs, seed, device, force)
+
+
+@app.command(
+    "mlp",
+    epilog=examples(
+        "mnfn zoo build mlp --images digits --hidden 32 --count 200 -o zoos/digits-mlp",
+        "mnfn zoo build mlp --images digits --size 28 --hidden 64,32 --activation tanh --count 200 -o zoos/digits-deep",
+    ),
+)
+def build_mlp(
+    out: Out,
+    images: LabelledImages = "digits",
+    activation: Activation = "relu",
+    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers, with commas between.")] = "32",
+    count: Count = 600,
+    epochs: Epochs = 10,
+    size: Size = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Train a zoo of dense image classifiers on flattened pictures, each with hyperparameters drawn for it.
+
+    A network has an input for each channel of each pixel, and an output for each class. An interrupted build continues
+    when the same command is given again.
+    """
+    from mnfn_cli.zoo.build.architectures import mlp_spec
+    from mnfn_cli.zoo.images import load_images
+
+    widths = _whole_numbers("--hidden", hidden)
+    pictures = load_images(images, size)
+    spec = mlp_spec(pictures, activation, hidden=widths)
+    _train_classifiers(Console(quiet=quiet, json=json), spec, pictures, out, count, epochs, seed, device, force)
+
+
+def _train_classifiers(
+    console: Console,
+    spec: "NetworkSpec",
+    pictures: "ImageSet",
+    out: Path,
+    count: int,
+    epochs: int,
+    seed: int,
+    device: str,
+    force: bool,
+) -> None:
+    """Build a zoo of classifiers of one architecture and print what it holds."""
+    from mnfn_cli.runtime.device import resolve_device
+    from mnfn_cli.runtime.interruption import interruptible
+    from mnfn_cli.zoo.build.classifiers import ClassifierZooPlan, build_classifier_zoo
+
+    plan = ClassifierZooPlan(spec, count, epochs, seed)
     chosen = resolve_device(device)
     console.note(f"training {count} networks {spec} on {chosen}")
     with interruptible() as interruption:
-        zoo = build_cnn_zoo(
-            CnnZooPlan(spec, count, epochs, seed),
+        zoo = build_classifier_zoo(
+            plan,
             pictures,
             out,
             force=force,
@@ -62,6 +150,16 @@ def build_cnn(
             check=lambda: interruption.check(out, "what is trained is kept; the same command continues"),
         )
     show_zoo(console, zoo)
+
+
+def _whole_numbers(option: str, text: str) -> list[int]:
+    """Read positive whole numbers with commas between; raises UsageError for anything else."""
+    from mnfn_cli.errors import UsageError
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and len(part) <= 9 and int(part) > 0 for part in parts):
+        raise UsageError(option, f"'{text}'; give positive whole numbers with commas between, such as 16,16")
+    return [int(part) for part in parts]
 
 
 @app.command(

@@ -15,7 +15,14 @@ from mnfn_cli.storage.folders import check_output, new_folder
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.build.batched import BATCH_SIZE, measure_accuracy, plan_chunks, train_networks
+from mnfn_cli.zoo.build.batched import (
+    BATCH_SIZE,
+    CHUNK_NUMBERS,
+    measure_accuracy,
+    networks_at_once,
+    plan_chunks,
+    train_networks,
+)
 from mnfn_cli.zoo.build.hyperparameters import RANGES, Hyperparameters, draw
 from mnfn_cli.zoo.build.splits import SPLIT_FRACTIONS, draw_splits
 from mnfn_cli.zoo.build.unfinished import clear_build, mark_build, refuse_other_build
@@ -26,8 +33,6 @@ from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 if TYPE_CHECKING:
     import polars as pl
 
-ACTIVATIONS = ("relu", "leaky_relu", "tanh")
-HIDDEN_CHANNELS = (16, 16, 16)
 TRAIN_FRACTION = 0.8
 PROBES = 64
 DECAYED = 1e-30
@@ -36,7 +41,7 @@ which has no full precision below 1e-38."""
 
 
 @dataclass(frozen=True)
-class CnnZooPlan:
+class ClassifierZooPlan:
     """What a zoo of classifiers is to be; two builds of one plan give one zoo.
 
     Args:
@@ -53,42 +58,22 @@ class CnnZooPlan:
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.epochs < 1:
-            raise UsageError("zoo build cnn", "--count and --epochs must be at least 1")
+            raise UsageError("zoo build", "--count and --epochs must be at least 1")
+        if self.spec.num_parameters > CHUNK_NUMBERS:
+            raise UsageError(
+                "zoo build",
+                f"networks {self.spec} have {self.spec.num_parameters:,} weights and biases each; at most "
+                f"{CHUNK_NUMBERS:,} are trained here, so choose smaller widths or a smaller --size",
+            )
 
 
-def cnn_spec(images: ImageSet, activation: str) -> NetworkSpec:
-    """Return the Small CNN Zoo's architecture for these pictures.
-
-    Three 3x3 convolutions of 16 channels with stride 2, without padding where the pictures allow it, with padding 1
-    where they are too small; global average pooling; one dense layer.
-
-    Raises:
-        UsageError: pictures without labels, of one class only, or an activation that classifiers are not built with.
-    """
-    if images.labels is None:
-        raise UsageError(images.source, "pictures without labels; classifiers need one subfolder a class, or labels")
-    if len(images.classes) < 2:
-        raise UsageError(images.source, f"{len(images.classes)} class; classifiers need at least 2")
-    if activation not in ACTIVATIONS:
-        raise UsageError("--activation", f"'{activation}'; choose one of {', '.join(ACTIVATIONS)}")
-    size = (images.pixels.shape[2], images.pixels.shape[3])
-    channels = [images.pixels.shape[1], *HIDDEN_CHANNELS]
-    for padding in (0, 1):
-        spec = NetworkSpec.cnn(
-            channels, kernel=3, stride=2, padding=padding, outputs=len(images.classes), activation=activation
-        )
-        if min(map(min, spec.feature_map_sizes(size))) > 0:
-            break
-    return spec
-
-
-def build_cnn_zoo(
-    plan: CnnZooPlan,
+def build_classifier_zoo(
+    plan: ClassifierZooPlan,
     images: ImageSet,
     output: Path,
     *,
     force: bool = False,
-    command: str = "build_cnn_zoo",
+    command: str = "build_classifier_zoo",
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
     check: Callable[[], None] = lambda: None,
@@ -112,7 +97,7 @@ def build_cnn_zoo(
     """
     progress = progress or Silent()
     check_output(output, force)
-    train, held_out = divide_images(images, plan.seed)
+    train, held_out = divide_images(images, plan.spec, plan.seed)
     identity = {
         "spec": plan.spec.to_json(),
         "count": plan.count,
@@ -150,24 +135,35 @@ def build_cnn_zoo(
     return open_zoo(output)
 
 
-def divide_images(images: ImageSet, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Shuffle and divide 80 to 20.
+def divide_images(
+    images: ImageSet, spec: NetworkSpec, seed: int
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Shuffle the pictures and divide them into 80 % that train the networks and 20 % that measure them.
+
+    Args:
+        images: labelled pictures ``(count, channels, height, width)``.
+        spec: the networks. Dense ones read pictures flattened, ``(count, channels * height * width)``.
+        seed: the seed of the zoo.
 
     Returns:
         (pictures, labels) that train, and (pictures, labels) that measure; pixels in [0, 1].
+
+    Raises:
+        DataError: there are too few pictures to divide.
     """
     assert images.labels is not None
     order = torch.randperm(len(images.pixels), generator=generator(seed, "pictures"))
     pixels, labels = images.pixels[order], images.labels[order]
-    edge = round(TRAIN_FRACTION * len(pixels))
-    if not 0 < edge < len(pixels):
-        raise DataError(images.source, f"{len(pixels)} pictures; classifiers need more")
-    return (pixels[:edge], labels[:edge]), (pixels[edge:], labels[edge:])
+    inputs = pixels if spec.kernels else pixels.flatten(1)
+    edge = round(TRAIN_FRACTION * len(inputs))
+    if not 0 < edge < len(inputs):
+        raise DataError(images.source, f"{len(inputs)} pictures; classifiers need more")
+    return (inputs[:edge], labels[:edge]), (inputs[edge:], labels[edge:])
 
 
 def _train_missing(
     folder: Path,
-    plan: CnnZooPlan,
+    plan: ClassifierZooPlan,
     drawn: list[Hyperparameters],
     train: tuple[Tensor, Tensor],
     held_out: tuple[Tensor, Tensor],
@@ -181,7 +177,9 @@ def _train_missing(
     accuracies = [0.0] * plan.count
     attempt = 0
     while rows:
-        chunks = plan_chunks([drawn[row] for row in rows], len(train[0]), plan.epochs)
+        chunks = plan_chunks(
+            [drawn[row] for row in rows], len(train[0]), plan.epochs, chunk_size=networks_at_once(plan.spec)
+        )
         diverged = []
         for number, chunk in enumerate(chunks):
             members = [rows[position] for position in chunk]
@@ -205,7 +203,7 @@ def _train_missing(
 
 
 def _train_chunk(
-    plan: CnnZooPlan,
+    plan: ClassifierZooPlan,
     drawn: Sequence[Hyperparameters],
     train: tuple[Tensor, Tensor],
     held_out: tuple[Tensor, Tensor],
@@ -214,7 +212,8 @@ def _train_chunk(
 ) -> tuple[WeightSpaceFeatures, Tensor]:
     features = train_networks(plan.spec, *train, drawn, epochs=plan.epochs, seed=plan.seed, check=check, device=device)
     features = features.map(lambda tensor: tensor.where(tensor.abs() >= DECAYED, tensor * 0)).to(device=device)
-    return features, measure_accuracy(plan.spec, features, *(tensor.to(device) for tensor in held_out))
+    pictures, labels = (tensor.to(device) for tensor in held_out)
+    return features, measure_accuracy(plan.spec, features, pictures, labels, chunk_size=networks_at_once(plan.spec))
 
 
 def _put(features: WeightSpaceFeatures, rows: list[int], networks: Tensor) -> None:
@@ -226,7 +225,7 @@ def _put(features: WeightSpaceFeatures, rows: list[int], networks: Tensor) -> No
         start += size
 
 
-def _table(plan: CnnZooPlan, drawn: list[Hyperparameters], accuracies: list[float]) -> "pl.DataFrame":
+def _table(plan: ClassifierZooPlan, drawn: list[Hyperparameters], accuracies: list[float]) -> "pl.DataFrame":
     import polars as pl
 
     width = len(str(plan.count - 1))
