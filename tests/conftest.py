@@ -26,12 +26,13 @@ def tanh_zoo(tmp_path_factory):
 
 
 def _build(tmp_path_factory, activation):
-    from mnfn_cli.zoo.build.cnn import CnnZooPlan, build_cnn_zoo, cnn_spec
+    from mnfn_cli.zoo.build.architectures import cnn_spec
+    from mnfn_cli.zoo.build.classifiers import ClassifierZooPlan, build_classifier_zoo
     from mnfn_cli.zoo.images import load_images
 
     images = load_images("digits")
-    plan = CnnZooPlan(cnn_spec(images, activation), count=40, epochs=1, seed=3)
-    return build_cnn_zoo(plan, images, tmp_path_factory.mktemp("zoos") / activation)
+    plan = ClassifierZooPlan(cnn_spec(images, activation), count=40, epochs=1, seed=3)
+    return build_classifier_zoo(plan, images, tmp_path_factory.mktemp("zoos") / activation)
 
 
 @pytest.fixture(scope="session")

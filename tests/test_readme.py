@@ -43,7 +43,7 @@ def test_pictures_inside_networks(tmp_path):
     photograph.save(tmp_path / "my-picture.png")
     done = run_block("own", tmp_path)
     assert "turned grey" in done.stderr and "1 networks, dilate" in done.stdout
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["my-picture.safetensors"]
+    assert [path.name for path in (tmp_path / "mine").glob("*.safetensors")] == ["my-picture.safetensors"]
     assert (tmp_path / "mine.png").stat().st_size > 1_000
 
 

@@ -186,7 +186,7 @@ def test_an_interrupted_build_continues_to_the_same_zoo(tmp_path, number, code):
     command = ["zoo", "build", "cnn", "--count", "70", "--epochs", "1", "-o"]
     run(*command, "whole", cwd=tmp_path)
     process = start(*command, "zoo", cwd=tmp_path)
-    wait_for(lambda: list(tmp_path.glob("zoo.partial/chunk-*")), process)
+    wait_for(lambda: list(tmp_path.glob("zoo.mnfn-partial/chunk-*")), process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     if process.returncode != 0:  # it may have been faster than the signal
@@ -210,7 +210,7 @@ def test_an_interrupted_build_continues_to_the_same_zoo(tmp_path, number, code):
 def test_two_builds_on_one_output(tmp_path):
     command = ["zoo", "build", "cnn", "--count", "400", "--epochs", "5", "-o", "zoo"]
     process = start(*command, cwd=tmp_path)
-    wait_for(lambda: (tmp_path / "zoo.partial").exists(), process)
+    wait_for(lambda: (tmp_path / "zoo.mnfn-partial").exists(), process)
     assert f"process {process.pid}" in fail(*command, code=6, cwd=tmp_path)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)

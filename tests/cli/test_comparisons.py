@@ -26,7 +26,7 @@ def test_a_sweep_takes_no_folder_that_holds_something_else(fail, relu_run, digit
     assert "the input" in fail(*asked, "-o", digits_zoo.path, code=6)
     assert "the input" in fail(*asked, "-o", digits_zoo.path / "sweep", code=6)
     assert "the input" in fail("train", *asked[1:], "-o", digits_zoo.path / "run", code=6)
-    assert "is a run" in fail(*asked, "-o", relu_run, code=6)
+    assert "something else than a sweep" in fail(*asked, "-o", relu_run, code=6)
     assert sorted(digits_zoo.path.iterdir()) == before
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from mnfn_cli.cli.completion import ACTIVATIONS
-from mnfn_cli.zoo.build.cnn import ACTIVATIONS as BUILT
+from mnfn_cli.zoo.build.architectures import ACTIVATIONS as BUILT
 
 SCRIPT = """
 import sys

@@ -83,7 +83,7 @@ def test_bad_input_is_one_line_each(mnfn, tmp_path):
     assert "equal" in siren("--init", "shared", "--copies", 2, code=2)
     assert "positive" in siren("--lr", 0, code=2)
     assert "not finite" in siren("--count", 2, "--lr", "1e38", "--steps", 4, code=5)
-    assert not (tmp_path / "zoo").exists() and not (tmp_path / "zoo.partial").exists()
+    assert not (tmp_path / "zoo").exists() and not (tmp_path / "zoo.mnfn-partial").exists()
 
 
 def test_photographs_are_for_inrs_only(mnfn):
@@ -91,7 +91,7 @@ def test_photographs_are_for_inrs_only(mnfn):
 
 
 def test_fits_that_hold_nothing_are_said(mnfn, monkeypatch):
-    from mnfn_cli.cli import zoo as commands
+    from mnfn_cli.cli import build as commands
 
     notes = []
     monkeypatch.setattr(commands.Console, "note", lambda self, text: notes.append(text))

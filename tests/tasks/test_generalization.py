@@ -104,7 +104,7 @@ def test_predicting_files_and_zoos_agrees(relu_run, digits_zoo, tmp_path):
 def test_bad_files_are_all_named_or_skipped(relu_run, digits_zoo, tmp_path):
     files = tmp_path / "files"
     export_zoo(digits_zoo, files, split="test")
-    good = sorted(files.iterdir())
+    good = sorted(files.glob("*.safetensors"))
     tensors = digits_zoo.read([0]).to_state_dicts()[0]
     save_tensors(files / "a.safetensors", tensors | {"layers.0.weight": torch.zeros(16, 1, 5, 5)})
     save_tensors(files / "b.safetensors", tensors | {"layers.1.bias": torch.full((16,), float("nan"))})

@@ -165,21 +165,21 @@ def test_files_come_back_as_they_came(dilate_run, inr_zoo, tmp_path):
     """Foreign names, mixed dtypes and metadata stay; the change is the run's."""
     export_zoo(inr_zoo, tmp_path / "exported", limit=2)
     (tmp_path / "files").mkdir()
-    for number, file in enumerate(sorted((tmp_path / "exported").iterdir())):
+    for number, file in enumerate(sorted((tmp_path / "exported").glob("*.safetensors"))):
         tensors, metadata = read_tensors(file)
         foreign = {f"net.{name}": tensor.to((torch.float64, torch.float16)[number]) for name, tensor in tensors.items()}
         save_tensors(tmp_path / "files" / file.name, dict(reversed(foreign.items())), metadata | {"note": "mine"})
     report = apply_run(dilate_run, tmp_path / "files", output=tmp_path / "edited")
     assert report.facts["targets_from"] == "renderings before the edit"
     changed = load_run(dilate_run).predict(inr_zoo.read(slice(0, 2)))
-    for number, file in enumerate(sorted((tmp_path / "files").iterdir())):
+    for number, file in enumerate(sorted((tmp_path / "files").glob("*.safetensors"))):
         old, old_metadata = read_tensors(file)
         new, metadata = read_tensors(tmp_path / "edited" / file.name)
         assert metadata == old_metadata and metadata["note"] == "mine"
         assert {k: (v.shape, v.dtype) for k, v in new.items()} == {k: (v.shape, v.dtype) for k, v in old.items()}
         expected = changed.weights[1][number, 0]
         torch.testing.assert_close(new["net.layers.1.weight"].float(), expected.float(), atol=2e-3, rtol=0)
-    single = sorted((tmp_path / "files").iterdir())[0]
+    single = sorted((tmp_path / "files").glob("*.safetensors"))[0]
     apply_run(dilate_run, single, output=tmp_path / "one.safetensors")
     one, facts = read_tensors(tmp_path / "one.safetensors")
     same, known = read_tensors(tmp_path / "edited" / single.name)
@@ -215,14 +215,14 @@ def test_networks_from_another_start_are_refused(classes_run, inr_zoo, tmp_path)
 
 def test_files_that_do_not_say_their_start_are_counted(classes_run, inr_zoo, tmp_path):
     export_zoo(inr_zoo, tmp_path / "files", limit=2)
-    for file in (tmp_path / "files").iterdir():
+    for file in (tmp_path / "files").glob("*.safetensors"):
         save_tensors(file, read_tensors(file)[0])
     assert apply_run(classes_run, tmp_path / "files").remarks[0].startswith("2 networks do not say from which start")
 
 
 def test_bad_files_are_all_named_and_good_ones_are_edited_without_them(dilate_run, inr_zoo, tmp_path):
     export_zoo(inr_zoo, tmp_path / "files", limit=4)
-    good, shape, nan, junk = sorted((tmp_path / "files").iterdir())
+    good, shape, nan, junk = sorted((tmp_path / "files").glob("*.safetensors"))
     tensors, _ = read_tensors(shape)
     save_tensors(shape, tensors | {"layers.0.weight": torch.zeros(5, 2)})
     save_tensors(nan, {name: tensor * float("nan") for name, tensor in tensors.items()})
@@ -233,7 +233,7 @@ def test_bad_files_are_all_named_and_good_ones_are_edited_without_them(dilate_ru
     for file in (shape, nan, junk):
         assert sum(file.name in fault for fault in caught.value.faults) == 1
     report = apply_run(dilate_run, tmp_path / "files", output=tmp_path / "edited", skip_bad=True)
-    assert report.names == [good.stem] and [p.name for p in (tmp_path / "edited").iterdir()] == [good.name]
+    assert report.names == [good.stem] and [p.name for p in (tmp_path / "edited").glob("*.safetensors")] == [good.name]
 
 
 def test_edits_that_are_not_finite_write_nothing(dilate_run, inr_zoo, tmp_path, monkeypatch):

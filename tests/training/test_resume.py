@@ -191,7 +191,7 @@ def test_force_keeps_the_old_run_until_the_new_one_is_done(digits_zoo, uninterru
     for _ in range(2):
         with pytest.raises(InterruptedRun):
             train_run(make_recipe(digits_zoo), run, force=True, context=Context(interruption=StopAfter(3)))
-        assert_same(tmp_path / "run.old", uninterrupted)
+        assert_same(tmp_path / "run.mnfn-replaced", uninterrupted)
     resume_run(run)
     assert_same(run, uninterrupted)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

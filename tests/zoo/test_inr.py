@@ -131,7 +131,7 @@ def test_single_files_say_where_they_come_from(zoo, digits_zoo, tmp_path):
     assert metadata["init"] == "shared" and metadata["size"] == "8x8"
     assert metadata["start"] == zoo.record.made.to_json()["start"]
     export_zoo(digits_zoo, tmp_path / "classifiers", limit=1)
-    _, metadata = read_tensors(next((tmp_path / "classifiers").iterdir()))
+    _, metadata = read_tensors(next((tmp_path / "classifiers").glob("*.safetensors")))
     assert not {"init", "size", "start"} & set(metadata)
 
 

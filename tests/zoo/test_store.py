@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mnfn_cli.errors import DataError, OutputError
+from mnfn_cli.storage.marks import State, mark
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo import writer
@@ -160,7 +161,8 @@ def test_ids_are_text(tmp_path):
 def test_not_a_zoo(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
-    (tmp_path / "growing.partial").mkdir()
+    (tmp_path / "growing.mnfn-partial").mkdir()
+    mark(tmp_path / "growing.mnfn-partial", State.UNFINISHED, tmp_path / "growing")
     for name, message in {
         "empty": "no zoo.json",
         "file": "is a file",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.job import job, run_plugins
+from mnfn_cli.cli.job import claim, job, run_plugins
 from mnfn_cli.cli.options import (
     CheckpointsPath,
     CsvOut,
@@ -47,12 +47,12 @@ def table_command(task: str) -> Callable[..., None]:
         console = Console(quiet=quiet, json=json)
         from mnfn_cli.errors import printable
         from mnfn_cli.storage.atomic import write_text
-        from mnfn_cli.storage.folders import check_output
+        from mnfn_cli.storage.outputs import Output
         from mnfn_cli.tasks.application import apply_run
 
         run_plugins(console, plugin)
         if out is not None:
-            check_output(out, force, inputs=(checkpoints, run))
+            claim([Output(out)], [checkpoints, run], force=force)
         with job(console, device) as context:
             applied = apply_run(run, checkpoints, task=task, split=split, skip_bad=on_bad == "skip", context=context)
         _note(console, applied)
@@ -92,12 +92,12 @@ def networks_command(task: str) -> Callable[..., None]:
         console = Console(quiet=quiet, json=json)
         from mnfn_cli.errors import printable
         from mnfn_cli.report.pictures import draw_grid
-        from mnfn_cli.storage.folders import check_output
-        from mnfn_cli.tasks.application import apply_run
+        from mnfn_cli.storage.outputs import Output
+        from mnfn_cli.tasks.application import apply_run, written
 
         run_plugins(console, plugin)
-        if picture is not None:
-            check_output(picture, force, inputs=(checkpoints, run))
+        drawn = [] if picture is None else [Output(picture)]
+        claim([written(checkpoints, out), *drawn], [checkpoints, run], force=force)
         with job(console, device) as context:
             applied = apply_run(
                 run,

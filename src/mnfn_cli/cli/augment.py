@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.options import Force, Json, Out, Quiet, Seed, ZooPath, command_line, examples
+from mnfn_cli.cli.job import claim, job
+from mnfn_cli.cli.options import Force, Json, Out, Quiet, Seed, ZooPath, examples
 
 EXAMPLES = examples(
     "mnfn augment zoos/digits-relu -o zoos/digits-relu-scaled --scale 1 1e4",
@@ -43,14 +44,15 @@ def augment(
     Hidden neurons are permuted, and scaled (ReLU and leaky ReLU) or flipped in sign (tanh and sine), at random.
     """
     console = Console(quiet=quiet, json=json)
-    from mnfn_cli.runtime.interruption import interruptible
+    from mnfn_cli.storage.outputs import Output
     from mnfn_cli.zoo.augment import augment_zoo
-    from mnfn_cli.zoo.store import open_zoo
+    from mnfn_cli.zoo.store import ZOO, open_zoo
 
     source = open_zoo(zoo)
+    claim([Output(out, ZOO)], [zoo], force=force)
     if source.spec.group != "scale":
         console.note(f"{source.spec.activation} networks: {source.spec.group} group, --scale does not matter")
-    with interruptible() as interruption:
+    with job(console) as context:
         report = augment_zoo(
             source,
             out,
@@ -62,9 +64,7 @@ def augment(
             verify=not no_verify,
             seed=seed,
             force=force,
-            command=command_line(),
-            progress=console.progress(),
-            check=lambda: interruption.check(out, "nothing was written"),
+            context=context,
         )
     text = f"{out}: {len(report.zoo)} networks"
     if report.largest_error is None:

@@ -8,7 +8,7 @@ import typer
 
 from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.job import run_plugins
+from mnfn_cli.cli.job import claim, run_plugins
 from mnfn_cli.cli.options import Force, Json, Overrides, Plugins, Quiet, examples
 from mnfn_cli.cli.table import Table
 
@@ -130,10 +130,10 @@ def _recipes(
 
 def _growth(console: Console, out: Path | None, force: bool) -> None:
     from mnfn_cli.report.counting import CHANNELS, growth
-    from mnfn_cli.storage.folders import check_output
+    from mnfn_cli.storage.outputs import Output
 
     if out is not None:
-        check_output(out, force)
+        claim([Output(out)], [], force=force)
     sizes = growth()
     title = f"One layer, {CHANNELS} to {CHANNELS} channels, for dense ReLU networks 2 -> ... -> 1"
     if out is not None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.job import job, run_plugins
+from mnfn_cli.cli.job import claim, job, run_plugins
 from mnfn_cli.cli.options import Device, Force, Json, Out, Plugins, Quiet, RunPaths, Seed, examples
 from mnfn_cli.cli.table import Table
 
@@ -56,17 +56,19 @@ def evaluate(
     console = Console(quiet=quiet, json=json)
     import torch
 
-    from mnfn_cli.report.evaluation import to_document, write_evaluation
-    from mnfn_cli.storage.folders import check_output
+    from mnfn_cli.report.evaluation import EVALUATION, to_document, write_evaluation
+    from mnfn_cli.storage.outputs import Output
     from mnfn_cli.tasks.evaluation import evaluate_runs, parse_scales
     from mnfn_cli.tasks.finished_run import load_runs
 
     run_plugins(console, plugin)
     ranges = parse_scales(scales)
     dtype = {"fp32": None, "fp64": torch.float64}[precision]
-    check_output(out, force, inputs=tuple(runs))
+    output = Output(out, EVALUATION)
+    claim([output], [*runs, *(zoo or [])], force=force)
     with job(console, device) as context:
         loaded = [run.to(device=context.device, dtype=dtype) for run in load_runs(runs, "generalization")]
+        claim([output], [known.path for run in loaded for known in run.folder.record.zoos], force=force)
         for remark in (remark for run in loaded for remark in run.remarks):
             console.note(remark)
         evaluation = evaluate_runs(loaded, ranges, zoos=zoo or None, permute=permute, seed=seed, context=context)

@@ -1,7 +1,8 @@
 """What a command sets up before its work: plugins, a device, progress, and Ctrl-C at safe points only."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnfn_cli.cli.console import Console
@@ -9,6 +10,7 @@ from mnfn_cli.cli.options import command_line
 
 if TYPE_CHECKING:
     from mnfn_cli.runtime.context import Context
+    from mnfn_cli.storage.outputs import Output
 
 
 def run_plugins(console: Console, plugins: Sequence[str] | None) -> None:
@@ -18,6 +20,35 @@ def run_plugins(console: Console, plugins: Sequence[str] | None) -> None:
     for name in plugins or ():
         console.note(f"running the code of {name}")
         load_plugin(name)
+
+
+def claim(outputs: Sequence["Output"], inputs: Iterable[str | Path | None], *, force: bool = False) -> None:
+    """Check all that a command writes against all that it reads, and against what must not be touched, before any work.
+
+    Args:
+        outputs: what the command writes.
+        inputs: what it reads; None stands for an option that was not given.
+        force: whether ``--force`` was given.
+
+    Raises:
+        OutputError, StorageError: as ``check_outputs`` does.
+    """
+    from mnfn_cli.report.evaluation import EVALUATION
+    from mnfn_cli.storage.outputs import check_outputs
+    from mnfn_cli.training.run_folder import RUN
+    from mnfn_cli.zoo.single_files import CHECKPOINTS
+    from mnfn_cli.zoo.store import ZOO
+
+    read = [given for given in inputs if given is not None]
+    check_outputs(outputs, read, force=force, kinds=(ZOO, RUN, CHECKPOINTS, EVALUATION))
+
+
+def recipe_files(names: Iterable[str]) -> list[Path]:
+    """Return which of the recipes are files of the user's own."""
+    from mnfn_cli.recipe import list_recipes
+
+    shipped = {entry.name for entry in list_recipes()}
+    return [Path(name) for name in names if name not in shipped]
 
 
 @contextmanager

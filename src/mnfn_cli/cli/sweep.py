@@ -7,7 +7,7 @@ import typer
 
 from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.job import job, run_plugins
+from mnfn_cli.cli.job import claim, job, recipe_files, run_plugins
 from mnfn_cli.cli.options import Device, Json, Overrides, Plugins, Quiet, examples
 
 EXAMPLES = examples(
@@ -39,7 +39,8 @@ def sweep(
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
     from mnfn_cli.report.figures import draw_run
-    from mnfn_cli.tasks.sweep import plan_sweep, run_sweep
+    from mnfn_cli.storage.outputs import Output
+    from mnfn_cli.tasks.sweep import SWEEP, plan_sweep, run_sweep
 
     run_plugins(console, plugin)
     if not recipe:
@@ -54,6 +55,8 @@ def sweep(
         overrides=overrides or [],
         zoos=zoo or [],
     )
+    zoos = [given for trial in trials for given in trial.resolved.data.zoo]
+    claim([Output(out, SWEEP, in_place=True)], [*recipe_files(recipe), *zoos])
     with job(console, device) as context:
         rows = run_sweep(trials, out, context=context, illustrate=draw_run)
     console.table(rows)

@@ -7,7 +7,7 @@ import typer
 
 from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.job import job, run_plugins
+from mnfn_cli.cli.job import claim, job, recipe_files, run_plugins
 from mnfn_cli.cli.options import ON_BAD_HELP, Device, Force, Json, Overrides, Plugins, Quiet, examples
 from mnfn_cli.cli.table import Table
 
@@ -52,7 +52,9 @@ def train(
     elif recipe is None or out is None:
         raise UsageError("mnfn train", "needs --recipe and --out, or --resume")
     from mnfn_cli.report.figures import draw_run
+    from mnfn_cli.storage.outputs import Output
     from mnfn_cli.tasks.training import resume_run, train_run
+    from mnfn_cli.training.run_folder import RUN
 
     with job(console, device) as context:
         console.note(f"device: {context.device}")
@@ -62,6 +64,7 @@ def train(
             assert recipe is not None and out is not None
             resolved = _resolve(recipe, overrides or [], zoo or [], seed)
             run = out
+            claim([Output(out, RUN)], [*recipe_files([recipe]), *resolved.data.zoo], force=force)
             result = train_run(
                 resolved, out, force=force, skip_bad=on_bad == "skip", context=context, illustrate=draw_run
             )

@@ -3,11 +3,33 @@
 from pathlib import Path
 from typing import Any
 
+from mnfn_cli.errors import DataError
 from mnfn_cli.report.figures import draw_robustness
 from mnfn_cli.report.published import DATA_SET, published_tau
 from mnfn_cli.storage.atomic import write_json, write_text
 from mnfn_cli.storage.folders import new_folder
+from mnfn_cli.storage.kinds import Kind
+from mnfn_cli.storage.records import Record, read_record
 from mnfn_cli.tasks.evaluation import Condition, Evaluation
+
+
+class EvaluationRecord(Record):
+    """What tells an evaluation from another folder with a file of that name."""
+
+    group: str
+    rows: tuple[dict[str, Any], ...]
+
+
+def _own_files(folder: Path) -> frozenset[str] | None:
+    try:
+        read_record(folder / "evaluation.json", EvaluationRecord)
+    except (OSError, DataError):
+        return None
+    return frozenset({"evaluation.json", "evaluation.csv", "evaluation.md", "robustness.png"})
+
+
+EVALUATION = Kind("evaluation", _own_files)
+"""Folders that hold an evaluation."""
 
 
 def write_evaluation(evaluation: Evaluation, output: Path, *, command: str, force: bool = False) -> None:
@@ -20,7 +42,7 @@ def write_evaluation(evaluation: Evaluation, output: Path, *, command: str, forc
 
     document = to_document(evaluation)
     flat = [row | {"scale": row["scale"] and f"{row['scale'][0]:g}:{row['scale'][1]:g}"} for row in document["rows"]]
-    with new_folder(output, force=force) as folder:
+    with new_folder(output, EVALUATION, force=force) as folder:
         write_json(folder / "evaluation.json", document | {"command": command})
         write_text(folder / "evaluation.csv", pl.DataFrame(flat, infer_schema_length=None).write_csv())
         write_text(folder / "evaluation.md", markdown(evaluation))

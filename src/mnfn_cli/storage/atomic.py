@@ -1,16 +1,27 @@
 """Files that appear complete under their name or not at all: write beside, fsync, rename."""
 
+import itertools
 import json
 import math
 import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mnfn_cli.errors import StorageError
+from mnfn_cli.errors import OutputError, StorageError
 
 TEMPORARY_SUFFIX = ".mnfn-tmp"
+_TEMPORARY = re.compile(rf"\.(?P<name>.+)\.\d+(-\d+)?{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
+_SPECIAL = {
+    stat.S_IFREG: None,
+    stat.S_IFDIR: None,
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 @contextmanager
@@ -18,16 +29,20 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; what is written there takes the name ``path`` when the block ends well.
 
     Raises:
+        OutputError: the name is that of a folder, a link, a device, a pipe or a socket.
         StorageError: the folder cannot be written, the disk is full, or any other fault of the file system.
     """
-    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    with file_system_errors(path):
+        if path.is_dir() or kind_of_special_file(path):
+            raise OutputError(path, "is no regular file, and is not replaced by one")
+    temporary = free_temporary(path)
     try:
         with file_system_errors(path):
             yield temporary
             _give_default_permissions(temporary)
-            _sync(temporary)
+            sync(temporary)
             temporary.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -62,10 +77,43 @@ def write_json(path: Path, document: Any) -> None:
     write_text(path, to_json(document) + "\n")
 
 
-def sweep(folder: Path) -> None:
-    """Remove temporaries that a killed process left in ``folder``."""
+def free_temporary(path: Path) -> Path:
+    """Return a name beside ``path``, ``.NAME.PID.mnfn-tmp``, that nothing has."""
+    for number in itertools.count():
+        again = f"-{number}" if number else ""
+        temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}{again}{TEMPORARY_SUFFIX}")
+        if not os.path.lexists(temporary):
+            break
+    return temporary
+
+
+def is_temporary(path: Path) -> bool:
+    """Return whether ``path`` is a regular file with the name of a temporary."""
+    return _TEMPORARY.fullmatch(path.name) is not None and stat.S_ISREG(path.lstat().st_mode)
+
+
+def temporaries_of(path: Path) -> list[Path]:
+    """Return all that has the name of a temporary of ``path``, files and folders."""
+    if not path.parent.is_dir():
+        return []
+    named = ((found, _TEMPORARY.fullmatch(found.name)) for found in path.parent.iterdir())
+    return [found for found, match in named if match and match["name"] == path.name[:200]]
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove temporary files that a killed process left in ``folder``, which is one of mnfn's own."""
     for stray in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-        stray.unlink(missing_ok=True)
+        if is_temporary(stray):
+            stray.unlink(missing_ok=True)
+
+
+def kind_of_special_file(path: Path) -> str | None:
+    """Return what ``path`` is if it is neither a regular file nor a folder nor free: "a device", "a symbolic link"."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return None
+    return _SPECIAL.get(stat.S_IFMT(mode), "a device")
 
 
 def _finite(value: Any) -> Any:
@@ -85,7 +133,8 @@ def _give_default_permissions(path: Path) -> None:
     path.chmod(0o666 & ~mask)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make what was written to a file, or renamed in a folder, last through a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -9,14 +9,17 @@ from torch import Tensor
 
 from mnfn_cli.errors import DataError, NumericError
 from mnfn_cli.runtime.context import Context
-from mnfn_cli.storage.folders import check_output, new_folder
+from mnfn_cli.storage.folders import new_folder
+from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors
 from mnfn_cli.tasks.finished_run import Run, load_run
 from mnfn_cli.tasks.metrics import Metric
+from mnfn_cli.training.run_folder import RUN
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.zoo.checkpoints import Checkpoints, Wanted, load_checkpoints
 from mnfn_cli.zoo.inr_design import START_FILE
-from mnfn_cli.zoo.single_files import SUFFIX
+from mnfn_cli.zoo.single_files import CHECKPOINTS, SUFFIX, list_files, write_manifest
+from mnfn_cli.zoo.store import ZOO
 from mnfn_cli.zoo.writer import save_zoo
 
 FEW = 20
@@ -103,7 +106,7 @@ def apply_run(
     """
     context = context or Context()
     if output is not None:
-        check_output(output, force, inputs=(checkpoints, run))
+        check_outputs([written(checkpoints, output)], [checkpoints, run], force=force, kinds=(ZOO, RUN, CHECKPOINTS))
     loaded = load_run(run, task).to(device=context.device)
     known = loaded.task
     wanted = Wanted(loaded.spec, known.label, known.parse_label, loaded.start)
@@ -128,6 +131,21 @@ def apply_run(
         remarks=remarks,
         skipped=networks.skipped,
     )
+
+
+def written(checkpoints: Path, output: Path) -> Output:
+    """Return what a task that writes networks makes of checkpoints.
+
+    A zoo becomes a zoo, and a folder of files a folder of files; one file becomes one file if ``output`` has its
+    suffix, else a folder with that file.
+
+    Raises:
+        DataError: there are no checkpoints.
+    """
+    if (checkpoints / "zoo.json").exists():
+        return Output(output, ZOO)
+    one = output.suffix == SUFFIX and len(list_files(checkpoints)) == 1
+    return Output(output, None if one else CHECKPOINTS)
 
 
 def _require_finite(answers: Any, networks: Checkpoints, checkpoints: Path, answer: str) -> None:
@@ -166,9 +184,10 @@ def _write(
     if len(files) == 1 and output.suffix == SUFFIX:
         files[0].write(weights, output)
         return
-    with new_folder(output, force=force) as folder:
+    with new_folder(output, CHECKPOINTS, force=force) as folder:
         for row, file in enumerate(files):
             file.write(weights.select([row]), folder / file.path.name)
+        write_manifest(folder)
 
 
 def _write_zoo(

@@ -1,5 +1,6 @@
 """Train a set of recipes over several seeds, and tabulate: resumable, and no finished run is run again."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,15 +10,38 @@ from typing import Any
 
 import numpy as np
 
-from mnfn_cli.errors import MnfnError, OutputError, UsageError
+from mnfn_cli.errors import MnfnError, UsageError
 from mnfn_cli.recipe import Recipe, load_recipe
 from mnfn_cli.runtime.context import Context
-from mnfn_cli.storage.atomic import file_system_errors, write_json, write_text
-from mnfn_cli.storage.folders import check_apart
+from mnfn_cli.storage.atomic import write_json, write_text
+from mnfn_cli.storage.kinds import Kind
+from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.tasks.data import open_zoos, with_absolute_zoos
 from mnfn_cli.tasks.result import read_result
 from mnfn_cli.tasks.training import Illustrate, resume_run, train_run
-from mnfn_cli.training.run_folder import RunFolder
+from mnfn_cli.training.run_folder import RUN, RunFolder
+from mnfn_cli.zoo.store import ZOO
+
+
+def _own_files(folder: Path) -> frozenset[str] | None:
+    held = {path.name: path for path in folder.iterdir() if not path.name.startswith(".")}
+    if "results.json" in held:
+        return frozenset({"results.json", "results.md"}) if _is_table(held["results.json"]) else None
+    if held and ("results.md" in held or not any(RUN.files(path) is not None for path in held.values())):
+        return None
+    return frozenset()
+
+
+def _is_table(file: Path) -> bool:
+    try:
+        rows = json.loads(file.read_text("utf-8"))
+        return isinstance(rows, list) and all({"recipe", "variant", "seed"} <= row.keys() for row in rows)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+SWEEP = Kind("sweep", _own_files)
+"""Folders that hold the runs of a sweep and its tables; an empty folder may become one."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +114,9 @@ def run_sweep(
     """
     context = context or Context()
     _require_fitting_zoos(trials)
-    _require_a_place(trials, output)
+    zoos = {zoo for trial in trials for zoo in trial.resolved.data.zoo}
+    check_outputs([Output(output, SWEEP, in_place=True)], zoos, kinds=(ZOO, RUN))
+    output.mkdir(exist_ok=True)
     _require_same_recipes(trials, output)
     for number, trial in enumerate(trials, 1):
         path = output / trial.folder
@@ -175,18 +201,6 @@ def _tabulate(trials: Sequence[Trial], output: Path) -> None:
 
 def _is_done(path: Path) -> bool:
     return path.exists() and RunFolder(path).done
-
-
-def _require_a_place(trials: Sequence[Trial], output: Path) -> None:
-    check_apart(output, dict.fromkeys(Path(zoo) for trial in trials for zoo in trial.resolved.data.zoo))
-    if (output / "run.json").exists() or (output / "zoo.json").exists():
-        raise OutputError(output, "is a run or a zoo, and no sweep; choose another output")
-    with file_system_errors(output):
-        output.mkdir(parents=True, exist_ok=True)
-        held = [path for path in output.iterdir() if not path.name.startswith(".")]
-    ours = {"results.json", *(trial.folder for trial in trials)}
-    if held and not any(path.name in ours or (path / "run.json").exists() for path in held):
-        raise OutputError(output, "holds something else than a sweep; choose another output")
 
 
 def _require_same_recipes(trials: Sequence[Trial], output: Path) -> None:

@@ -16,7 +16,7 @@ from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.plugins import plugin_of
 from mnfn_cli.runtime.seeds import derive_seed, generator
-from mnfn_cli.storage.folders import check_apart
+from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import write_record
 from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.tasks.counting import skeleton
@@ -36,12 +36,12 @@ from mnfn_cli.tasks.task import Task, task_class, task_of_run
 from mnfn_cli.training.closed_form import fit_at_once
 from mnfn_cli.training.loop import Job, run_job
 from mnfn_cli.training.record import PluginReference, RunRecord, Versions, ZooReference
-from mnfn_cli.training.run_folder import RUN_FILE, RunFolder, create_run, open_unfinished, working_on
+from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, open_unfinished, working_on
 from mnfn_cli.training.state import Position
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.inr import is_inr
 from mnfn_cli.zoo.inr_design import InrDesign
-from mnfn_cli.zoo.store import SPLITS, Zoo
+from mnfn_cli.zoo.store import SPLITS, ZOO, Zoo
 
 MAX_PARAMETERS = 100_000_000
 """Larger models are refused unless ``training.max_parameters`` allows them; the largest published has 42 million."""
@@ -85,7 +85,7 @@ def train_run(
             raise DataError(zoos[0].path, f"{count} networks in split {name}; training needs at least 2 in each")
     _require_fitting_batch(recipe, counts["train"])
     _require_bounded_size(task, context)
-    check_apart(path, [zoo.path for zoo in zoos])
+    check_outputs([Output(path, RUN)], [zoo.path for zoo in zoos], force=force, kinds=(ZOO, RUN))
     with working_on(path):
         record = _describe(task, zoos, counts, skipped, context)
         folder = create_run(path, recipe_to_yaml(recipe), record, force=force)
@@ -155,7 +155,7 @@ def _describe(
         skipped=tuple(sorted(skipped)),
         command=context.command,
         versions=Versions(mnfn=__version__, torch=torch.__version__, python=platform.python_version()),
-        **({"plugins": (PluginReference(name=plugin.name, sha256=plugin.sha256),)} if plugin else {}),
+        plugins=(PluginReference(name=plugin.name, sha256=plugin.sha256),) if plugin else (),
     )
 
 
@@ -176,6 +176,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     position = _fit(task, model, train, val, folder, context)
     trained = time.monotonic()
     save_tensors(folder.model, model.state_dict())
+    before = {path.name for path in folder.path.iterdir()}
     # The test split is touched here, once, by the model that validation chose.
     concluded = task.conclude(model.eval(), Splits(train, val, load("test")), folder.path)
     result = Result(
@@ -203,7 +204,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     )
     write_record(folder.path / RESULT_FILE, result)
     illustrate(folder.path)
-    folder.finish()
+    folder.finish({path.name for path in folder.path.iterdir()} - before)
     for remark in concluded.remarks:
         context.progress.note(remark)
     return read_result(folder.path)

@@ -44,6 +44,7 @@ class RunRecord(VersionedRecord):
         skipped: (zoo, id) of networks that were left out.
         command: how it was called.
         versions: what it was made with.
+        files: names of what the run holds beside the files that every run has.
         plugins: code of the user's own that must be given again to read the run.
     """
 
@@ -59,4 +60,5 @@ class RunRecord(VersionedRecord):
     skipped: tuple[tuple[str, str], ...] = ()
     command: str = ""
     versions: Versions
+    files: tuple[str, ...] = ()
     plugins: tuple[PluginReference, ...] = ()

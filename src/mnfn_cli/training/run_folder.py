@@ -1,18 +1,44 @@
 """A run's folder: it explains itself, and it says whether it is done."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mnfn_cli.errors import DataError, OutputError, UsageError
+from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.runtime.plugins import find_plugin
-from mnfn_cli.storage.atomic import file_system_errors, sweep, write_text
-from mnfn_cli.storage.folders import check_output, remove
+from mnfn_cli.storage.atomic import remove_temporaries, write_text
+from mnfn_cli.storage.folders import growing_folder, recover
+from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.records import read_record, write_record
 from mnfn_cli.training.record import RunRecord
 
 RUN_FILE = "run.json"
+STATES = "step-*.safetensors"
+"""Names of training states in the folder ``checkpoints``."""
+
+_FILES = frozenset(
+    {RUN_FILE, "recipe.yaml", "model.safetensors", "metrics.jsonl", "result.json", "start.safetensors", "training.png"}
+    | {"predictions.csv", "predicted-vs-true.png", "confusion.png", "errors.csv", "examples.safetensors", "edits.png"}
+)
+"""What runs hold; runs of the first format do not list their files themselves."""
+
+
+def _own_files(folder: Path) -> frozenset[str] | None:
+    try:
+        record = _read_run(folder)
+    except (OSError, DataError):
+        return None
+    states = {f"checkpoints/{state.name}" for state in (folder / "checkpoints").glob(STATES)}
+    return _FILES | states | {"checkpoints/", *record.files}
+
+
+def _is_finished(folder: Path) -> bool:
+    return _read_run(folder).state == "done"
+
+
+RUN = Kind("run", _own_files, _is_finished, "mnfn train --resume")
+"""Folders that hold a run, done or not."""
 
 
 class RunFolder:
@@ -69,44 +95,44 @@ class RunFolder:
                 remarks.append(f"{plugin.name} changed since the run {self.path} was trained")
         return remarks
 
-    def finish(self) -> None:
-        """Say that everything is written; the checkpoints and an older run that this one replaces go."""
-        self.record = self.record.changed(state="done")
+    def finish(self, files: Iterable[str] = ()) -> None:
+        """Say that everything is written; the checkpoints, and an older run that this one replaces, go.
+
+        Args:
+            files: names of what was written into the run beside the files that every run has.
+        """
+        self.record = self.record.changed(state="done", files=tuple(sorted(files)))
         write_record(self.path / RUN_FILE, self.record)
-        for leftover in (self.checkpoints, _replaced(self.path)):
-            if leftover.exists():
-                remove(leftover)
+        for state in self.checkpoints.glob(STATES):
+            state.unlink()
+        if self.checkpoints.is_dir() and not any(self.checkpoints.iterdir()):
+            self.checkpoints.rmdir()
+        recover(self.path, RUN)
 
 
 def create_run(path: Path, recipe: str, record: RunRecord, *, force: bool) -> RunFolder:
-    """Make the folder of a new run, in state ``running``.
+    """Make the folder of a new run, in state ``running``; the caller holds its lock.
 
-    With ``force`` an older run is moved aside, to ``NAME.old``, until the new one is done.
+    With ``force`` an older run is set aside until the new one is done.
 
     Raises:
-        OutputError: the folder exists.
+        OutputError: the folder exists, and may not be replaced.
         StorageError: the folder cannot be written.
     """
-    if path.exists() and force:
-        _set_aside(path)
-    if path.exists() and (path / RUN_FILE).exists() and _read_run(path).state != "done":
-        raise OutputError(path, "holds an unfinished run; continue it with train --resume, or replace it with --force")
-    if path.exists():
-        check_output(path, force=False)
-    with file_system_errors(path):
-        path.mkdir(parents=True)
-        (path / "checkpoints").mkdir()
-    write_text(path / "recipe.yaml", recipe)
-    write_record(path / RUN_FILE, record)
+    with growing_folder(path, RUN, force=force) as folder:
+        (folder / "checkpoints").mkdir()
+        write_text(folder / "recipe.yaml", recipe)
+        write_record(folder / RUN_FILE, record)
     return RunFolder(path)
 
 
 @contextmanager
 def working_on(path: Path) -> Iterator[None]:
-    """Hold the run's lock, and sweep what a killed process left, inside the block."""
+    """Hold the run's lock inside the block, and remove temporary files that a killed process left in the run."""
     with locked(path):
-        sweep(path)
-        sweep(path / "checkpoints")
+        if RUN.files(path) is not None:
+            remove_temporaries(path)
+            remove_temporaries(path / "checkpoints")
         yield
 
 
@@ -136,22 +162,6 @@ def open_unfinished(path: Path) -> RunFolder:
     if folder.done:
         raise UsageError(path, "this run is done; there is nothing to resume")
     return folder
-
-
-def _replaced(path: Path) -> Path:
-    return path.with_name(f"{path.name}.old")
-
-
-def _set_aside(path: Path) -> None:
-    """Keep the last complete output as ``NAME.old``: an unfinished run does not push it out."""
-    unfinished = (path / RUN_FILE).exists() and _read_run(path).state != "done"
-    with file_system_errors(path):
-        if unfinished:
-            remove(path)
-        else:
-            if _replaced(path).exists():
-                remove(_replaced(path))
-            path.rename(_replaced(path))
 
 
 def _read_run(path: Path) -> RunRecord:

@@ -1,6 +1,5 @@
 """Act on a zoo with random group elements, and prove network by network that no function changed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +8,10 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import NumericError, UsageError
-from mnfn_cli.runtime.progress import Progress, Silent
+from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import generator
-from mnfn_cli.storage.folders import check_output, new_folder
+from mnfn_cli.storage.folders import new_folder
+from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
@@ -19,7 +19,7 @@ from mnfn_cli.weightspace.inr import pixel_grid
 from mnfn_cli.weightspace.run import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr_design import START_FILE
-from mnfn_cli.zoo.store import Zoo, open_zoo
+from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ def augment_zoo(
     verify: bool = True,
     seed: int = 0,
     force: bool = False,
-    command: str = "augment_zoo",
-    progress: Progress | None = None,
-    check: Callable[[], None] = lambda: None,
+    context: Context | None = None,
 ) -> AugmentReport:
     """Write a zoo of networks that compute the same functions with other weights.
 
@@ -82,9 +80,7 @@ def augment_zoo(
         verify: run the proof.
         seed: of the group elements; copy ``c`` of row ``r`` gets one element whatever the other arguments are.
         force: replace an existing output.
-        command: how it was called, for zoo.json.
-        progress: listener.
-        check: called between blocks; may raise to interrupt.
+        context: whom to report to, who may interrupt, asked between blocks, and how it was called.
 
     Raises:
         NumericError: a network left the tolerance of its dtype; all such networks are named.
@@ -93,16 +89,16 @@ def augment_zoo(
     """
     if copies < 1:
         raise UsageError("--copies", f"{copies} copies; at least 1")
-    check_output(output, force, inputs=(source.path,))
-    progress = progress or Silent()
+    context = context or Context()
+    check_outputs([Output(output, ZOO)], [source.path], force=force)
     probes = _probes(source, seed) if verify else []
-    progress.start("augmenting", len(source) * (copies + keep_original))
+    context.progress.start("augmenting", len(source) * (copies + keep_original))
     errors, constants = [], []
-    with new_folder(output, force=force) as folder:
+    with new_folder(output, ZOO, force=force) as folder:
         writer = ShardWriter(folder, source.spec)
         for copy in range(0 if keep_original else 1, copies + 1):
             for start in range(0, len(source), BLOCK):
-                check()
+                context.interruption.check(output, "nothing was written")
                 block = source.read(slice(start, start + BLOCK))
                 emitted = block
                 if copy:
@@ -116,13 +112,13 @@ def augment_zoo(
                     errors.append(error)
                     constants.append(constant)
                 writer.append(emitted)
-                progress.advance(block.batch)
+                context.progress.advance(block.batch)
         writer.finish()
         table = _table(source, copies, keep_original)
         if verify:
             table = _proven(source, table, torch.cat(errors), torch.cat(constants))
         made = {
-            "command": command,
+            "command": context.command,
             "source_zoo": source.record.made.to_json() | {"path": str(source.path), "fingerprint": source.fingerprint},
             "group_elements": {
                 "group": source.spec.group,

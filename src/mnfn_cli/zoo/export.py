@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnfn_cli.errors import DataError, UsageError
-from mnfn_cli.storage.folders import check_output, new_folder
+from mnfn_cli.storage.folders import new_folder
+from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.weightspace.naming import natural_key
-from mnfn_cli.zoo.single_files import SUFFIX
+from mnfn_cli.zoo.single_files import CHECKPOINTS, SUFFIX, write_manifest
 from mnfn_cli.zoo.store import Zoo
 
 _SAFE_NAME = re.compile(r"[\w.+-][\w .+-]*", re.ASCII)
@@ -41,18 +42,19 @@ def export_zoo(
         DataError: an id that cannot be a file name.
         OutputError: the folder exists.
     """
-    check_output(output, force, inputs=(zoo.path,))
+    check_outputs([Output(output, CHECKPOINTS)], [zoo.path], force=force)
     every = zoo.ids
     rows = choose_rows(zoo, split=split, ids=ids, limit=limit)
     unfit = [every[row] for row in rows if not _SAFE_NAME.fullmatch(every[row]) or len(every[row]) > 200]
     if unfit:
         raise DataError.together([DataError(f"{zoo.path}:{name}", "this id cannot be a file name") for name in unfit])
     origin = _origin(zoo)
-    with new_folder(output, force=force) as folder:
+    with new_folder(output, CHECKPOINTS, force=force) as folder:
         for row in rows:
             record = {key: str(value) for key, value in zoo.table.row(row, named=True).items() if value is not None}
             metadata = record | {"spec": zoo.spec.to_text()} | origin
             save_tensors(folder / f"{every[row]}{SUFFIX}", zoo.read([row]).to_state_dicts()[0], metadata)
+        write_manifest(folder)
     return len(rows)
 
 

@@ -103,6 +103,11 @@ def load_images(source: str, size: int | None = None, *, expected: tuple[int, in
     return images
 
 
+def image_paths(source: str) -> tuple[Path, ...]:
+    """Return the file or folder that ``load_images`` reads for ``source``; nothing for the pictures that come along."""
+    return () if source in ("digits", "photos") else (Path(source),)
+
+
 def _digits(size: int) -> ImageSet:
     from sklearn.datasets import load_digits
 

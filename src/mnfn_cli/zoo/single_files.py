@@ -7,12 +7,38 @@ from pathlib import Path
 import torch
 
 from mnfn_cli.errors import DataError
+from mnfn_cli.storage.kinds import Kind
+from mnfn_cli.storage.marks import MANIFEST
+from mnfn_cli.storage.records import Record, read_record, write_record
 from mnfn_cli.storage.tensors import all_finite, read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.naming import natural_key, pair_layers
 from mnfn_cli.weightspace.spec import NetworkSpec, read_spec
 
 SUFFIX = ".safetensors"
+
+
+class Manifest(Record):
+    """The hidden list of the single files that mnfn wrote into a folder."""
+
+    checkpoints: tuple[str, ...]
+
+
+def _own_files(folder: Path) -> frozenset[str] | None:
+    try:
+        return frozenset({MANIFEST, *read_record(folder / MANIFEST, Manifest).checkpoints})
+    except (OSError, DataError):
+        return None
+
+
+CHECKPOINTS = Kind("folder of checkpoints", _own_files)
+"""Folders of single files that mnfn wrote; a hidden list tells which files these are."""
+
+
+def write_manifest(folder: Path) -> None:
+    """List the single files in ``folder``, which are all of mnfn's own making, in a hidden file."""
+    names = sorted(path.name for path in folder.iterdir() if path.suffix == SUFFIX)
+    write_record(folder / MANIFEST, Manifest(checkpoints=tuple(names)))
 
 
 @dataclass(frozen=True)

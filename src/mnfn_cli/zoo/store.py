@@ -11,6 +11,7 @@ from torch import Tensor
 from mnfn_cli.errors import DataError, MnfnError
 from mnfn_cli.storage.checksums import sha256
 from mnfn_cli.storage.folders import existing_folder
+from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.records import read_record
 from mnfn_cli.storage.tensors import all_finite, map_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
     import polars as pl
 
 SPLITS = ("train", "val", "test")
+
+
+def _own_files(folder: Path) -> frozenset[str] | None:
+    try:
+        record = read_record(folder / "zoo.json", ZooRecord)
+    except (OSError, MnfnError):
+        return None
+    return frozenset({"zoo.json", *record.files})
+
+
+ZOO = Kind("zoo", _own_files)
+"""Folders that hold a zoo: zoo.json names the other files."""
 
 
 class Zoo:

@@ -9,12 +9,13 @@ from torch import Tensor
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.atomic import write_json, write_text
 from mnfn_cli.storage.checksums import sha256
-from mnfn_cli.storage.folders import check_output, new_folder
+from mnfn_cli.storage.folders import new_folder
+from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import ZooRecord
-from mnfn_cli.zoo.store import Zoo, check_table, open_zoo, tensor_names
+from mnfn_cli.zoo.store import ZOO, Zoo, check_table, open_zoo, tensor_names
 
 if TYPE_CHECKING:
     import polars as pl
@@ -140,8 +141,8 @@ def save_zoo(
     if frame.height != features.batch:
         raise DataError(path, f"{frame.height} rows in the table, {features.batch} networks")
     check_table(path, frame)
-    check_output(path, force)
-    with new_folder(path, force=force) as folder:
+    check_outputs([Output(path, ZOO)], force=force)
+    with new_folder(path, ZOO, force=force) as folder:
         writer = ShardWriter(folder, spec)
         writer.append(features)
         writer.finish()

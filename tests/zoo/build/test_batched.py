@@ -10,11 +10,14 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.run import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.build.batched import (
+    CHUNK_NUMBERS,
+    CHUNK_SIZE,
     ChannelDropout,
     count_steps,
     draw_order,
     draw_start,
     measure_accuracy,
+    networks_at_once,
     plan_chunks,
     train_networks,
 )
@@ -22,6 +25,8 @@ from mnfn_cli.zoo.build.hyperparameters import Hyperparameters, draw
 
 SPEC = NetworkSpec.cnn([1, 4, 5, 6], kernel=3, stride=2, padding=[0, 1, 1], outputs=3, activation="tanh")
 HIDDEN = NetworkSpec.cnn([2, 4, 5], kernel=[3, 2], stride=[2, 1], padding=[1, 0], hidden=[7], outputs=3)
+DENSE = NetworkSpec.mlp([12, 7, 3], "relu")
+LARGE_KERNELS = NetworkSpec.cnn([1, 4, 5], kernel=[5, 4], stride=2, padding=1, outputs=3, activation="leaky_relu")
 BASE = Hyperparameters("adam", 1e-2, 1e-3, 0.0, 1.0, 1.0, seed=7)
 NUM_IMAGES, EPOCHS, SEED = 45, 3, 11
 
@@ -29,8 +34,9 @@ NUM_IMAGES, EPOCHS, SEED = 45, 3, 11
 def pictures(spec: NetworkSpec = SPEC, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     stream = torch.Generator().manual_seed(1)
     labels = torch.randint(3, (NUM_IMAGES,), generator=stream)
-    images = torch.randn(NUM_IMAGES, spec.widths[0], 12, 12, generator=stream, dtype=dtype)
-    return images + labels[:, None, None, None] - 1, labels
+    shape = (spec.widths[0], 12, 12) if spec.kernels else (spec.widths[0],)
+    images = torch.randn(NUM_IMAGES, *shape, generator=stream, dtype=dtype)
+    return images + labels.view(-1, *(1,) * len(shape)) - 1, labels
 
 
 def various(optimizer: str) -> list[Hyperparameters]:
@@ -69,7 +75,9 @@ def train_alone(spec: NetworkSpec, drawn: Hyperparameters, dtype: torch.dtype) -
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
-@pytest.mark.parametrize("spec", [SPEC, HIDDEN], ids=["tanh", "hidden relu"])
+@pytest.mark.parametrize(
+    "spec", [SPEC, HIDDEN, DENSE, LARGE_KERNELS], ids=["tanh", "hidden relu", "dense", "large kernels"]
+)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 5e-4)])
 def test_every_network_ends_where_it_ends_alone(
     optimizer: str, spec: NetworkSpec, dtype: torch.dtype, tolerance: float
@@ -161,6 +169,13 @@ def test_chunks_hold_every_network_once_with_one_optimizer_and_falling_steps() -
         steps = [count_steps(drawn[row], 1437, EPOCHS) for row in chunk]
         assert len(chunk) <= 10 and steps == sorted(steps, reverse=True)
         assert len({drawn[row].optimizer for row in chunk}) == 1
+
+
+def test_large_networks_share_a_computation_with_fewer() -> None:
+    assert networks_at_once(SPEC) == CHUNK_SIZE
+    large = NetworkSpec.mlp([1000, 3000, 10], "relu")
+    assert networks_at_once(large) == CHUNK_NUMBERS // large.num_parameters == 5
+    assert networks_at_once(NetworkSpec.mlp([10_000, 10_000, 10], "relu")) == 1
 
 
 def test_mixed_optimizers_are_refused() -> None:

@@ -8,7 +8,7 @@ from mnfn_cli.symmetry import GROUP_OF_ACTIVATION
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.run import activate, run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.build.forward import LossGradient, first_patches, pack_networks, unpack_networks
+from mnfn_cli.zoo.build.forward import LossGradient, first_layer_inputs, pack_networks, unpack_networks
 
 SPECS = {
     "published": NetworkSpec.cnn([1, 4, 5, 3], kernel=3, stride=2, outputs=4),
@@ -17,6 +17,9 @@ SPECS = {
         [2, 3, 4, 5], kernel=[5, (3, 2), (2, 3)], stride=[2, (1, 2), 1], padding=[(2, 1), (0, 1), 1], outputs=4
     ),
     "gaps between kernels": NetworkSpec.cnn([1, 3, 4], kernel=[3, 2], stride=[1, 3], outputs=4),
+    "large kernels": NetworkSpec.cnn([1, 3, 4, 3], kernel=[5, 7, 4], stride=2, padding=[0, 2, 1], outputs=4),
+    "kernels of one pixel": NetworkSpec.cnn([1, 3, 4], kernel=1, stride=2, outputs=4),
+    "dense": NetworkSpec.mlp([30, 6, 5, 4], "tanh"),
     "hidden dense layers": NetworkSpec.cnn([1, 3, 4], kernel=3, stride=2, hidden=[6, 5], outputs=4),
     "one convolution": NetworkSpec.cnn([3, 5], kernel=4, stride=3, padding=2, outputs=4),
     "no dense layer": NetworkSpec((2, 3, 4), "tanh", ((3, 3), (2, 2)), ((2, 2), (1, 1)), ((0, 0), (1, 1))),
@@ -25,6 +28,11 @@ SPECS = {
     for activation in GROUP_OF_ACTIVATION
 }
 NETWORKS, PICTURES, SIZE = 3, 6, (16, 15)
+
+
+def pictures_for(spec: NetworkSpec, count: int, stream: torch.Generator) -> Tensor:
+    shape = (spec.widths[0], *SIZE) if spec.kernels else (spec.widths[0],)
+    return torch.randn(count, *shape, generator=stream, dtype=torch.float64)
 
 
 @pytest.fixture(params=SPECS)
@@ -69,7 +77,7 @@ def test_packing_is_undone(spec: NetworkSpec, stream: torch.Generator) -> None:
 @pytest.mark.parametrize("dropout", [False, True])
 def test_gradients_are_autograds(spec: NetworkSpec, stream: torch.Generator, dropout: bool) -> None:
     features = networks_of(spec, stream)
-    images = torch.randn(9, spec.widths[0], *SIZE, generator=stream, dtype=torch.float64)
+    images = pictures_for(spec, 9, stream)
     chosen = torch.randint(9, (NETWORKS, PICTURES), generator=stream)
     labels = torch.randint(4, (NETWORKS, PICTURES), generator=stream)
     shares = torch.rand(NETWORKS, PICTURES, generator=stream, dtype=torch.float64)
@@ -84,16 +92,16 @@ def test_gradients_are_autograds(spec: NetworkSpec, stream: torch.Generator, dro
     expected = pack_networks(features.map(lambda tensor: tensor.grad))
 
     numbers = pack_networks(features).detach()
-    loss = LossGradient(spec, NETWORKS, PICTURES, SIZE, numbers)
-    patches = first_patches(spec, images)[chosen]
+    loss = LossGradient(spec, NETWORKS, PICTURES, SIZE if spec.kernels else None, numbers)
+    first_inputs = first_layer_inputs(spec, images)[chosen]
     for _ in range(2):  # the second call finds what the first left in the buffers
-        found = loss.compute(numbers, patches, labels, shares, keep if dropout else None)
+        found = loss.compute(numbers, first_inputs, labels, shares, keep if dropout else None)
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_reference_is_the_network_that_everybody_else_runs(spec: NetworkSpec, stream: torch.Generator) -> None:
     features = networks_of(spec, stream)
-    images = torch.randn(PICTURES, spec.widths[0], *SIZE, generator=stream, dtype=torch.float64)
+    images = pictures_for(spec, PICTURES, stream)
     ones = torch.ones(PICTURES, sum(spec.hidden_widths), dtype=torch.float64)
     found = torch.stack([run_with_dropout(spec, features, row, images, ones) for row in range(NETWORKS)])
     torch.testing.assert_close(found, run_networks(spec, features, images))
@@ -102,11 +110,12 @@ def test_reference_is_the_network_that_everybody_else_runs(spec: NetworkSpec, st
 @pytest.mark.parametrize(
     ("spec", "shape", "fault"),
     [
-        (NetworkSpec.mlp([4, 3, 2], "relu"), (5, 1, 2, 2), "has no convolution"),
-        (SPECS["published"], (5, 3, 16, 16), "needs \\(pictures, 1, h, w\\)"),
+        (NetworkSpec.mlp([4, 3, 2], "relu"), (5, 1, 2, 2), "needs \\(pictures, 4\\)"),
+        (NetworkSpec.mlp([4, 3, 2], "relu"), (5, 3), "needs \\(pictures, 4\\)"),
+        (SPECS["published"], (5, 3, 16, 16), "needs \\(pictures, 1, height, width\\)"),
         (SPECS["published"], (5, 1, 8, 8), "8x8 pictures are too small"),
     ],
 )
 def test_pictures_that_do_not_fit_are_refused(spec: NetworkSpec, shape: tuple[int, ...], fault: str) -> None:
     with pytest.raises(UsageError, match=fault):
-        first_patches(spec, torch.zeros(shape))
+        first_layer_inputs(spec, torch.zeros(shape))

@@ -13,15 +13,23 @@ from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.run import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.build.forward import LossGradient, first_patches, pack_networks, unpack_networks
+from mnfn_cli.zoo.build.forward import LossGradient, first_layer_inputs, pack_networks, unpack_networks
 from mnfn_cli.zoo.build.hyperparameters import Hyperparameters
 from mnfn_cli.zoo.build.optimizers import OPTIMIZERS
 
 BATCH_SIZE = 32
 CHUNK_SIZE = 32
 """Networks in one batched computation: enough to hide the cost of a call, few enough to stay in a CPU's cache."""
+CHUNK_NUMBERS = 2**24
+"""Weights and biases of all networks in one batched computation, which bounds its memory: an optimizer keeps several
+times as many."""
 PICTURES_AT_ONCE = 256
 """Pictures in one forward pass of ``measure_accuracy``, which bounds its memory."""
+
+
+def networks_at_once(spec: NetworkSpec) -> int:
+    """Return how many networks are trained in one batched computation: fewer than ``CHUNK_SIZE`` if they are large."""
+    return min(max(CHUNK_NUMBERS // spec.num_parameters, 1), CHUNK_SIZE)
 
 
 def count_steps(hyperparameters: Hyperparameters, num_images: int, epochs: int, batch_size: int = BATCH_SIZE) -> int:
@@ -111,8 +119,9 @@ def train_networks(
     never touches another, and one that diverges comes back as it is, with numbers that are not finite.
 
     Args:
-        spec: the architecture, with at least one convolution; global average pooling follows the last one.
-        images: ``(pictures, channels, height, width)``; their dtype is that of the computation.
+        spec: the architecture.
+        images: ``(pictures, channels, height, width)``, for dense networks ``(pictures, n_0)``; the computation has
+            their dtype.
         labels: ``(pictures,)``, integers below ``n_L``.
         hyperparameters: one a network, all with the same optimizer (``plan_chunks`` sorts them so).
         epochs: passes of every network over its own subset; the last batch of a pass may be smaller.
@@ -132,9 +141,9 @@ def train_networks(
     names = {drawn.optimizer for drawn in hyperparameters}
     if len(names) > 1:
         raise UsageError("hyperparameters", f"optimizers {', '.join(sorted(names))} in one chunk; use plan_chunks")
-    patches = first_patches(spec, images.to(device))
+    first_inputs = first_layer_inputs(spec, images.to(device))
     labels = labels.to(device, torch.long)
-    image_size = (images.shape[2], images.shape[3])
+    image_size = (images.shape[2], images.shape[3]) if spec.kernels else None
     steps = [count_steps(drawn, len(images), epochs, batch_size) for drawn in hyperparameters]
     # Most steps first: the networks that still train are then always the first rows.
     rows = sorted(range(len(steps)), key=lambda row: -steps[row])
@@ -157,9 +166,9 @@ def train_networks(
             active = training
             loss = LossGradient(spec, active, batch_size, image_size, numbers)
         chosen, shares = batches.take(step, active)
-        inputs = patches.flatten(1).index_select(0, chosen.flatten()).view(*chosen.shape, *patches.shape[1:])
+        seen = first_inputs.flatten(1).index_select(0, chosen.flatten()).view(*chosen.shape, *first_inputs.shape[1:])
         keep = dropout.draw(active, batch_size)
-        optimizer.step(loss.compute(numbers[:active], inputs, labels[chosen], shares, keep))
+        optimizer.step(loss.compute(numbers[:active], seen, labels[chosen], shares, keep))
     progress.advance(active)
     return unpack_networks(spec, numbers[torch.tensor(rows, device=device).argsort()].cpu())
 
@@ -173,7 +182,8 @@ def measure_accuracy(
     Args:
         spec: the architecture.
         features: raw weights of ``networks`` networks.
-        images: ``(pictures, channels, height, width)``, on the device of the features.
+        images: ``(pictures, channels, height, width)``, for dense networks ``(pictures, n_0)``, on the device of the
+            features.
         labels: ``(pictures,)``.
         chunk_size: networks in one computation.
 

@@ -1,4 +1,4 @@
-"""Loss gradients of many CNNs at once, made of batched matrix products in buffers that are used again and again.
+"""Loss gradients of many networks at once, made of batched matrix products in buffers that are used again and again.
 
 A picture is kept as ``(height, width, channels)``. The patches under a kernel are then rows of a matrix, and a
 convolution of many networks, each with kernels of its own, is one product
@@ -58,23 +58,25 @@ def split_layers(spec: NetworkSpec, numbers: Tensor) -> Layers:
     return layers
 
 
-def first_patches(spec: NetworkSpec, images: Tensor) -> Tensor:
-    """Return what the first convolution sees of every picture.
+def first_layer_inputs(spec: NetworkSpec, images: Tensor) -> Tensor:
+    """Return what the matrix product of the first layer reads of every picture.
 
     Args:
-        spec: the networks, with at least one convolution.
-        images: ``(pictures, channels, height, width)``.
+        spec: the networks.
+        images: ``(pictures, channels, height, width)``; for dense networks ``(pictures, n_0)``.
 
     Returns:
-        ``(pictures, rows, columns, taps * channels)`` with the rows and columns of the first feature map.
+        the patches under the kernel of the first convolution, ``(pictures, rows, columns, taps * channels)`` with the
+        rows and columns of the first feature map; for dense networks the images as they are.
 
     Raises:
-        UsageError: the spec has no convolution, or the pictures do not fit it.
+        UsageError: the pictures do not fit the spec.
     """
+    expected = f"{spec.widths[0]}, height, width" if spec.kernels else f"{spec.widths[0]}"
+    if images.dim() != (4 if spec.kernels else 2) or images.shape[1] != spec.widths[0]:
+        raise UsageError("images", f"shape {tuple(images.shape)}; {spec} needs (pictures, {expected})")
     if not spec.kernels:
-        raise UsageError("network spec", f"{spec} has no convolution; only CNNs are trained here")
-    if images.dim() != 4 or images.shape[1] != spec.widths[0]:
-        raise UsageError("images", f"shape {tuple(images.shape)}; {spec} needs (pictures, {spec.widths[0]}, h, w)")
+        return images
     height, width = images.shape[2:]
     if min(map(min, spec.feature_map_sizes((height, width)))) < 1:
         raise UsageError("images", f"{height}x{width} pictures are too small for {spec}")
@@ -89,14 +91,14 @@ class LossGradient:
         spec: the networks.
         networks: how many there are.
         pictures: how many each of them sees in a step.
-        image_size: (height, width) of the pictures.
+        image_size: (height, width) of the pictures that convolutions read; dense networks need none.
         like: a tensor with the dtype and the device of the computation.
     """
 
-    def __init__(self, spec: NetworkSpec, networks: int, pictures: int, image_size: Pair, like: Tensor) -> None:
+    def __init__(self, spec: NetworkSpec, networks: int, pictures: int, image_size: Pair | None, like: Tensor) -> None:
         self._spec = spec
         self._gradients = like.new_empty(networks, spec.num_parameters)
-        map_sizes = spec.feature_map_sizes(image_size)
+        map_sizes = [] if image_size is None else spec.feature_map_sizes(image_size)
         positions = [prod(size) for size in map_sizes] + [1] * (spec.num_layers - len(map_sizes))
         self._products = [
             like.new_empty(networks, pictures * count, width)
@@ -110,13 +112,13 @@ class LossGradient:
         ]
 
     def compute(
-        self, numbers: Tensor, patches: Tensor, labels: Tensor, shares: Tensor, keep: Tensor | None = None
+        self, numbers: Tensor, first_inputs: Tensor, labels: Tensor, shares: Tensor, keep: Tensor | None = None
     ) -> Tensor:
         """Return the gradient of ``sum_b shares[b] * cross_entropy[b]`` of every network.
 
         Args:
             numbers: packed networks, ``(networks, numbers)``.
-            patches: ``(networks, pictures, rows, columns, taps * channels)``, entries of ``first_patches``.
+            first_inputs: entries of ``first_layer_inputs`` that each network sees, ``(networks, pictures, ...)``.
             labels: ``(networks, pictures)``.
             shares: ``(networks, pictures)``, each picture's weight in the loss.
             keep: ``(networks, pictures, sum of hidden widths)``, a factor for each hidden channel of each picture
@@ -129,7 +131,7 @@ class LossGradient:
         last, last_convolution = len(layers) - 1, len(self._spec.kernels) - 1
         factors = None if keep is None else keep.split(self._spec.hidden_widths, dim=-1)
 
-        x, inputs, activations = patches, [], []
+        x, inputs, activations = first_inputs, [], []
         for i, (weight, bias) in enumerate(layers):
             if 0 < i <= last_convolution:
                 x = self._patches[i - 1].take(x)

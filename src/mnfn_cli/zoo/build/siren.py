@@ -11,18 +11,20 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import NumericError, UsageError
-from mnfn_cli.runtime.progress import Progress, Silent
+from mnfn_cli.runtime.context import Context
+from mnfn_cli.runtime.progress import Progress
 from mnfn_cli.runtime.seeds import derive_seed
-from mnfn_cli.storage.folders import check_output, new_folder, remove
+from mnfn_cli.storage.folders import new_folder
+from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.inr import render
 from mnfn_cli.zoo.build.siren_fit import draw_siren, fit_networks, networks_at_once
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan
 from mnfn_cli.zoo.build.splits import SPLIT_FRACTIONS, draw_splits
-from mnfn_cli.zoo.build.unfinished import clear_build, mark_build, refuse_other_build
-from mnfn_cli.zoo.images import ImageSet, numbered
-from mnfn_cli.zoo.store import Zoo, open_zoo
+from mnfn_cli.zoo.build.unfinished import claim_build, clear_build
+from mnfn_cli.zoo.images import ImageSet, image_paths, numbered
+from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
 if TYPE_CHECKING:
@@ -40,47 +42,38 @@ def build_siren_zoo(
     output: Path,
     *,
     force: bool = False,
-    command: str = "build_siren_zoo",
-    device: torch.device | str = "cpu",
-    progress: Progress | None = None,
-    check: Callable[[], None] = lambda: None,
+    context: Context | None = None,
 ) -> Zoo:
     """Fit ``plan.copies`` networks to every picture and write them as a zoo.
 
-    It grows in ``NAME.partial``; the same call continues there. All networks of one picture share one split.
+    It grows in ``NAME.mnfn-partial``; the same call continues there. All networks of one picture share one split.
 
     Args:
         plan: what to build.
         images: pictures of the design's size and channels; labels become the column ``class``.
         output: the folder to make.
         force: replace an existing output.
-        command: how it was called, for zoo.json.
-        device: where to fit.
-        progress: listener.
-        check: called between steps; may raise to interrupt.
+        context: where to compute, whom to report to, who may interrupt, asked between steps, and how it was called.
 
     Raises:
         UsageError: pictures too large to fit.
         NumericError: a fit left the finite numbers; the pictures are named, and nothing stays on disk.
         OutputError: the output exists, is in use, or another build is unfinished under its name.
     """
-    progress = progress or Silent()
-    check_output(output, force)
+    context = context or Context()
+    check_outputs([Output(output, ZOO, continues=True)], image_paths(images.source), force=force)
     height, width = images.pixels.shape[2:]
     if height * width > MAX_PIXELS:
         raise UsageError(images.source, f"{height}x{width} pixels; at most {MAX_PIXELS} are fitted, give --size")
-    job = _Job(plan, images, torch.device(device))
-    identity = job.identity()
-    refuse_other_build(output, identity)
-    with new_folder(output, force=force, keep_partial=True) as folder:
-        mark_build(folder, identity)
-        progress.start("fitting networks", len(job.members))
-        try:
-            features, errors = job.fit_missing(folder, progress, check)
-        except NumericError:
-            # The same command would fail again: nothing here is worth continuing.
-            remove(folder)
-            raise
+    job = _Job(plan, images, context.device)
+
+    def check() -> None:
+        context.interruption.check(output, "what is fitted is kept; the same command continues")
+
+    with new_folder(output, ZOO, force=force, continues=True) as folder:
+        claim_build(folder, job.identity())
+        context.progress.start("fitting networks", len(job.members))
+        features, errors = job.fit_missing(folder, context.progress, check)
         writer = ShardWriter(folder, plan.design.spec)
         writer.append(features)
         writer.finish()
@@ -90,7 +83,7 @@ def build_siren_zoo(
             plan.design.spec,
             job.table(errors),
             made={
-                "command": command,
+                "command": context.command,
                 "seed": plan.seed,
                 "copies": plan.copies,
                 "split": SPLIT_FRACTIONS,

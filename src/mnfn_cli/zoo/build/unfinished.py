@@ -6,38 +6,34 @@ from typing import Any
 
 from mnfn_cli.errors import OutputError
 from mnfn_cli.storage.atomic import write_json
-from mnfn_cli.storage.folders import partial_path
+from mnfn_cli.storage.folders import empty
 
 FILE = "build.json"
 
 
-def refuse_other_build(output: Path, identity: dict[str, Any]) -> None:
-    """Look whether an unfinished build under the same name is another one.
+def claim_build(folder: Path, identity: dict[str, Any]) -> None:
+    """Go on with the build that grows in ``folder``, or begin one there.
 
     Args:
-        output: the folder to make.
+        folder: what ``new_folder`` yields to a caller that continues.
         identity: all that decides what comes out; two builds with one identity give one zoo.
 
     Raises:
-        OutputError: it is another one, or damaged.
+        OutputError: another build is unfinished there, or it is damaged.
     """
-    file = partial_path(output) / FILE
+    file, ours = folder / FILE, json.loads(json.dumps(identity))
     if not file.exists():
+        # Killed before the first chunk, or after the last one was used up: nothing in it can be relied upon.
+        empty(folder)
+        write_json(file, identity)
         return
     try:
-        other = json.loads(file.read_text("utf-8"))
-    except ValueError:
-        raise OutputError(partial_path(output), "is left from a build and damaged; remove it and build again") from None
-    if other != json.loads(json.dumps(identity)):
-        wrong = ", ".join(sorted(key for key in identity if other.get(key) != json.loads(json.dumps(identity[key]))))
-        raise OutputError(
-            partial_path(output), f"holds an unfinished build with other {wrong}; finish that one or remove the folder"
-        )
-
-
-def mark_build(folder: Path, identity: dict[str, Any]) -> None:
-    """Write down whose build grows in ``folder``."""
-    write_json(folder / FILE, identity)
+        other = dict(json.loads(file.read_text("utf-8")))
+    except (ValueError, TypeError):
+        raise OutputError(folder, "is left from a build and damaged; remove it and build again") from None
+    if other != ours:
+        wrong = ", ".join(sorted(key for key in ours if other.get(key) != ours[key]))
+        raise OutputError(folder, f"holds an unfinished build with other {wrong}; finish that one or remove the folder")
 
 
 def clear_build(folder: Path) -> None:

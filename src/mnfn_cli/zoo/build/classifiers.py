@@ -9,25 +9,31 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError, UsageError
-from mnfn_cli.runtime.progress import Progress, Silent
+from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import derive_seed, generator
-from mnfn_cli.storage.folders import check_output, new_folder
+from mnfn_cli.storage.folders import new_folder
+from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.build.batched import BATCH_SIZE, measure_accuracy, plan_chunks, train_networks
+from mnfn_cli.zoo.build.batched import (
+    BATCH_SIZE,
+    CHUNK_NUMBERS,
+    measure_accuracy,
+    networks_at_once,
+    plan_chunks,
+    train_networks,
+)
 from mnfn_cli.zoo.build.hyperparameters import RANGES, Hyperparameters, draw
 from mnfn_cli.zoo.build.splits import SPLIT_FRACTIONS, draw_splits
-from mnfn_cli.zoo.build.unfinished import clear_build, mark_build, refuse_other_build
-from mnfn_cli.zoo.images import ImageSet
-from mnfn_cli.zoo.store import Zoo, open_zoo
+from mnfn_cli.zoo.build.unfinished import claim_build, clear_build
+from mnfn_cli.zoo.images import ImageSet, image_paths
+from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
 if TYPE_CHECKING:
     import polars as pl
 
-ACTIVATIONS = ("relu", "leaky_relu", "tanh")
-HIDDEN_CHANNELS = (16, 16, 16)
 TRAIN_FRACTION = 0.8
 PROBES = 64
 DECAYED = 1e-30
@@ -36,7 +42,7 @@ which has no full precision below 1e-38."""
 
 
 @dataclass(frozen=True)
-class CnnZooPlan:
+class ClassifierZooPlan:
     """What a zoo of classifiers is to be; two builds of one plan give one zoo.
 
     Args:
@@ -53,66 +59,44 @@ class CnnZooPlan:
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.epochs < 1:
-            raise UsageError("zoo build cnn", "--count and --epochs must be at least 1")
+            raise UsageError("zoo build", "--count and --epochs must be at least 1")
+        if self.spec.num_parameters > CHUNK_NUMBERS:
+            raise UsageError(
+                "zoo build",
+                f"networks {self.spec} have {self.spec.num_parameters:,} weights and biases each; at most "
+                f"{CHUNK_NUMBERS:,} are trained here, so choose smaller widths or a smaller --size",
+            )
 
 
-def cnn_spec(images: ImageSet, activation: str) -> NetworkSpec:
-    """Return the Small CNN Zoo's architecture for these pictures.
-
-    Three 3x3 convolutions of 16 channels with stride 2, without padding where the pictures allow it, with padding 1
-    where they are too small; global average pooling; one dense layer.
-
-    Raises:
-        UsageError: pictures without labels, of one class only, or an activation that classifiers are not built with.
-    """
-    if images.labels is None:
-        raise UsageError(images.source, "pictures without labels; classifiers need one subfolder a class, or labels")
-    if len(images.classes) < 2:
-        raise UsageError(images.source, f"{len(images.classes)} class; classifiers need at least 2")
-    if activation not in ACTIVATIONS:
-        raise UsageError("--activation", f"'{activation}'; choose one of {', '.join(ACTIVATIONS)}")
-    size = (images.pixels.shape[2], images.pixels.shape[3])
-    channels = [images.pixels.shape[1], *HIDDEN_CHANNELS]
-    for padding in (0, 1):
-        spec = NetworkSpec.cnn(
-            channels, kernel=3, stride=2, padding=padding, outputs=len(images.classes), activation=activation
-        )
-        if min(map(min, spec.feature_map_sizes(size))) > 0:
-            break
-    return spec
-
-
-def build_cnn_zoo(
-    plan: CnnZooPlan,
+def build_classifier_zoo(
+    plan: ClassifierZooPlan,
     images: ImageSet,
     output: Path,
     *,
     force: bool = False,
-    command: str = "build_cnn_zoo",
-    device: torch.device | str = "cpu",
-    progress: Progress | None = None,
-    check: Callable[[], None] = lambda: None,
+    context: Context | None = None,
 ) -> Zoo:
     """Train ``plan.count`` classifiers and write them as a zoo.
 
-    It grows in ``NAME.partial``; the same call continues there. Networks that diverge are drawn and trained again.
+    It grows in ``NAME.mnfn-partial``; the same call continues there. Networks that diverge are drawn and trained again.
 
     Args:
         plan: what to build.
         images: labelled pictures; 80 % train the networks, the others measure them.
         output: the folder to make.
         force: replace an existing output.
-        command: how it was called, for zoo.json.
-        device: where to train.
-        progress: listener.
-        check: called between steps; may raise to interrupt.
+        context: where to compute, whom to report to, who may interrupt, asked between steps, and how it was called.
 
     Raises:
         OutputError: the output exists, is in use, or another build is unfinished under its name.
     """
-    progress = progress or Silent()
-    check_output(output, force)
-    train, held_out = divide_images(images, plan.seed)
+    context = context or Context()
+    check_outputs([Output(output, ZOO, continues=True)], image_paths(images.source), force=force)
+    train, held_out = divide_images(images, plan.spec, plan.seed)
+
+    def check() -> None:
+        context.interruption.check(output, "what is trained is kept; the same command continues")
+
     identity = {
         "spec": plan.spec.to_json(),
         "count": plan.count,
@@ -121,12 +105,11 @@ def build_cnn_zoo(
         "ranges": RANGES,
         "images": images.describe() | {"checksum": float(images.pixels.double().sum())},
     }
-    refuse_other_build(output, identity)
-    with new_folder(output, force=force, keep_partial=True) as folder:
-        mark_build(folder, identity)
-        progress.start("training networks", plan.count)
+    with new_folder(output, ZOO, force=force, continues=True) as folder:
+        claim_build(folder, identity)
+        context.progress.start("training networks", plan.count)
         drawn = draw(plan.count, plan.seed)
-        features, accuracies = _train_missing(folder, plan, drawn, train, held_out, device, progress, check)
+        features, accuracies = _train_missing(folder, plan, drawn, train, held_out, check, context)
         writer = ShardWriter(folder, plan.spec)
         writer.append(features)
         writer.finish()
@@ -136,7 +119,7 @@ def build_cnn_zoo(
             plan.spec,
             _table(plan, drawn, accuracies),
             made={
-                "command": command,
+                "command": context.command,
                 "seed": plan.seed,
                 "epochs": plan.epochs,
                 "batch_size": BATCH_SIZE,
@@ -150,30 +133,40 @@ def build_cnn_zoo(
     return open_zoo(output)
 
 
-def divide_images(images: ImageSet, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Shuffle and divide 80 to 20.
+def divide_images(
+    images: ImageSet, spec: NetworkSpec, seed: int
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Shuffle the pictures and divide them into 80 % that train the networks and 20 % that measure them.
+
+    Args:
+        images: labelled pictures ``(count, channels, height, width)``.
+        spec: the networks. Dense ones read pictures flattened, ``(count, channels * height * width)``.
+        seed: the seed of the zoo.
 
     Returns:
         (pictures, labels) that train, and (pictures, labels) that measure; pixels in [0, 1].
+
+    Raises:
+        DataError: there are too few pictures to divide.
     """
     assert images.labels is not None
     order = torch.randperm(len(images.pixels), generator=generator(seed, "pictures"))
     pixels, labels = images.pixels[order], images.labels[order]
-    edge = round(TRAIN_FRACTION * len(pixels))
-    if not 0 < edge < len(pixels):
-        raise DataError(images.source, f"{len(pixels)} pictures; classifiers need more")
-    return (pixels[:edge], labels[:edge]), (pixels[edge:], labels[edge:])
+    inputs = pixels if spec.kernels else pixels.flatten(1)
+    edge = round(TRAIN_FRACTION * len(inputs))
+    if not 0 < edge < len(inputs):
+        raise DataError(images.source, f"{len(inputs)} pictures; classifiers need more")
+    return (inputs[:edge], labels[:edge]), (inputs[edge:], labels[edge:])
 
 
 def _train_missing(
     folder: Path,
-    plan: CnnZooPlan,
+    plan: ClassifierZooPlan,
     drawn: list[Hyperparameters],
     train: tuple[Tensor, Tensor],
     held_out: tuple[Tensor, Tensor],
-    device: torch.device | str,
-    progress: Progress,
     check: Callable[[], None],
+    context: Context,
 ) -> tuple[WeightSpaceFeatures, list[float]]:
     """Train every chunk that is not on disk yet; redraw what diverged (in ``drawn`` too) until nothing has."""
     rows = list(range(plan.count))
@@ -181,13 +174,17 @@ def _train_missing(
     accuracies = [0.0] * plan.count
     attempt = 0
     while rows:
-        chunks = plan_chunks([drawn[row] for row in rows], len(train[0]), plan.epochs)
+        chunks = plan_chunks(
+            [drawn[row] for row in rows], len(train[0]), plan.epochs, chunk_size=networks_at_once(plan.spec)
+        )
         diverged = []
         for number, chunk in enumerate(chunks):
             members = [rows[position] for position in chunk]
             file = folder / f"chunk-{attempt}-{number:05d}.safetensors"
             if not file.exists():
-                trained, measured = _train_chunk(plan, [drawn[r] for r in members], train, held_out, device, check)
+                trained, measured = _train_chunk(
+                    plan, [drawn[r] for r in members], train, held_out, context.device, check
+                )
                 tensors = trained.to(device="cpu").flatten()
                 save_tensors(file, {"networks": tensors, "accuracy": measured.cpu()})
             saved, _ = read_tensors(file)
@@ -196,7 +193,7 @@ def _train_missing(
             _put(features, members, saved["networks"])
             for row, accuracy in zip(members, saved["accuracy"].tolist(), strict=True):
                 accuracies[row] = accuracy
-            progress.advance(sum(finite), accuracy=sum(saved["accuracy"].tolist()) / len(members))
+            context.progress.advance(sum(finite), accuracy=sum(saved["accuracy"].tolist()) / len(members))
         rows = sorted(diverged)
         attempt += 1
         for row in rows:
@@ -205,7 +202,7 @@ def _train_missing(
 
 
 def _train_chunk(
-    plan: CnnZooPlan,
+    plan: ClassifierZooPlan,
     drawn: Sequence[Hyperparameters],
     train: tuple[Tensor, Tensor],
     held_out: tuple[Tensor, Tensor],
@@ -214,7 +211,8 @@ def _train_chunk(
 ) -> tuple[WeightSpaceFeatures, Tensor]:
     features = train_networks(plan.spec, *train, drawn, epochs=plan.epochs, seed=plan.seed, check=check, device=device)
     features = features.map(lambda tensor: tensor.where(tensor.abs() >= DECAYED, tensor * 0)).to(device=device)
-    return features, measure_accuracy(plan.spec, features, *(tensor.to(device) for tensor in held_out))
+    pictures, labels = (tensor.to(device) for tensor in held_out)
+    return features, measure_accuracy(plan.spec, features, pictures, labels, chunk_size=networks_at_once(plan.spec))
 
 
 def _put(features: WeightSpaceFeatures, rows: list[int], networks: Tensor) -> None:
@@ -226,7 +224,7 @@ def _put(features: WeightSpaceFeatures, rows: list[int], networks: Tensor) -> No
         start += size
 
 
-def _table(plan: CnnZooPlan, drawn: list[Hyperparameters], accuracies: list[float]) -> "pl.DataFrame":
+def _table(plan: ClassifierZooPlan, drawn: list[Hyperparameters], accuracies: list[float]) -> "pl.DataFrame":
     import polars as pl
 
     width = len(str(plan.count - 1))

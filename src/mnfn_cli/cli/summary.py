@@ -1,0 +1,45 @@
+"""What a zoo holds, as text, tables and JSON."""
+
+from typing import TYPE_CHECKING, Any
+
+from mnfn_cli.cli.console import Console
+from mnfn_cli.cli.table import Table
+
+if TYPE_CHECKING:
+    from mnfn_cli.zoo.store import Zoo
+
+
+def show_zoo(console: Console, zoo: "Zoo") -> None:
+    """Print the networks, splits, accuracies or PSNR of an open zoo."""
+    splits = {name: len(zoo.rows(name)) for name in ("train", "val", "test")}
+    document: dict[str, Any] = {
+        "zoo": str(zoo.path),
+        "networks": len(zoo),
+        "spec": zoo.spec.to_json(),
+        "group": zoo.spec.group,
+        "splits": splits,
+        "fingerprint": zoo.fingerprint,
+        "columns": zoo.table.columns,
+        "made": zoo.record.made.to_json(),
+    }
+    parts: list[str | Table] = [
+        f"{zoo.path}: {len(zoo)} networks {zoo.spec}; {zoo.spec.num_parameters} numbers each, {zoo.spec.group} group",
+        "splits: " + ", ".join(f"{name} {count}" for name, count in splits.items()),
+    ]
+    if "test_accuracy" in zoo.table.columns and len(zoo):
+        accuracy = zoo.table["test_accuracy"].cast(float)
+        deciles = [int(((accuracy >= k / 10) & (accuracy < (k + 1) / 10 + (k == 9))).sum()) for k in range(10)]
+        document["test_accuracy"] = {
+            "quantiles": {f"{q:g}": accuracy.quantile(q) for q in (0.1, 0.25, 0.5, 0.75, 0.9)},
+            "tenths": deciles,
+        }
+        bars = [
+            {"accuracy": f"{k / 10:.1f}-{(k + 1) / 10:.1f}", "networks": n, "": "#" * round(40 * n / len(zoo))}
+            for k, n in enumerate(deciles)
+        ]
+        parts.append(Table(bars))
+    if "psnr" in zoo.table.columns and len(zoo):
+        quantiles = {f"{q:g}": zoo.table["psnr"].cast(float).quantile(q) for q in (0.1, 0.25, 0.5, 0.75, 0.9)}
+        document["psnr"] = {"quantiles": quantiles}
+        parts.append("PSNR in dB: " + ", ".join(f"{q} quantile {value:.1f}" for q, value in quantiles.items()))
+    console.result(document, *parts)

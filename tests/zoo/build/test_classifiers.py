@@ -1,0 +1,64 @@
+"""A zoo of classifiers: what it holds, for CNNs and for dense networks."""
+
+import pytest
+import torch
+
+from mnfn_cli.errors import UsageError
+from mnfn_cli.storage.tensors import read_tensors
+from mnfn_cli.weightspace.run import run_networks
+from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.augment import augment_zoo
+from mnfn_cli.zoo.build.architectures import cnn_spec, mlp_spec
+from mnfn_cli.zoo.build.classifiers import ClassifierZooPlan, build_classifier_zoo, divide_images
+from mnfn_cli.zoo.images import load_images
+from mnfn_cli.zoo.store import verify_zoo
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_images("digits", 8)
+
+
+@pytest.fixture(scope="module", params=["mlp", "large kernels"])
+def zoo(request, digits, tmp_path_factory):
+    if request.param == "mlp":
+        spec = mlp_spec(digits, "relu", hidden=[12, 8])
+    else:
+        spec = cnn_spec(digits, "relu", channels=[6, 5], kernel=[4, 5], hidden=[7])
+    return build_classifier_zoo(ClassifierZooPlan(spec, 8, 2, 5), digits, tmp_path_factory.mktemp("zoos") / "zoo")
+
+
+def test_it_holds_what_it_says(zoo, digits):
+    assert verify_zoo(zoo.path) == [] and len(zoo) == 8
+    (_, _), (inputs, labels) = divide_images(digits, zoo.spec, 5)
+    right = run_networks(zoo.spec, zoo.read(), inputs).argmax(-1) == labels
+    assert zoo.table["test_accuracy"].to_list() == pytest.approx(right.float().mean(-1).tolist(), abs=2 / len(labels))
+    assert max(zoo.table["test_accuracy"]) > 0.25
+    stored, _ = read_tensors(zoo.path / "images.safetensors")
+    assert torch.equal(stored["inputs"], inputs[:64])
+    images = zoo.document["images"]
+    assert (images["channels"], images["size"], images["pixel_range"]) == (1, [8, 8], [0.0, 1.0])
+
+
+def test_copies_by_augmentation_are_proven_on_real_inputs(zoo, tmp_path):
+    report = augment_zoo(zoo, tmp_path / "copies", scale=(1.0, 1e3))
+    assert verify_zoo(report.zoo.path) == [] and 0 < report.largest_error <= 1e-4
+    again = augment_zoo(report.zoo, tmp_path / "again", scale=(1.0, 1e3)).zoo
+    assert (again.path / "images.safetensors").read_bytes() == (zoo.path / "images.safetensors").read_bytes()
+
+
+def test_dense_networks_read_pictures_row_by_row(digits):
+    spec = mlp_spec(digits.with_channels(3), "relu")
+    (flat, labels), _ = divide_images(digits.with_channels(3), spec, 0)
+    (pictures, same), _ = divide_images(digits.with_channels(3), cnn_spec(digits.with_channels(3), "relu"), 0)
+    assert flat.shape == (1438, 192) and torch.equal(labels, same)
+    assert torch.equal(flat.view(-1, 3, 8, 8), pictures)
+
+
+def test_what_cannot_be_meant():
+    spec = NetworkSpec.mlp([64, 8, 10], "relu")
+    for count, epochs in ((0, 1), (1, 0)):
+        with pytest.raises(UsageError, match="at least 1"):
+            ClassifierZooPlan(spec, count, epochs, 0)
+    with pytest.raises(UsageError, match="20,012,005 weights and biases each"):
+        ClassifierZooPlan(NetworkSpec.mlp([10_000, 2_000, 5], "relu"), 1, 1, 0)
