@@ -6,7 +6,7 @@ from torch import nn
 
 from mnfn_cli.models.accuracy import AccuracyPredictor
 from mnfn_cli.nn.graph import GraphPool, MessagePassing, NeuralGraph
-from mnfn_cli.nn.standardize import Standardize
+from mnfn_cli.nn.scaling import Standardize
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 

@@ -11,7 +11,7 @@ from mnfn_cli.nn.activation import Pointwise
 from mnfn_cli.nn.embedding import InputOutputEmbedding
 from mnfn_cli.nn.invariant import MeanPool
 from mnfn_cli.nn.permutation import NPLinear
-from mnfn_cli.nn.standardize import Standardize
+from mnfn_cli.nn.scaling import Standardize
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
