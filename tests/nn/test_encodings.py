@@ -1,4 +1,4 @@
-"""Fourier features, position encoding, learned scale, dropout, messages: against their formulas."""
+"""Fourier features, position encoding, dropout, messages: against their formulas."""
 
 from math import cos, pi, sin
 
@@ -12,8 +12,7 @@ from mnfn_cli.nn.dropout import ChannelDropout
 from mnfn_cli.nn.fourier import GaussianFourierFeatures
 from mnfn_cli.nn.messages import SignMessages
 from mnfn_cli.nn.position import InputOutputEncoding
-from mnfn_cli.nn.scale import LearnedScale
-from mnfn_cli.nn.unit import UnitScale
+from mnfn_cli.nn.scaling import LearnedScale, UnitScale
 from mnfn_cli.testing import assert_breaks, assert_equivariant
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
@@ -73,17 +72,6 @@ def test_one_neuron_stands_at_minus_one():
     spec = NetworkSpec.mlp([2, 3, 1], activation="sin")
     coded = InputOutputEncoding(spec, 2, 4.0)(WeightSpaceFeatures.zeros(spec, 1))
     assert coded.biases[-1][0, -1].tolist() == [-1.0]
-
-
-def test_learned_scale_has_one_number_a_tensor():
-    layer = LearnedScale(SPEC)
-    assert sum(parameter.numel() for parameter in layer.parameters()) == 6
-    with torch.no_grad():
-        layer.weights[1] = 3.0
-    x = WeightSpaceFeatures.randn(SPEC, 2)
-    y = layer(x)
-    assert torch.equal(y.weights[1], 3 * x.weights[1])
-    torch.testing.assert_close(y.biases[0], 0.01 * x.biases[0])
 
 
 def test_dropout_silences_whole_channels_in_training_only():

@@ -1,11 +1,10 @@
-"""Statistics, standardisation and embedding: against numpy and their formulas."""
+"""Statistics and embedding: against numpy and their formulas."""
 
 import numpy as np
 import pytest
 import torch
 
 from mnfn_cli.nn.embedding import InputOutputEmbedding
-from mnfn_cli.nn.standardize import Standardize
 from mnfn_cli.nn.statistics import TensorStatistics
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -33,20 +32,6 @@ def test_statistics_as_numpy_has_them(dtype):
 def test_statistics_of_huge_weights_stay_numbers():
     x = WeightSpaceFeatures.randn(CNN, 2).map(lambda tensor: tensor * 1e30)
     assert torch.isfinite(TensorStatistics(CNN)(x)).all()
-
-
-def test_standardised_weights_have_mean_0_and_deviation_1():
-    torch.manual_seed(0)
-    x = WeightSpaceFeatures.randn(CNN, 50).map(lambda tensor: 3 + 0.1 * tensor)
-    x = WeightSpaceFeatures(x.weights, [x.biases[0] * 0 + 2, *x.biases[1:]])
-    layer = Standardize(CNN)
-    assert all(torch.equal(a, b) for a, b in zip(layer(x).tensors(), x.tensors(), strict=True))
-    layer.fit(x)
-    for number, tensor in enumerate(layer(x).tensors()):
-        assert abs(float(tensor.mean())) < 1e-4
-        # The constant bias keeps its deviation of 0: nothing is divided by next to nothing.
-        assert float(tensor.std(correction=0)) == pytest.approx(0.0 if number == 1 else 1.0, abs=1e-4)
-    assert list(layer.parameters()) == [] and set(layer.state_dict()) == {"means", "deviations"}
 
 
 def test_embedding_marks_inputs_and_outputs():

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mnfn_cli.models.functional import Functional
 from mnfn_cli.nn.head import mlp_head
-from mnfn_cli.nn.standardize import Standardize
+from mnfn_cli.nn.scaling import Standardize
 from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec

@@ -14,7 +14,7 @@ from mnfn_cli.nn.embedding import InputOutputEmbedding
 from mnfn_cli.nn.graph import GraphPool, MessagePassing, NeuralGraph
 from mnfn_cli.nn.invariant import MeanPool
 from mnfn_cli.nn.permutation import NPLinear
-from mnfn_cli.nn.standardize import Standardize
+from mnfn_cli.nn.scaling import Standardize
 from mnfn_cli.nn.statistics import TensorStatistics
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from mnfn_cli.nn.head import mlp_head
-from mnfn_cli.nn.scale import LearnedScale
+from mnfn_cli.nn.scaling import LearnedScale
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 

@@ -12,7 +12,7 @@ from mnfn_cli.models.permutation import PermutationStack
 from mnfn_cli.nn.activation import EquivariantActivation
 from mnfn_cli.nn.invariant import AbsoluteValue, MeanPool, NormalizeEntries
 from mnfn_cli.nn.monomial import MonomialLinear
-from mnfn_cli.nn.rescale import RescalePositions
+from mnfn_cli.nn.scaling import RescalePositions
 from mnfn_cli.symmetry import INVARIANT_STEPS
 from mnfn_cli.weightspace.spec import NetworkSpec
 

@@ -7,7 +7,7 @@ from torch import nn
 from mnfn_cli.nn.activation import EquivariantActivation
 from mnfn_cli.nn.messages import SignMessages
 from mnfn_cli.nn.monomial import MonomialLinear
-from mnfn_cli.nn.unit import UnitScale
+from mnfn_cli.nn.scaling import UnitScale
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 

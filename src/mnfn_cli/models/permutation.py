@@ -18,7 +18,7 @@ from mnfn_cli.nn.head import mlp_head
 from mnfn_cli.nn.invariant import MeanPool
 from mnfn_cli.nn.permutation import HNPLinear, NPLinear
 from mnfn_cli.nn.position import InputOutputEncoding
-from mnfn_cli.nn.scale import LearnedScale
+from mnfn_cli.nn.scaling import LearnedScale
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mnfn_cli.models.odd import OddFeatures
 from mnfn_cli.models.permutation import LAYERS, PermutationStack
-from mnfn_cli.nn.scale import LearnedScale
+from mnfn_cli.nn.scaling import LearnedScale
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 

@@ -1,6 +1,7 @@
 """A canonical form: one network for each class of networks that differ by scaling or sign flips."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -11,11 +12,14 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 def canonicalize(features: WeightSpaceFeatures, spec: NetworkSpec) -> tuple[WeightSpaceFeatures, MonomialElement]:
     """Remove the freedom of scale or sign from every hidden neuron; the function stays.
 
-    Layer after layer, on the weights already changed: for the scaling group a neuron's incoming weights and bias
-    are divided by their joint norm and its outgoing weights multiplied by it; for the sign group a neuron is flipped
-    where the sum of its incoming weights and bias is negative. A neuron whose incoming weights and bias are all 0 says
-    0 to everything, and nothing fixes its scale or sign: its outgoing weights, which do nothing, become 0. The order of
-    neurons stays as it is. Norms and sums are taken in float64.
+    The layers are taken in order, each with the weights that the layer before left. For the scaling group a neuron's
+    incoming weights and bias are divided by their joint norm, taken in float64, and its outgoing weights are multiplied
+    by it. For the sign group a neuron is flipped where the sum of its incoming weights and bias is negative; if the sum
+    is 0, their sorted values decide. All twins end in one form, except that a neuron whose incoming weights cannot be
+    told from their negatives keeps its sign (docs/symmetries.md proves it).
+
+    A neuron whose incoming weights and bias are all 0 always has the output 0, and nothing fixes its scale or sign: its
+    outgoing weights, which have no effect, become 0. The order of neurons stays as it is.
 
     Args:
         features: ``(batch, channels, ...)``; a neuron's channels count together.
@@ -31,10 +35,15 @@ def canonicalize(features: WeightSpaceFeatures, spec: NetworkSpec) -> tuple[Weig
     incoming = torch.ones(features.batch, spec.widths[0], dtype=torch.float64, device=features.device)
     weights, scales = list(features.weights), []
     for i, bias in enumerate(features.biases[:-1]):
-        # (batch, neuron, inputs, channels * kernel), divided by what the layer before was multiplied by.
+        # (batch, neurons, inputs, channels * kernel), divided by what the layer before was multiplied by.
         blocks = weights[i].movedim(1, 3).flatten(3).double() / incoming[:, None, :, None]
-        own = torch.cat([blocks.flatten(2), bias.movedim(1, 2).double()], dim=2)
-        incoming = _canonical_sign(own) if spec.group == "sign" else _canonical_scale(own)
+        biases = bias.movedim(1, 2).double()
+        own = torch.cat([blocks.flatten(2), biases], dim=2)
+        if spec.group == "scale":
+            incoming = _canonical_scale(own)
+        else:
+            # The network's inputs keep their places, so in the first layer they are positions too.
+            incoming = _canonical_sign(blocks.flatten(2)[:, :, None] if i == 0 else blocks, biases)
         scales.append(incoming)
         heard = (own != 0).any(dim=2)
         kernel = (1,) * (weights[i + 1].dim() - 4)
@@ -50,5 +59,41 @@ def _canonical_scale(own: Tensor) -> Tensor:
     return torch.where(norm > 0, norm, 1.0).reciprocal()
 
 
-def _canonical_sign(own: Tensor) -> Tensor:
-    return torch.where(own.sum(dim=2) < 0, -1.0, 1.0).to(own.dtype)
+def _canonical_sign(blocks: Tensor, biases: Tensor) -> Tensor:
+    """Return the sign of each neuron: that of the first of these quantities that is not 0.
+
+    1. The sum of its weights and biases.
+    2. For each position in turn, the first difference between its weights, sorted from the largest down, and the
+       negatives of its weights, sorted likewise.
+    3. Its biases.
+
+    Sorting removes the order of the inputs, and ``_folded_sum`` changes sign exactly when all numbers do. So neither a
+    permutation nor rounding makes two twins differ.
+
+    Args:
+        blocks: weights ``(batch, neurons, inputs, positions)``; inputs may change places, positions may not.
+        biases: ``(batch, neurons, channels)``.
+
+    Returns:
+        1 or -1, ``(batch, neurons)``; 1 where every quantity is 0.
+    """
+    weights = blocks.transpose(2, 3).sort(dim=3, descending=True).values
+    total = _folded_sum(torch.cat([_folded_sum(weights), biases], dim=2))[:, :, None]
+    numbers = torch.cat([total, weights.flatten(2), biases], dim=2)
+    negatives = torch.cat([-total, -weights.flip(3).flatten(2), -biases], dim=2)
+    first = (numbers != negatives).byte().argmax(dim=2, keepdim=True)
+    negative = (numbers < negatives).gather(2, first)[:, :, 0]
+    return torch.where(negative, -1.0, 1.0).to(biases.dtype)
+
+
+def _folded_sum(numbers: Tensor) -> Tensor:
+    """Add up the last axis: the last number to the first, the last but one to the second, until one is left.
+
+    The sum changes sign exactly when the numbers do, even if negated numbers were sorted again, since that reverses
+    their order and keeps the pairs. Only single additions are used: the order of a reduction in torch depends on shapes
+    and devices.
+    """
+    while (size := numbers.shape[-1]) > 1:
+        half = size // 2
+        numbers = numbers[..., : size - half] + F.pad(numbers.flip(-1)[..., :half], (0, size % 2))
+    return numbers[..., 0]

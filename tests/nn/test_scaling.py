@@ -1,15 +1,18 @@
-"""Rescaled positions: nothing changes but the size of the numbers on the way."""
+"""Layers that change sizes: standardised, of unit size, learned, and rescaled without a trace in the result."""
 
 import pytest
 import torch
 
-from mnfn_cli.nn.rescale import RescalePositions
+from mnfn_cli.nn.scaling import LearnedScale, RescalePositions, Standardize, UnitScale
+from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.tasks.functional import build_model
 from mnfn_cli.testing import relative_difference
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.build.siren_fit import draw_siren
 
 SPEC = NetworkSpec.cnn([1, 6, 5], kernel=[3, (2, 1)], hidden=[4], outputs=3, activation="relu")
+SIREN = NetworkSpec.mlp([2, 40, 50, 3], activation="sin", omega=15.0)
 
 
 def make_model():
@@ -54,3 +57,35 @@ def test_largest_entry_is_one_and_zeros_stay():
     largest[:, 2, 3] = 1
     torch.testing.assert_close(largest, torch.ones_like(largest))
     assert torch.equal(out.biases[-1], features.biases[-1])
+
+
+def test_standardised_weights_have_mean_0_and_deviation_1():
+    torch.manual_seed(0)
+    x = WeightSpaceFeatures.randn(SPEC, 50).map(lambda tensor: 3 + 0.1 * tensor)
+    x = WeightSpaceFeatures(x.weights, [x.biases[0] * 0 + 2, *x.biases[1:]])
+    layer = Standardize(SPEC)
+    assert all(torch.equal(a, b) for a, b in zip(layer(x).tensors(), x.tensors(), strict=True))
+    layer.fit(x)
+    for number, tensor in enumerate(layer(x).tensors()):
+        assert abs(float(tensor.mean())) < 1e-4
+        # The constant bias keeps its deviation of 0: nothing is divided by next to nothing.
+        assert float(tensor.std(correction=0)) == pytest.approx(0.0 if number == 1 else 1.0, abs=1e-4)
+    assert list(layer.parameters()) == [] and set(layer.state_dict()) == {"means", "deviations"}
+
+
+def test_unit_scale_brings_a_siren_before_training_to_deviation_1():
+    start = draw_siren(SIREN, [generator(0, str(number)) for number in range(200)])
+    for tensor in UnitScale(SIREN)(start).tensors():
+        assert float(tensor.std()) == pytest.approx(1.0, abs=0.05)
+    assert float(start.weights[0].std() / start.weights[1].std()) > 10
+
+
+def test_learned_scale_has_one_number_a_tensor():
+    layer = LearnedScale(SIREN)
+    assert sum(parameter.numel() for parameter in layer.parameters()) == 6
+    with torch.no_grad():
+        layer.weights[1] = 3.0
+    x = WeightSpaceFeatures.randn(SIREN, 2)
+    y = layer(x)
+    assert torch.equal(y.weights[1], 3 * x.weights[1])
+    torch.testing.assert_close(y.biases[0], 0.01 * x.biases[0])

@@ -1,0 +1,150 @@
+"""Layers that change the sizes of weights and biases: from data, from a formula, learned, or to avoid overflow."""
+
+from collections.abc import Iterable
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+
+from mnfn_cli.nn.blocks import equivariant_blocks
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+SMALLEST_DEVIATION = 1e-5
+
+
+class Standardize(nn.Module):
+    """Map every number ``w`` to ``(w - mean) / std``, with one mean and one deviation for each weight or bias tensor.
+
+    The published code has a mean and a deviation for every entry, which breaks the symmetry under permutations. Here
+    ``fit`` computes them from the training networks. They are buffers, saved with the model, and not trained; until
+    ``fit`` is called they are 0 and 1.
+
+    Args:
+        spec: the weight space.
+
+    Shapes:
+        The input and the output are ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``.
+    """
+
+    means: Tensor
+    deviations: Tensor
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.register_buffer("means", torch.zeros(2 * spec.num_layers))
+        self.register_buffer("deviations", torch.ones(2 * spec.num_layers))
+
+    @torch.no_grad()
+    def fit(self, features: WeightSpaceFeatures) -> None:
+        """Compute the mean and the deviation of each tensor over all of ``features``, in float64.
+
+        A deviation below ``SMALLEST_DEVIATION`` is replaced by 1, so that a constant tensor is only shifted to 0.
+        """
+        for number, tensor in enumerate(features.tensors()):
+            deviation, mean = torch.std_mean(tensor.double(), correction=0)
+            self.means[number] = mean
+            self.deviations[number] = deviation if deviation >= SMALLEST_DEVIATION else 1.0
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Return the standardised features."""
+        tensors = [
+            (tensor - mean) / deviation
+            for tensor, mean, deviation in zip(features.tensors(), self.means, self.deviations, strict=True)
+        ]
+        return WeightSpaceFeatures(tensors[0::2], tensors[1::2])
+
+
+class UnitScale(nn.Module):
+    """Divide every tensor by the standard deviation that it has in a SIREN before training.
+
+    The first weights of a SIREN are about 10 times as large as its hidden weights. Without this layer, functions of
+    single entries, Fourier features above all, would resolve one tensor and not the other. The factors are fixed, one
+    for each tensor, and a fixed factor commutes with the sign group.
+
+    Args:
+        spec: the weight space of the SIRENs. Before training (Sitzmann et al. 2020) their numbers are uniform between
+            plus and minus ``1 / n_0`` for ``W(1)``, ``sqrt(6 / n) / omega`` for the other weights and ``1 / sqrt(n)``
+            for biases, where ``n`` is the number of inputs of the layer.
+
+    Shapes:
+        The input and the output are ``(batch, channels, out, in)`` and ``(batch, channels, out)``.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        inputs = spec.widths[:-1]
+        self.weights = [sqrt(3) * n if i == 0 else spec.omega * sqrt(n / 2) for i, n in enumerate(inputs)]
+        self.biases = [sqrt(3 * n) for n in inputs]
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Return the features times the fixed factors."""
+        return _multiplied(features, self.weights, self.biases)
+
+
+class LearnedScale(nn.Module):
+    """Multiply every weight tensor ``W(i)`` and every bias tensor ``b(i)`` by a learned number of its own.
+
+    It ends an editor: with small numbers to start with, the changes of the weights start small.
+
+    Args:
+        spec: the weight space.
+        start: the initial value of every learned number.
+
+    Shapes:
+        The input and the output are ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``.
+    """
+
+    def __init__(self, spec: NetworkSpec, start: float = 0.01) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.full((spec.num_layers,), start))
+        self.biases = nn.Parameter(torch.full((spec.num_layers,), start))
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Return the features times the learned numbers."""
+        return _multiplied(features, self.weights, self.biases)
+
+
+class RescalePositions(nn.Module):
+    """Divide the entries at each position of each block (see ``nn.blocks``) by the largest absolute value among them.
+
+    Every layer between this one and ``NormalizeEntries`` treats each position separately and is homogeneous: a positive
+    factor on the entries of a position reappears as the same factor in the output, where the normalisation removes it.
+    So this layer does not change what a scale-invariant functional computes. It keeps intermediate values and gradients
+    in the range of float32 when the weights are as small as 1e-30 or as large as 1e30. ``b(L)``, which is not
+    normalised, is returned unchanged.
+
+    Args:
+        spec: a weight space with the scaling group.
+
+    Shapes:
+        The input and the output are ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``. A position
+        whose entries are all 0 stays 0.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        *homogeneous, _ = equivariant_blocks(spec, sign_terms=False)
+        self.families = [family for block in homogeneous for family in block]
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Return the rescaled features."""
+        weights, biases = list(features.weights), list(features.biases)
+        for family in self.families:
+            taken = [part.take(features) for part in family]
+            largest = torch.stack([values.detach().abs().amax(dim=2, keepdim=True) for values in taken]).amax(dim=0)
+            divisor = torch.where(largest > 0, largest, 1.0)
+            for part, values in zip(family, taken, strict=True):
+                tensors = weights if part.kind == "W" else biases
+                tensors[part.layer - 1] = part.put(values / divisor, features.channels)
+        return WeightSpaceFeatures(weights, biases)
+
+
+def _multiplied(
+    features: WeightSpaceFeatures, weights: Iterable[Tensor | float], biases: Iterable[Tensor | float]
+) -> WeightSpaceFeatures:
+    """Return the features with each tensor multiplied by its factor."""
+    return WeightSpaceFeatures(
+        [weight * factor for weight, factor in zip(features.weights, weights, strict=True)],
+        [bias * factor for bias, factor in zip(features.biases, biases, strict=True)],
+    )
