@@ -1,5 +1,6 @@
 """Real pictures: scikit-learn's digits and photographs, or a user's own folder, file or ``.npz``."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +54,17 @@ class ImageSet:
             shares = torch.tensor(LUMINANCE)[:, None, None]
             return replace(self, pixels=(self.pixels * shares).sum(dim=1, keepdim=True).clamp(0, 1))
         return replace(self, pixels=self.pixels.repeat(1, channels, 1, 1))
+
+    def checksum(self) -> str:
+        """Return the SHA-256 of all pixels, labels, class names and ids, 64 hex digits.
+
+        Two sets with one checksum hold the same pictures, in the same order, with the same labels and names.
+        """
+        digest = hashlib.sha256(repr((tuple(self.pixels.shape), self.classes, self.ids)).encode())
+        for tensor in (self.pixels, self.labels):
+            if tensor is not None:
+                digest.update(tensor.contiguous().numpy().data)
+        return digest.hexdigest()
 
     def describe(self) -> dict[str, Any]:
         """Return what zoo.json records."""

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -100,6 +101,8 @@ def test_interrupted_it_continues_to_the_same_zoo(digits, small_chunks, tmp_path
         build_siren_zoo(plan(digits, seed=1), digits, output)
     with pytest.raises(OutputError, match="other images"):
         build_siren_zoo(plan(digits), digits.select(range(9)), output)
+    with pytest.raises(OutputError, match="other images"):
+        build_siren_zoo(plan(digits), replace(digits, labels=digits.labels.flip(0)), output)
     fitted = []
     fit = siren.fit_networks
 

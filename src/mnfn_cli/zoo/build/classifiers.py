@@ -104,7 +104,7 @@ def build_classifier_zoo(
         "epochs": plan.epochs,
         "seed": plan.seed,
         "ranges": RANGES,
-        "images": images.describe() | {"checksum": float(images.pixels.double().sum())},
+        "images": images.describe() | {"checksum": images.checksum()},
     }
     refuse_other_build(output, identity)
     with new_folder(output, force=force, keep_partial=True) as folder:
