@@ -196,7 +196,12 @@ def build_siren(
         int | None, typer.Option(min=1, help="Resize pictures to SIZE x SIZE.", show_default="16: digits")
     ] = None,
     count: Annotated[
-        int | None, typer.Option(min=1, help="Fit only so many pictures, drawn at random.", show_default="all")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Fit this many pictures, drawn at random. Flat ones, such as patches of plain sky, are drawn last.",
+            show_default="all",
+        ),
     ] = None,
     seed: Seed = 0,
     device: Device = "auto",

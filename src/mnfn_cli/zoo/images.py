@@ -55,6 +55,10 @@ class ImageSet:
             return replace(self, pixels=(self.pixels * shares).sum(dim=1, keepdim=True).clamp(0, 1))
         return replace(self, pixels=self.pixels.repeat(1, channels, 1, 1))
 
+    def contrast(self) -> Tensor:
+        """Return the standard deviation of the luminance of each picture over its pixels, ``(count,)``, 0 to 0.5."""
+        return self.with_channels(1).pixels.flatten(1).std(dim=1, correction=0)
+
     def checksum(self) -> str:
         """Return the SHA-256 of all pixels, labels, class names and ids, 64 hex digits.
 
