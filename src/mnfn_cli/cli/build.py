@@ -199,7 +199,7 @@ def build_siren(
         int | None,
         typer.Option(
             min=1,
-            help="Fit this many pictures, drawn at random. Flat ones, such as patches of plain sky, are drawn last.",
+            help="Fit this many pictures, drawn at random; of photos, patches of plain sky and the like come last.",
             show_default="all",
         ),
     ] = None,

@@ -33,6 +33,7 @@ class ImageSet:
         labels: class numbers ``(count,)``, int64; None for pictures without labels.
         classes: name of each class.
         ids: a name of each picture, unique and fit for a file name; the stem of its own file where it has one.
+        patches: whether the pictures are patches of larger ones, so that many may show nothing.
     """
 
     source: str
@@ -40,6 +41,7 @@ class ImageSet:
     labels: Tensor | None
     classes: tuple[str, ...]
     ids: tuple[str, ...]
+    patches: bool = False
 
     def select(self, rows: Sequence[int]) -> "ImageSet":
         """Return some of the pictures, in the order of ``rows``."""
@@ -140,7 +142,7 @@ def _photos(size: int | None) -> ImageSet:
         patches.append(cut)
         ids += [f"{Path(name).stem}-{number}" for number in numbered(len(cut))]
     pixels = torch.cat(patches)
-    return ImageSet("photos", pixels if size is None else resize(pixels, size), None, (), tuple(ids))
+    return ImageSet("photos", pixels if size is None else resize(pixels, size), None, (), tuple(ids), patches=True)
 
 
 def numbered(count: int) -> tuple[str, ...]:

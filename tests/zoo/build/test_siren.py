@@ -170,19 +170,21 @@ def test_flat_patches_are_drawn_last():
     luminance = (photos.pixels * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=1)
     contrast = luminance.flatten(1).double().std(dim=1, correction=0)
     torch.testing.assert_close(photos.contrast().double(), contrast)
-    worthwhile = {name for name, value in zip(photos.ids, contrast, strict=True) if value >= 0.05}
-    assert len(worthwhile) == 253
-    some, all_of_those, more = (set(choose_images(photos, count, seed=3).ids) for count in (40, 253, 300))
+    worthwhile = {name for name, value in zip(photos.ids, contrast, strict=True) if value >= 0.1}
+    assert len(worthwhile) == 203
+    some, all_of_those, more = (set(choose_images(photos, count, seed=3).ids) for count in (40, 203, 300))
     assert some < all_of_those == worthwhile < more and len(some) == 40 and len(more) == 300
     assert set(choose_images(photos, 40, seed=4).ids) != some
     for everything in (choose_images(photos, None, seed=3), choose_images(photos, 520, seed=3)):
         assert everything.ids == photos.ids and torch.equal(everything.pixels, photos.pixels)
 
 
-def test_digits_are_drawn_as_ever():
-    digits = load_images("digits")
-    drawn = torch.randperm(1797, generator=generator(5, "pictures"))[:300]
-    assert choose_images(digits, 300, seed=5).ids == tuple(digits.ids[row] for row in sorted(drawn.tolist()))
+def test_pictures_that_are_whole_are_drawn_whatever_their_contrast():
+    photos = load_images("photos")
+    drawn = torch.randperm(520, generator=generator(5, "pictures"))[:300]
+    whole = choose_images(replace(photos, patches=False), 300, seed=5)
+    assert whole.ids == tuple(photos.ids[row] for row in sorted(drawn.tolist()))
+    assert photos.patches and not load_images("digits").patches
 
 
 def test_grey_and_colour(tmp_path):
