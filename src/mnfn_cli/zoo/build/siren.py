@@ -1,4 +1,8 @@
-"""Build a zoo of INRs: fit a SIREN to every picture, in chunks; interrupted, it continues where it was."""
+"""Build a zoo of INRs by fitting a SIREN to every picture.
+
+The networks are fitted in chunks, each of which is saved when it is done. A build that was interrupted continues after
+the last chunk that was saved.
+"""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -29,9 +33,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_PIXELS = 2**20
-"""Pixels of the largest picture that is fitted: every hidden neuron keeps a few numbers for each of them."""
+"""The number of pixels of the largest picture that is fitted. The memory of a fit grows with it."""
 LOWEST_MSE = 1e-12
-"""A picture that is met exactly counts as met to this, 126 dB, so that its PSNR is a number."""
+"""The smallest mean squared error that counts in a PSNR, so that a perfect fit has a finite one, 126 dB."""
 
 
 def build_siren_zoo(
@@ -50,17 +54,20 @@ def build_siren_zoo(
     It grows in ``NAME.partial``; the same call continues there. All networks of one picture share one split.
 
     Args:
-        plan: what to build.
-        images: pictures of the design's size and channels; labels become the column ``class``.
+        plan: the architecture of the networks, and how they are fitted.
+        images: pictures of the size and the channels of the design; labels become the column ``class``.
         output: the folder to make.
-        force: replace an existing output.
-        command: how it was called, for zoo.json.
-        device: where to fit.
-        progress: listener.
-        check: called between steps; may raise to interrupt.
+        force: whether to replace an existing output.
+        command: the command that is recorded in zoo.json.
+        device: the device to fit on.
+        progress: is told how many networks are fitted.
+        check: is called before every step; an exception that it raises interrupts the build.
+
+    Returns:
+        the zoo.
 
     Raises:
-        UsageError: pictures too large to fit.
+        UsageError: the pictures are too large to fit.
         NumericError: a fit left the finite numbers; the pictures are named, and nothing stays on disk.
         OutputError: the output exists, is in use, or another build is unfinished under its name.
     """
@@ -105,7 +112,7 @@ def build_siren_zoo(
 
 
 class _Job:
-    """One build: which network holds which picture, and from which start."""
+    """One build: it knows the picture and the initial weights of every network, and fits them."""
 
     def __init__(self, plan: SirenZooPlan, images: ImageSet, device: torch.device) -> None:
         self._plan, self._images, self._device = plan, images, device
@@ -115,7 +122,7 @@ class _Job:
         self.members = [(picture, copy) for picture in range(len(images.pixels)) for copy in range(plan.copies)]
 
     def identity(self) -> dict[str, Any]:
-        """Return all that decides, on this machine, what comes out."""
+        """Return everything that decides the result, to compare with an unfinished build."""
         return {
             "spec": self._plan.design.spec.to_json(),
             **self._plan.design.to_json(),
@@ -128,7 +135,7 @@ class _Job:
     def fit_missing(
         self, folder: Path, progress: Progress, check: Callable[[], None]
     ) -> tuple[WeightSpaceFeatures, Tensor]:
-        """Fit every chunk that is not on disk yet; return all networks and their mean squared errors."""
+        """Fit every chunk that is not on disk yet; return the weights and mean squared errors of all networks."""
         design = self._plan.design
         at_once = networks_at_once(design.spec, design.size[0] * design.size[1], self._device)
         chunks = ceil(len(self.members) / at_once)
@@ -163,7 +170,7 @@ class _Job:
             check=check,
         )
         error = (render(design.spec, features, design.size) - targets).square().mean(dim=(1, 2, 3))
-        # One number that is not finite, anywhere in a network, makes every pixel that it draws so.
+        # If any weight of a network is not finite, neither is any pixel of its output.
         bad = dict.fromkeys(self.members[rows[row]][0] for row in torch.nonzero(~error.isfinite()).flatten().tolist())
         if bad:
             raise NumericError.together(
@@ -175,13 +182,13 @@ class _Job:
         return features, error
 
     def _seed(self, row: int) -> int:
-        """Return the seed of a network's own start."""
+        """Return the seed of a network's own initial weights."""
         picture, copy = self.members[row]
-        # By name, so that a network does not depend on how many other pictures are fitted.
+        # It derives from the name of the picture, so that it does not depend on the number of the other pictures.
         return derive_seed(self._plan.seed, "start", self._images.ids[picture], copy)
 
     def table(self, errors: Tensor) -> "pl.DataFrame":
-        """Return a row a network."""
+        """Return the table of the zoo, with one row for each network."""
         import polars as pl
 
         images, members, copies = self._images, self.members, self._plan.copies
@@ -205,7 +212,10 @@ def psnr(errors: Tensor, peak: float = 2.0) -> Tensor:
     """Return the peak signal-to-noise ratio, ``10 log10(peak^2 / mse)``, in dB.
 
     Args:
-        errors: mean squared errors.
-        peak: white less black; 2 for pictures on [-1, 1].
+        errors: mean squared errors, of any shape.
+        peak: the difference between white and black; 2 for pictures on [-1, 1].
+
+    Returns:
+        values in dB, of the shape of ``errors``.
     """
     return 10 * torch.log10(peak**2 / errors.double().clamp_min(LOWEST_MSE))

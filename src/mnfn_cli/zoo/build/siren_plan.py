@@ -1,4 +1,4 @@
-"""What a zoo of INRs is to be: how pictures are fitted, and which."""
+"""Choose the architecture and the settings by which a zoo of INRs is fitted, and the pictures to fit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ FLAT_CONTRAST = 0.1
 
 
 class Usual(NamedTuple):
-    """What is taken where the user says nothing."""
+    """The defaults for pictures of some size."""
 
     width: int
     omega: float
@@ -29,9 +29,9 @@ class Usual(NamedTuple):
 
 
 SMALL = Usual(16, 15.0, 400)
-"""How pictures of at most ``SMALL_SIDE`` pixels a side are fitted: a grid that coarse cannot hold omega 30."""
+"""The defaults for pictures of at most ``SMALL_SIDE`` pixels a side, whose grid is too coarse for omega 30."""
 LARGE = Usual(32, 30.0, 150)
-"""How larger pictures are fitted: the networks are the published ones."""
+"""The defaults for larger pictures, with the published architecture."""
 
 
 def siren_design(
@@ -45,18 +45,23 @@ def siren_design(
     learning_rate: float = LEARNING_RATE,
     seed: int = 0,
 ) -> InrDesign:
-    """Return how pictures are to be fitted; what is not given depends on their size.
+    """Return the architecture and the settings by which pictures are fitted.
 
-    Up to 16x16 pixels: width 16, omega 15, 400 steps; beyond: the published width 32 and omega 30, 150 steps.
+    Defaults depend on the size of the pictures: up to 16x16 pixels they are width 16, omega 15 and 400 steps, beyond
+    that the published width 32 and omega 30, and 150 steps.
 
     Args:
-        images: the pictures.
-        init: ``random`` or ``shared``.
-        width: of every hidden layer.
-        depth: hidden layers.
-        omega: frequency factor of the sine.
-        steps, learning_rate: of Adam.
-        seed: of a shared start.
+        images: the pictures to fit.
+        init: ``random`` if each network shall have its own initial weights, ``shared`` if all shall have the same ones.
+        width: the width of every hidden layer.
+        depth: the number of hidden layers.
+        omega: the frequency factor inside the sine.
+        steps: the number of steps of Adam.
+        learning_rate: the constant step size of Adam.
+        seed: the seed of shared initial weights.
+
+    Returns:
+        the design, with the shared initial weights if there are any.
 
     Raises:
         UsageError: an unknown init, or a number that is not positive.
@@ -99,15 +104,15 @@ def like_design(path: Path, size: int | None, own: Mapping[str, object]) -> InrD
 
 @dataclass(frozen=True)
 class SirenZooPlan:
-    """What a zoo of INRs is to be; two builds of one plan give one zoo.
+    """The choices that decide a zoo of INRs; two builds with equal plans and pictures give equal zoos.
 
     Args:
-        design: the networks and how they are fitted.
-        copies: networks of each picture, which differ in their starts.
-        seed: of everything drawn.
+        design: the architecture of the networks and the settings by which they are fitted.
+        copies: the number of networks of each picture, which differ in their initial weights.
+        seed: the seed of all random draws.
 
     Raises:
-        UsageError: fewer than one copy, copies that would be equal, or a design that does not say how to fit.
+        UsageError: there is less than one copy, copies would be equal, or the design lacks settings of the fit.
     """
 
     design: InrDesign
@@ -151,7 +156,11 @@ def choose_images(images: ImageSet, count: int | None, seed: int) -> ImageSet:
 
 
 def fit_channels(images: ImageSet, channels: int) -> tuple[ImageSet, str | None]:
-    """Return the pictures in grey or in colour, as a design needs them, and a note if that changed them."""
+    """Return the pictures with as many channels as a design needs, 1 for grey or 3 for colour.
+
+    Returns:
+        the pictures, and a note for the user if they were changed, else None.
+    """
     if images.pixels.shape[1] == channels:
         return images, None
     how = "turned grey (luminance)" if channels == 1 else "grey, repeated in all three channels"
