@@ -97,4 +97,4 @@ def test_fits_that_hold_nothing_are_said(mnfn, monkeypatch):
     monkeypatch.setattr(commands.Console, "note", lambda self, text: notes.append(text))
     small = ("--size", 8, "--count", 3, "--width", 4)
     mnfn("zoo", "build", "siren", *small, "--steps", 1, "-o", "poor")
-    assert any("hardly hold their pictures" in note for note in notes)
+    assert any("hard to recognise" in note for note in notes)

@@ -1,5 +1,7 @@
 """Real pictures in, [0, 1] out; every kind of picture a user may have."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -149,6 +151,20 @@ def test_pictures_of_an_expected_size(tmp_path):
     with pytest.raises(DataError, match="photos: is 32 pixels high"):
         load_images("photos", expected=(16, 16))
     assert load_images("digits", expected=(9, 9)).pixels.shape == (1797, 1, 9, 9)
+
+
+def test_the_checksum_changes_with_pixels_order_labels_and_names():
+    digits = load_images("digits", 8).select(range(30))
+    assert digits.checksum() == load_images("digits", 8).select(range(30)).checksum()
+    # All of these have the same sum of pixels.
+    mirrored = replace(digits, pixels=digits.pixels.flip(-1))
+    permuted = digits.select(list(reversed(range(30))))
+    relabelled = replace(digits, labels=(digits.labels + 1) % 10)
+    unlabelled = replace(digits, labels=None)
+    renamed = replace(digits, ids=tuple(reversed(digits.ids)))
+    retitled = replace(digits, classes=tuple("abcdefghij"))
+    every = [digits, mirrored, permuted, relabelled, unlabelled, renamed, retitled]
+    assert len({images.checksum() for images in every}) == len(every)
 
 
 def test_unknown_sources(tmp_path):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mnfn_cli.zoo.images import ImageSet
 
 POOR_PSNR = 20.0
-"""dB below which a picture is hard to recognise in its network."""
+"""The PSNR in dB below which a picture is hard to recognise in its network."""
 
 app = App(help="Build a zoo by training its networks on this machine.")
 
@@ -24,11 +24,13 @@ LabelledImages = Annotated[
     str,
     typer.Option(
         "--images",
-        help="Pictures to classify: digits, a folder with a subfolder for each class, or an .npz file with labels.",
+        help="Train on these pictures: digits, a folder with a subfolder for each class, or an .npz file with labels.",
     ),
 ]
-Count = Annotated[int, typer.Option("--count", min=1, help="Number of networks.")]
-Epochs = Annotated[int, typer.Option("--epochs", min=1, help="Passes over each network's part of the pictures.")]
+Count = Annotated[int, typer.Option("--count", min=1, help="Train this many networks.")]
+Epochs = Annotated[
+    int, typer.Option("--epochs", min=1, help="Train each network for this many passes over its pictures.")
+]
 Size = Annotated[
     int | None,
     typer.Option("--size", min=1, help="Resize the pictures to SIZE x SIZE pixels.", show_default="16 for digits"),
@@ -40,7 +42,7 @@ Size = Annotated[
     epilog=examples(
         "mnfn zoo build cnn --images digits --activation relu --count 600 -o zoos/digits-relu",
         "mnfn zoo build cnn --images digits --activation tanh --count 200 --epochs 10 -o zoos/digits-tanh",
-        "mnfn zoo build cnn --channels 8,8 --kernel 5,3 --hidden 32 --count 200 -o zoos/digits-wide-kernels",
+        "mnfn zoo build cnn --channels 8,8 --kernel 5,3 --hidden 32 --count 200 -o zoos/digits-8-8",
     ),
 )
 def build_cnn(
@@ -80,7 +82,8 @@ def build_cnn(
     console = Console(quiet=quiet, json=json)
     spec = cnn_spec(pictures, activation, **sizes, hidden=dense)
     if spec.paddings[0] != (0, 0):
-        console.note(f"pictures of {tuple(pictures.pixels.shape[2:])} are small: padding 1 in every convolution")
+        height, width = pictures.pixels.shape[2:]
+        console.note(f"pictures of {height}x{width} pixels are small, so every convolution has padding 1")
     _train_classifiers(console, spec, pictures, out, count, epochs, seed, device, force)
 
 
@@ -165,30 +168,43 @@ def _whole_numbers(option: str, text: str) -> list[int]:
 def build_siren(
     out: Out,
     images: Annotated[
-        str, typer.Option(help="digits, photos, a folder of pictures, one picture, or an .npz file.")
+        str, typer.Option(help="Fit these pictures: digits, photos, a folder, one picture, or an .npz file.")
     ] = "digits",
     init: Annotated[
         str | None,
-        typer.Option(help="random: each network has its own start; shared: all have one.", show_default="random"),
+        typer.Option(
+            help="random: each network has initial weights of its own; shared: all have the same.",
+            show_default="random",
+        ),
     ] = None,
     like: Annotated[
-        Path | None, typer.Option(metavar="ZOO_OR_RUN", help="Fit as the networks of this zoo or run were fitted.")
+        Path | None,
+        typer.Option(
+            metavar="ZOO_OR_RUN", help="Take architecture and settings from this zoo, or from the zoo of this run."
+        ),
     ] = None,
-    copies: Annotated[int, typer.Option(min=1, help="Networks of each picture, with random starts.")] = 1,
+    copies: Annotated[
+        int, typer.Option(min=1, help="Fit this many networks to each picture, from different initial weights.")
+    ] = 1,
     width: Annotated[
-        int | None, typer.Option(min=1, help="Width of hidden layers.", show_default="16 up to 16x16, else 32")
+        int | None, typer.Option(min=1, help="Width of the hidden layers.", show_default="16 up to 16x16, else 32")
     ] = None,
-    depth: Annotated[int | None, typer.Option(min=1, help="Hidden layers.", show_default="2")] = None,
+    depth: Annotated[int | None, typer.Option(min=1, help="Number of hidden layers.", show_default="2")] = None,
     omega: Annotated[
         float | None, typer.Option(help="Factor inside the sine.", show_default="15 up to 16x16, else 30")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of Adam.", show_default="400, or 150")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="0.001")] = None,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Resize pictures to SIZE x SIZE.", show_default="16: digits")
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Number of steps of Adam.", show_default="400 up to 16x16, else 150")
     ] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="0.001")] = None,
+    size: Size = None,
     count: Annotated[
-        int | None, typer.Option(min=1, help="Fit only so many pictures, drawn at random.", show_default="all")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Fit this many pictures, drawn at random; of photos, patches of plain sky and the like come last.",
+            show_default="all",
+        ),
     ] = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -196,7 +212,10 @@ def build_siren(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Fit a SIREN to every picture, which is then in the network's weights; interrupted, it continues."""
+    """Fit an implicit neural representation (INR), a SIREN, to every picture.
+
+    An interrupted build continues when the same command is given again.
+    """
     console = Console(quiet=quiet, json=json)
     import statistics
 
@@ -230,6 +249,6 @@ def build_siren(
     middle = statistics.median(zoo.table["psnr"].to_list())
     if middle < POOR_PSNR:
         console.note(
-            f"median PSNR {middle:.1f} dB: the networks hardly hold their pictures; more --steps, or another --lr"
+            f"the median PSNR is {middle:.1f} dB, so pictures are hard to recognise; try more --steps or another --lr"
         )
     show_zoo(console, zoo)

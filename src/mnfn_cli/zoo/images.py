@@ -1,5 +1,6 @@
-"""Real pictures: scikit-learn's digits and photographs, or a user's own folder, file or ``.npz``."""
+"""Load pictures: the digits and photographs that come with scikit-learn, or a user's folder, file or ``.npz`` file."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,20 +19,21 @@ from mnfn_cli.zoo.picture_file import SUFFIXES, read_picture
 DIGITS_SIZE = 16
 PATCH_SIZE = 32
 LUMINANCE = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in grey (ITU-R BT.601, as in Pillow)."""
+"""The weights of red, green and blue in luminance (ITU-R BT.601, as in Pillow)."""
 _UNSAFE = re.compile(r"[^\w.+-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Pictures, and labels where there are any.
+    """Pictures of one size, with names and, if they have classes, labels.
 
     Args:
-        source: what the user asked for: ``digits``, ``photos`` or a path.
+        source: ``digits``, ``photos`` or the path that the user gave.
         pixels: ``(count, channels, height, width)``, float32 in [0, 1].
         labels: class numbers ``(count,)``, int64; None for pictures without labels.
-        classes: name of each class.
-        ids: a name of each picture, unique and fit for a file name; the stem of its own file where it has one.
+        classes: the name of each class; empty for pictures without labels.
+        ids: a unique name of each picture that can be part of a file name: the stem of its file, or a number.
+        patches: whether the pictures are patches of larger ones, so that many may show nothing.
     """
 
     source: str
@@ -39,14 +41,18 @@ class ImageSet:
     labels: Tensor | None
     classes: tuple[str, ...]
     ids: tuple[str, ...]
+    patches: bool = False
 
     def select(self, rows: Sequence[int]) -> "ImageSet":
-        """Return some of the pictures, in the order of ``rows``."""
+        """Return the pictures with these row numbers, in the order of ``rows``."""
         labels = None if self.labels is None else self.labels[list(rows)]
         return replace(self, pixels=self.pixels[list(rows)], labels=labels, ids=tuple(self.ids[row] for row in rows))
 
     def with_channels(self, channels: int) -> "ImageSet":
-        """Return the pictures in grey (1) or in colour (3): luminance one way, repeated the other."""
+        """Return the pictures with 1 channel (grey) or 3 channels (red, green, blue).
+
+        Colour becomes grey by its luminance; grey becomes colour by being repeated in all channels.
+        """
         if self.pixels.shape[1] == channels:
             return self
         if channels == 1:
@@ -54,8 +60,23 @@ class ImageSet:
             return replace(self, pixels=(self.pixels * shares).sum(dim=1, keepdim=True).clamp(0, 1))
         return replace(self, pixels=self.pixels.repeat(1, channels, 1, 1))
 
+    def contrast(self) -> Tensor:
+        """Return the standard deviation of the luminance of each picture over its pixels, ``(count,)``, 0 to 0.5."""
+        return self.with_channels(1).pixels.flatten(1).std(dim=1, correction=0)
+
+    def checksum(self) -> str:
+        """Return the SHA-256 of all pixels, labels, class names and ids, 64 hex digits.
+
+        Two sets with one checksum hold the same pictures, in the same order, with the same labels and names.
+        """
+        digest = hashlib.sha256(repr((tuple(self.pixels.shape), self.classes, self.ids)).encode())
+        for tensor in (self.pixels, self.labels):
+            if tensor is not None:
+                digest.update(tensor.contiguous().numpy().data)
+        return digest.hexdigest()
+
     def describe(self) -> dict[str, Any]:
-        """Return what zoo.json records."""
+        """Return the description of the pictures for zoo.json: source, count, channels, size, range and classes."""
         return {
             "source": self.source,
             "count": len(self.pixels),
@@ -67,14 +88,17 @@ class ImageSet:
 
 
 def load_images(source: str, size: int | None = None, *, expected: tuple[int, int] | None = None) -> ImageSet:
-    """Load pictures.
+    """Load pictures from one of the sources that the option ``--images`` accepts.
 
     Args:
         source: ``digits``; ``photos``, two colour photographs cut into 32x32 patches that do not overlap; a folder of
             pictures (one subfolder a class, or none); one picture; or an ``.npz`` file with ``images``
             ``(count, height, width[, channels])`` and, optionally, ``labels``.
-        size: resize to ``size x size`` (bicubic); by default digits become 16x16 and others stay as they are.
-        expected: (height, width) that all pictures must have; digits take it by themselves.
+        size: the side to which pictures are resized (bicubic). By default digits are resized to 16x16, and others not.
+        expected: the (height, width) that all pictures must have. Digits are resized to it if it is square.
+
+    Returns:
+        the pictures, with labels if the source has classes.
 
     Raises:
         UsageError: the source is unknown, or pictures differ in size and neither ``size`` nor ``expected`` is given.
@@ -118,7 +142,7 @@ def _digits(size: int) -> ImageSet:
 
 
 def _photos(size: int | None) -> ImageSet:
-    """Cut each photograph, ``(height, width, 3)``, into whole patches, row by row; what is left at the edges goes."""
+    """Cut each photograph, ``(height, width, 3)``, into patches, row by row; the rest at its edges is left out."""
     from sklearn.datasets import load_sample_images
 
     photos = load_sample_images()
@@ -129,16 +153,16 @@ def _photos(size: int | None) -> ImageSet:
         patches.append(cut)
         ids += [f"{Path(name).stem}-{number}" for number in numbered(len(cut))]
     pixels = torch.cat(patches)
-    return ImageSet("photos", pixels if size is None else resize(pixels, size), None, (), tuple(ids))
+    return ImageSet("photos", pixels if size is None else resize(pixels, size), None, (), tuple(ids), patches=True)
 
 
 def numbered(count: int) -> tuple[str, ...]:
-    """Return the names 0, 1, 2, ... with zeros in front, so that all are of one length."""
+    """Return the names 0, 1, 2, ... with leading zeros, so that all have the same length."""
     return tuple(f"{number:0{len(str(count - 1))}d}" for number in range(count))
 
 
 def resize(pixels: Tensor, size: int) -> Tensor:
-    """Resize ``(count, channels, height, width)`` to ``size x size``, bicubic, clipped to [0, 1]."""
+    """Resize pictures ``(count, channels, height, width)`` to ``size x size``, bicubically, and clip to [0, 1]."""
     if pixels.shape[2:] == (size, size):
         return pixels
     shrinks = size < min(pixels.shape[2:])
@@ -200,7 +224,7 @@ def _folder(path: Path, size: int | None, expected: tuple[int, int] | None) -> I
 def _stacked(
     path: Path, pictures: Sequence[tuple[Path, Tensor]], size: int | None, expected: tuple[int, int] | None
 ) -> Tensor:
-    """Stack pictures of files; one in colour makes all of them so."""
+    """Stack the pictures of files. If one of them is in colour, the grey ones become colour too."""
     if size is None and expected is not None:
         wrong = [(file, (array.shape[1], array.shape[2])) for file, array in pictures if array.shape[1:] != expected]
         if wrong:
@@ -221,7 +245,7 @@ def _other_size(where: object, found: tuple[int, int], expected: tuple[int, int]
 
 
 def _names(files: Sequence[Path]) -> tuple[str, ...]:
-    """Name pictures after their files: the stem if that tells them apart, else more and more of the path."""
+    """Name pictures by the stems of their files or, where stems are not unique, by more of their paths."""
     ways: list[Callable[[int, Path], str]] = [
         lambda _, file: file.stem,
         lambda _, file: f"{file.parent.name}-{file.stem}",

@@ -1,4 +1,4 @@
-"""Read one picture file, whatever kind it is."""
+"""Read a picture file of any common format."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +19,11 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", 
 def read_picture(path: Path) -> Tensor:
     """Read one picture as ``(1 or 3, height, width)``, float32 in [0, 1].
 
-    It is turned as its EXIF data say; 16-bit grey keeps its depth; palettes and CMYK become RGB; what is transparent
-    shows white.
+    It is rotated as its EXIF data say. Grey of 16 bits keeps its precision, palettes and CMYK become RGB, and
+    transparent parts are shown on white.
 
     Raises:
-        DataError: the file is no picture, is damaged, or has more than ``MAX_PIXELS`` pixels.
+        DataError: the file is not a picture, is damaged, or has more than ``MAX_PIXELS`` pixels.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 

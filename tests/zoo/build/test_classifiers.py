@@ -1,13 +1,16 @@
 """A zoo of classifiers: what it holds, for CNNs and for dense networks."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from mnfn_cli.errors import UsageError
+from mnfn_cli.errors import InterruptedRun, OutputError, UsageError
 from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.weightspace.run import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.augment import augment_zoo
+from mnfn_cli.zoo.build import classifiers
 from mnfn_cli.zoo.build.architectures import cnn_spec, mlp_spec
 from mnfn_cli.zoo.build.classifiers import ClassifierZooPlan, build_classifier_zoo, divide_images
 from mnfn_cli.zoo.images import load_images
@@ -53,6 +56,43 @@ def test_dense_networks_read_pictures_row_by_row(digits):
     (pictures, same), _ = divide_images(digits.with_channels(3), cnn_spec(digits.with_channels(3), "relu"), 0)
     assert flat.shape == (1438, 192) and torch.equal(labels, same)
     assert torch.equal(flat.view(-1, 3, 8, 8), pictures)
+
+
+def stopped_after_the_first_chunk(plan, images, output, monkeypatch):
+    """Build until one chunk is on disk, and stop at the first step of the second."""
+    train, calls = classifiers.train_networks, []
+
+    def interrupted(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise InterruptedRun("here", "stop")
+        return train(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(classifiers, "train_networks", interrupted)
+        with pytest.raises(InterruptedRun):
+            build_classifier_zoo(plan, images, output)
+
+
+def test_an_interrupted_build_goes_on_with_the_same_pictures_and_labels_only(digits, tmp_path, monkeypatch):
+    plan = ClassifierZooPlan(mlp_spec(digits, "relu", hidden=[4]), 8, 1, 5)
+    whole = build_classifier_zoo(plan, digits, tmp_path / "whole")
+    stopped_after_the_first_chunk(plan, digits, tmp_path / "zoo", monkeypatch)
+    relabelled = replace(digits, labels=(digits.labels + 1) % 10)
+    permuted = digits.select(torch.randperm(len(digits.ids), generator=torch.Generator().manual_seed(0)).tolist())
+    mirrored = replace(digits, pixels=digits.pixels.flip(-1))
+    for others in (relabelled, permuted, mirrored):
+        with pytest.raises(OutputError, match="other images"):
+            build_classifier_zoo(plan, others, tmp_path / "zoo")
+    with pytest.raises(OutputError, match="other spec"):
+        build_classifier_zoo(replace(plan, spec=mlp_spec(digits, "tanh", hidden=[4])), digits, tmp_path / "zoo")
+    trained = []
+    train = classifiers.train_networks
+    monkeypatch.setattr(
+        classifiers, "train_networks", lambda *a, **options: trained.append(len(a[3])) or train(*a, **options)
+    )
+    assert build_classifier_zoo(plan, digits, tmp_path / "zoo").fingerprint == whole.fingerprint
+    assert 0 < sum(trained) < 8
 
 
 def test_what_cannot_be_meant():

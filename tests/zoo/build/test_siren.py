@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 
 from mnfn_cli.errors import InterruptedRun, NumericError, OutputError, UsageError
+from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.weightspace.inr import render
 from mnfn_cli.zoo.build import siren, siren_fit
 from mnfn_cli.zoo.build.siren import build_siren_zoo, psnr
@@ -100,6 +102,8 @@ def test_interrupted_it_continues_to_the_same_zoo(digits, small_chunks, tmp_path
         build_siren_zoo(plan(digits, seed=1), digits, output)
     with pytest.raises(OutputError, match="other images"):
         build_siren_zoo(plan(digits), digits.select(range(9)), output)
+    with pytest.raises(OutputError, match="other images"):
+        build_siren_zoo(plan(digits), replace(digits, labels=digits.labels.flip(0)), output)
     fitted = []
     fit = siren.fit_networks
 
@@ -159,6 +163,28 @@ def test_a_larger_choice_holds_a_smaller_one():
     few, more = (choose_images(digits, count, seed=0).ids for count in (20, 60))
     assert set(few) < set(more) and list(more) == sorted(more)
     assert choose_images(digits, 20, seed=1).ids != few
+
+
+def test_flat_patches_are_drawn_last():
+    photos = load_images("photos")
+    luminance = (photos.pixels * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=1)
+    contrast = luminance.flatten(1).double().std(dim=1, correction=0)
+    torch.testing.assert_close(photos.contrast().double(), contrast)
+    worthwhile = {name for name, value in zip(photos.ids, contrast, strict=True) if value >= 0.1}
+    assert len(worthwhile) == 203
+    some, all_of_those, more = (set(choose_images(photos, count, seed=3).ids) for count in (40, 203, 300))
+    assert some < all_of_those == worthwhile < more and len(some) == 40 and len(more) == 300
+    assert set(choose_images(photos, 40, seed=4).ids) != some
+    for everything in (choose_images(photos, None, seed=3), choose_images(photos, 520, seed=3)):
+        assert everything.ids == photos.ids and torch.equal(everything.pixels, photos.pixels)
+
+
+def test_pictures_that_are_whole_are_drawn_whatever_their_contrast():
+    photos = load_images("photos")
+    drawn = torch.randperm(520, generator=generator(5, "pictures"))[:300]
+    whole = choose_images(replace(photos, patches=False), 300, seed=5)
+    assert whole.ids == tuple(photos.ids[row] for row in sorted(drawn.tolist()))
+    assert photos.patches and not load_images("digits").patches
 
 
 def test_grey_and_colour(tmp_path):

@@ -1,4 +1,4 @@
-"""Train many small classifiers side by side, each as if it were alone."""
+"""Train many small classifiers in one batched computation, each with its own hyperparameters, pictures and order."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,12 +19,13 @@ from mnfn_cli.zoo.build.optimizers import OPTIMIZERS
 
 BATCH_SIZE = 32
 CHUNK_SIZE = 32
-"""Networks in one batched computation: enough to hide the cost of a call, few enough to stay in a CPU's cache."""
+"""The largest number of networks in one batched computation. It is large enough that the time of the matrix products
+dominates that of calling them, and small enough that the networks stay in a CPU's cache."""
 CHUNK_NUMBERS = 2**24
-"""Weights and biases of all networks in one batched computation, which bounds its memory: an optimizer keeps several
-times as many."""
+"""The largest number of weights and biases, of all networks together, in one batched computation. It bounds the memory:
+an optimizer keeps several numbers for each of them."""
 PICTURES_AT_ONCE = 256
-"""Pictures in one forward pass of ``measure_accuracy``, which bounds its memory."""
+"""The number of pictures in one forward pass of ``measure_accuracy``, which bounds its memory."""
 
 
 def networks_at_once(spec: NetworkSpec) -> int:
@@ -47,14 +48,15 @@ def plan_chunks(
     """Divide networks into chunks for ``train_networks``: one optimizer each, similar numbers of steps.
 
     Args:
-        hyperparameters: of every network.
-        num_images: pictures in the training set.
-        epochs: passes over a network's subset.
-        batch_size: pictures in a step.
-        chunk_size: the most networks in a chunk; the chunks of one optimizer differ by one network at most.
+        hyperparameters: one entry for each network.
+        num_images: the number of pictures in the training set.
+        epochs: the number of passes over a network's subset.
+        batch_size: the number of pictures in a step.
+        chunk_size: the largest number of networks in a chunk. Chunks of one optimizer differ in size by one at most.
 
     Returns:
-        the networks' positions in ``hyperparameters``, each in exactly one chunk, most steps first.
+        the networks' positions in ``hyperparameters``, each in exactly one chunk; inside a chunk, those with the most
+        steps come first.
     """
     chunks = []
     for optimizer in OPTIMIZERS:
@@ -74,7 +76,8 @@ def draw_start(
 ) -> WeightSpaceFeatures:
     """Draw the initial weights and biases of every network from its own seed.
 
-    They are torch's for ``Conv2d`` and ``Linear``, uniform in ``+-1 / sqrt(fan_in)``, times ``initial_scale``.
+    They are drawn as torch draws them for ``Conv2d`` and ``Linear``, uniformly from ``+-1 / sqrt(fan_in)``, and then
+    multiplied by the network's ``initial_scale``.
 
     Returns:
         weights ``(networks, 1, out, in, *kernel)`` and biases ``(networks, 1, out)``.
@@ -113,23 +116,24 @@ def train_networks(
     check: Callable[[], None] = lambda: None,
     device: torch.device | str,
 ) -> WeightSpaceFeatures:
-    """Train every network on its own share of the pictures, with cross-entropy, in one batched computation.
+    """Train every network on its own subset of the pictures, with cross-entropy, in one batched computation.
 
-    Without dropout each network ends, to rounding, where a plain loop over its own batches ends: one network
-    never touches another, and one that diverges comes back as it is, with numbers that are not finite.
+    Networks do not influence each other: without dropout, each one ends, to rounding, with the weights that a plain
+    loop over its own batches gives. A network that diverges is returned with weights that are not finite.
 
     Args:
-        spec: the architecture.
+        spec: the architecture of all networks.
         images: ``(pictures, channels, height, width)``, for dense networks ``(pictures, n_0)``; the computation has
             their dtype.
-        labels: ``(pictures,)``, integers below ``n_L``.
-        hyperparameters: one a network, all with the same optimizer (``plan_chunks`` sorts them so).
-        epochs: passes of every network over its own subset; the last batch of a pass may be smaller.
-        batch_size: pictures in a step.
-        seed: the zoo's seed; with a network's own it decides its start, subset, order and dropout.
-        progress: hears ``advance(1)`` for every network that has finished.
-        check: called before every step; what it raises ends the training.
-        device: where to compute.
+        labels: class numbers ``(pictures,)``, integers below ``n_L``.
+        hyperparameters: one entry for each network, all with the same optimizer (``plan_chunks`` sorts them so).
+        epochs: the number of passes of every network over its own subset. The last batch of a pass may be smaller.
+        batch_size: the number of pictures in a step.
+        seed: the seed of the zoo. Together with a network's own seed it decides that network's start, subset, order
+            and dropout.
+        progress: is told the number of networks that have finished.
+        check: is called before every step; an exception that it raises ends the training.
+        device: the device to compute on.
 
     Returns:
         weights ``(networks, 1, out, in, *kernel)`` and biases ``(networks, 1, out)``, on the CPU, in the order of
@@ -180,15 +184,15 @@ def measure_accuracy(
     """Return the fraction of pictures that each network classifies correctly.
 
     Args:
-        spec: the architecture.
-        features: raw weights of ``networks`` networks.
+        spec: the architecture of all networks.
+        features: the networks, raw weights ``(networks, 1, ...)``.
         images: ``(pictures, channels, height, width)``, for dense networks ``(pictures, n_0)``, on the device of the
             features.
-        labels: ``(pictures,)``.
-        chunk_size: networks in one computation.
+        labels: class numbers ``(pictures,)``.
+        chunk_size: the number of networks in one computation.
 
     Returns:
-        ``(networks,)``; what a network with numbers that are not finite gets has no meaning.
+        fractions ``(networks,)``. That of a network whose weights are not finite has no meaning.
 
     Raises:
         UsageError: the pictures do not fit the spec.
@@ -204,10 +208,11 @@ def measure_accuracy(
 
 
 class _Batches:
-    """Which pictures every network sees at every step.
+    """The pictures that every network sees at every step.
 
-    All batches have one size on paper. The last one of an epoch is filled up with repetitions that count nothing:
-    a picture's share in the mean over its batch is 1 over the batch's true size, and 0 for a repetition.
+    All batches have the same size. The last batch of an epoch is filled up with repetitions of a picture, which do not
+    count: the weight of a picture in the loss is 1 over the number of different pictures in its batch, and the weight
+    of a repetition is 0.
     """
 
     def __init__(
@@ -225,12 +230,12 @@ class _Batches:
                 batch.fill_(1 / len(batch))
 
     def take(self, step: int, active: int) -> tuple[Tensor, Tensor]:
-        """Return the pictures of a step and their shares, ``(active, batch_size)`` each."""
+        """Return the row numbers of a step's pictures and their weights in the loss, ``(active, batch_size)`` each."""
         firsts = [step % per_epoch * len(self._columns) for per_epoch in self._per_epoch[:active]]
         for row, first in enumerate(firsts):
             if first == 0:
                 order = draw_order(self._drawn[row], self._num_images, step // self._per_epoch[row], self._seed)
-                # A repetition is of the last picture, so that it cannot be the one that overflows.
+                # The last picture is repeated: it is in the batch anyway, so no other one can make the loss overflow.
                 self._orders[row] = order[-1]
                 self._orders[row, : len(order)] = order
         columns = torch.tensor(firsts, device=self._columns.device)[:, None] + self._columns
@@ -238,13 +243,13 @@ class _Batches:
 
 
 class ChannelDropout:
-    """Factors that silence whole hidden channels of single pictures, from each network's own stream.
+    """Dropout of whole hidden channels (for dense layers, of neurons), with a random stream for each network.
 
     Args:
-        drawn: the networks' hyperparameters.
-        width: hidden channels of one network, all layers together.
-        seed: the zoo's seed.
-        like: a tensor with the dtype and the device of the factors.
+        drawn: the hyperparameters of the networks, which hold the dropout rates.
+        width: the number of hidden channels of one network, of all layers together.
+        seed: the seed of the zoo.
+        like: a tensor with the dtype and the device that the factors shall have.
     """
 
     def __init__(self, drawn: Sequence[Hyperparameters], width: int, seed: int, like: Tensor) -> None:
@@ -254,10 +259,10 @@ class ChannelDropout:
         self._width = width
 
     def draw(self, active: int, batch_size: int) -> Tensor | None:
-        """Return factors of the first networks for one step, 0 or ``1 / (1 - rate)``.
+        """Return the factors by which the hidden channels of the first ``active`` networks are multiplied in one step.
 
         Returns:
-            ``(active, batch_size, width)``; None where no network drops anything.
+            ``(active, batch_size, width)``, each 0 or ``1 / (1 - rate)``; None if the rates of all networks are 0.
         """
         if not self._needed:
             return None

@@ -1,4 +1,8 @@
-"""Build a zoo of classifiers: draw, train in chunks, measure, and finish; interrupted, it continues where it was."""
+"""Build a zoo of image classifiers, convolutional or dense.
+
+Hyperparameters are drawn for every network, and the networks are trained in chunks, each of which is saved when it is
+done. A build that was interrupted continues after the last chunk that was saved.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -37,19 +41,22 @@ if TYPE_CHECKING:
 TRAIN_FRACTION = 0.8
 PROBES = 64
 DECAYED = 1e-30
-"""Weights below this are stored as 0: no function changes, and scaling a network by 1e4 or 1e-4 stays exact in float32,
-which has no full precision below 1e-38."""
+"""Weights smaller than this in absolute value are stored as 0. That changes no output, and it keeps numbers away from
+1e-38, below which float32 loses precision, so that a network can be scaled by 1e-4 without error."""
 
 
 @dataclass(frozen=True)
 class ClassifierZooPlan:
-    """What a zoo of classifiers is to be; two builds of one plan give one zoo.
+    """The choices that decide a zoo of classifiers; two builds with equal plans and pictures give equal zoos.
 
     Args:
-        spec: the networks.
-        count: how many of them.
-        epochs: passes over each network's own part of the training pictures.
-        seed: of everything drawn.
+        spec: the architecture of all networks.
+        count: the number of networks.
+        epochs: the number of passes of each network over its own part of the training pictures.
+        seed: the seed of all random draws.
+
+    Raises:
+        UsageError: ``count`` or ``epochs`` is less than one, or a network has too many weights.
     """
 
     spec: NetworkSpec
@@ -81,11 +88,14 @@ def build_classifier_zoo(
     It grows in ``NAME.mnfn-partial``; the same call continues there. Networks that diverge are drawn and trained again.
 
     Args:
-        plan: what to build.
-        images: labelled pictures; 80 % train the networks, the others measure them.
+        plan: the architecture and number of the networks, and how they are trained.
+        images: labelled pictures; 80 % train the networks, and the other 20 % measure their accuracy.
         output: the folder to make.
-        force: replace an existing output.
+        force: whether to replace an existing output.
         context: where to compute, whom to report to, who may interrupt, asked between steps, and how it was called.
+
+    Returns:
+        the zoo.
 
     Raises:
         OutputError: the output exists, is in use, or another build is unfinished under its name.
@@ -103,7 +113,7 @@ def build_classifier_zoo(
         "epochs": plan.epochs,
         "seed": plan.seed,
         "ranges": RANGES,
-        "images": images.describe() | {"checksum": float(images.pixels.double().sum())},
+        "images": images.describe() | {"checksum": images.checksum()},
     }
     with new_folder(output, ZOO, force=force, continues=True) as folder:
         claim_build(folder, identity)
@@ -168,7 +178,14 @@ def _train_missing(
     check: Callable[[], None],
     context: Context,
 ) -> tuple[WeightSpaceFeatures, list[float]]:
-    """Train every chunk that is not on disk yet; redraw what diverged (in ``drawn`` too) until nothing has."""
+    """Train every chunk that is not on disk yet.
+
+    For a network that diverges, new hyperparameters are drawn, which also replace the old ones in ``drawn``, and it is
+    trained again, until no network diverges.
+
+    Returns:
+        the weights of all networks and their accuracies, in the order of ``drawn``.
+    """
     rows = list(range(plan.count))
     features = WeightSpaceFeatures.zeros(plan.spec, plan.count)
     accuracies = [0.0] * plan.count
@@ -216,7 +233,7 @@ def _train_chunk(
 
 
 def _put(features: WeightSpaceFeatures, rows: list[int], networks: Tensor) -> None:
-    """Write flat networks ``(rows, numbers)`` into their rows."""
+    """Write flat networks ``(len(rows), numbers)`` into the given rows of ``features``."""
     start = 0
     for tensor in features.tensors():
         size = tensor[0].numel()

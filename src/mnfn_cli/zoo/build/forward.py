@@ -1,12 +1,12 @@
-"""Loss gradients of many networks at once, made of batched matrix products in buffers that are used again and again.
+"""Compute the gradients of the losses of many networks at once, by batched matrix products.
 
 A picture is kept as ``(height, width, channels)``. The patches under a kernel are then rows of a matrix, and a
-convolution of many networks, each with kernels of its own, is one product
+convolution of many networks, each with its own kernels, is one product
 ``(networks, pictures * positions, taps * in) @ (networks, taps * in, out)``. The patches of the first layer depend
 on no weight, so they are taken once for the whole image set.
 
-Fresh memory for every intermediate result would cost more than the products, so the backward pass is written
-out here; autograd differentiates only the activations.
+Allocating memory for every intermediate result would take longer than the products themselves. The backward pass is
+therefore written out here and reuses its buffers; autograd differentiates only the activations.
 """
 
 from itertools import product
@@ -26,9 +26,12 @@ Layers = list[tuple[Tensor, Tensor]]
 
 
 def pack_networks(features: WeightSpaceFeatures) -> Tensor:
-    """Write each network's numbers in one row, ``(networks, numbers)``, in the order that the products need.
+    """Write the weights and biases of each network into one row, in the order that the matrix products need.
 
     A weight ``(out, in, kh, kw)`` is written as ``(kh, kw, in, out)``; its bias follows.
+
+    Returns:
+        ``(networks, numbers)``.
     """
     rows = []
     for weight, bias in zip(features.weights, features.biases, strict=True):
@@ -49,7 +52,7 @@ def unpack_networks(spec: NetworkSpec, numbers: Tensor) -> WeightSpaceFeatures:
 
 
 def split_layers(spec: NetworkSpec, numbers: Tensor) -> Layers:
-    """Return the layers inside packed ``numbers`` ``(networks, numbers)``, as views."""
+    """Return the weights and biases of the layers as views of packed ``numbers`` ``(networks, numbers)``."""
     layers, start = [], 0
     for out, *fan_in in spec.weight_shapes:
         end = start + prod(fan_in) * out
@@ -62,7 +65,7 @@ def first_layer_inputs(spec: NetworkSpec, images: Tensor) -> Tensor:
     """Return what the matrix product of the first layer reads of every picture.
 
     Args:
-        spec: the networks.
+        spec: the architecture of all networks.
         images: ``(pictures, channels, height, width)``; for dense networks ``(pictures, n_0)``.
 
     Returns:
@@ -85,12 +88,12 @@ def first_layer_inputs(spec: NetworkSpec, images: Tensor) -> Tensor:
 
 
 class LossGradient:
-    """The gradient of the cross-entropy of many networks, each on pictures of its own.
+    """Computes the gradients of the cross-entropy of many networks, each with its own pictures.
 
     Args:
-        spec: the networks.
-        networks: how many there are.
-        pictures: how many each of them sees in a step.
+        spec: the architecture of all networks.
+        networks: the number of networks.
+        pictures: the number of pictures that each of them sees in a step.
         image_size: (height, width) of the pictures that convolutions read; dense networks need none.
         like: a tensor with the dtype and the device of the computation.
     """
@@ -119,13 +122,13 @@ class LossGradient:
         Args:
             numbers: packed networks, ``(networks, numbers)``.
             first_inputs: entries of ``first_layer_inputs`` that each network sees, ``(networks, pictures, ...)``.
-            labels: ``(networks, pictures)``.
-            shares: ``(networks, pictures)``, each picture's weight in the loss.
-            keep: ``(networks, pictures, sum of hidden widths)``, a factor for each hidden channel of each picture
-                (dropout); None for all ones.
+            labels: class numbers ``(networks, pictures)``.
+            shares: the weight of each picture in the loss, ``(networks, pictures)``.
+            keep: for dropout, a factor for each hidden channel of each picture, ``(networks, pictures, sum of hidden
+                widths)``; None if all are 1.
 
         Returns:
-            ``(networks, numbers)``, packed; valid until the next call, and the caller's to overwrite.
+            packed gradients ``(networks, numbers)``. The next call overwrites them, and the caller may do so too.
         """
         layers, gradients = split_layers(self._spec, numbers), split_layers(self._spec, self._gradients)
         last, last_convolution = len(layers) - 1, len(self._spec.kernels) - 1
@@ -169,10 +172,13 @@ class LossGradient:
 
 
 class _Patches:
-    """The patches of one layer's input ``(n, b, height, width, in)`` and the sum that is their transpose.
+    """Takes the patches of a layer's input ``(n, b, height, width, in)``, and adds up the gradients of patches.
+
+    Adding up is the transpose of taking patches.
 
     Args:
-        like: a tensor with the shape, dtype and device of the input, whose memory holds the sum.
+        like: a tensor with the shape, dtype and device of the input; its memory is used for the sum.
+        kernel, stride, padding: of the convolution, ``(height, width)`` each.
     """
 
     def __init__(self, like: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> None:
@@ -181,14 +187,14 @@ class _Patches:
         self._by_tap = torch.empty_like(_windows(self._sum, kernel, stride), memory_format=torch.contiguous_format)
 
     def take(self, x: Tensor) -> Tensor:
-        """Copy the patches, ``(n, b, rows, columns, taps * in)``; valid until the next call."""
+        """Return the patches, ``(n, b, rows, columns, taps * in)``; the next call overwrites them."""
         self._by_tap.copy_(_windows(_pad(x, self._padding), self._kernel, self._stride))
         return self._by_tap.flatten(4)
 
     def fold(self, gradient: Tensor) -> Tensor:
-        """Add the gradients of patches up where they came from, ``(n, b, height, width, in)``.
+        """Add the gradients of patches to the input pixels that they were taken from, ``(n, b, height, width, in)``.
 
-        Taps that do not overlap, as many as the stride, are added in one go.
+        Neighbouring windows do not overlap in as many taps as the stride has pixels, so these are added together.
         """
         by_tap = gradient.view_as(self._by_tap)
         rows, columns = by_tap.shape[2:4]

@@ -1,4 +1,4 @@
-"""What the networks of a zoo differ in: hyperparameters drawn for each network from one table of ranges."""
+"""Draw the hyperparameters of each classifier in a zoo from a table of ranges."""
 
 import math
 from collections.abc import Mapping
@@ -22,24 +22,24 @@ RANGES: dict[str, Any] = {
     "initial_scale": {"log-uniform": [0.4, 3.0]},
     "train_fraction": {"choice": [0.1, 0.25, 0.5, 1.0]},
 }
-"""For each hyperparameter the options of a choice, or the lowest and the highest value of a distribution.
+"""For each hyperparameter, the options of a choice, or the lowest and the highest value of a distribution.
 
-The learning rate has one entry an optimizer, for they do not learn at the same rates.
+The learning rate has one entry for each optimizer.
 """
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """How one network is trained.
+    """The choices by which the training of one network differs from that of others.
 
     Args:
         optimizer: "adam", "sgd" (momentum 0.9) or "rmsprop".
-        learning_rate: step size of the optimizer, constant.
-        weight_decay: factor of the L2 penalty, as in ``torch.optim``.
-        dropout: chance in [0, 1) that a hidden channel is silenced for a picture.
-        initial_scale: factor on torch's default initial weights and biases.
-        train_fraction: share in (0, 1] of the training pictures that the network ever sees.
-        seed: of the network's start, subset, order and dropout.
+        learning_rate: the constant step size of the optimizer.
+        weight_decay: the factor of the L2 penalty, as in ``torch.optim``.
+        dropout: the probability in [0, 1) that a hidden channel is set to 0 for a picture.
+        initial_scale: the factor by which torch's default initial weights and biases are multiplied.
+        train_fraction: the fraction in (0, 1] of the training pictures that the network is trained on.
+        seed: the seed of the network's initial weights, subset of pictures, order and dropout.
     """
 
     optimizer: OptimizerName
@@ -67,7 +67,7 @@ def draw(count: int, seed: int) -> list[Hyperparameters]:
 
 
 def _draw_one(seed: int) -> Hyperparameters:
-    """Draw one network's hyperparameters, each from a stream of its own."""
+    """Draw one network's hyperparameters, each with its own random stream."""
     drawn: dict[str, Any] = {}
     for name, entry in RANGES.items():
         limits = entry[drawn["optimizer"]] if name == "learning_rate" else entry

@@ -1,7 +1,7 @@
 """Optimizers that update many networks at once, each with its own learning rate and weight decay.
 
-All numbers of all networks stand in one matrix ``(networks, numbers)``, so that an update is a handful of
-operations however many layers there are. The updates are those of ``torch.optim``, to rounding.
+The weights and biases of all networks form one matrix ``(networks, numbers)``, so that an update takes only a few
+operations, whatever the number of layers. The updates equal those of ``torch.optim``, to rounding.
 """
 
 from collections.abc import Mapping
@@ -17,25 +17,25 @@ EPSILON = 1e-8
 
 
 class BatchedOptimizer(Protocol):
-    """Moves the rows of a matrix of parameters against their gradients.
+    """An optimizer of the rows of a matrix of parameters.
 
     Args:
-        parameters: ``(networks, numbers)``; changed in place by ``step``.
-        learning_rates: ``(networks,)``.
-        weight_decays: ``(networks,)``, the factor of an L2 penalty as in ``torch.optim`` (not AdamW's).
+        parameters: one network in each row, ``(networks, numbers)``; ``step`` changes them in place.
+        learning_rates: one for each network, ``(networks,)``.
+        weight_decays: the factor of each network's L2 penalty, ``(networks,)``, as in ``torch.optim.Adam`` (not AdamW).
     """
 
     def __init__(self, parameters: Tensor, learning_rates: Tensor, weight_decays: Tensor) -> None: ...
 
     def step(self, gradients: Tensor) -> None:
-        """Update the first ``active`` rows with gradients ``(active, numbers)``, which are used up.
+        """Update the first ``active`` rows by their gradients ``(active, numbers)``, which are overwritten.
 
-        ``active`` may shrink from call to call but not grow: the rows behind it have finished.
+        ``active`` may become smaller from call to call, but not larger: the training of the other rows has ended.
         """
 
 
 class Adam:
-    """Adam (Kingma & Ba, 2015), as ``torch.optim.Adam`` with its default betas; see ``BatchedOptimizer``."""
+    """Adam (Kingma & Ba, 2015), like ``torch.optim.Adam`` with its default betas; see ``BatchedOptimizer``."""
 
     def __init__(self, parameters: Tensor, learning_rates: Tensor, weight_decays: Tensor) -> None:
         self._parameters = parameters
@@ -60,7 +60,7 @@ class Adam:
 
 
 class Momentum:
-    """Stochastic gradient descent with momentum 0.9, as ``torch.optim.SGD``; see ``BatchedOptimizer``."""
+    """Stochastic gradient descent with momentum 0.9, like ``torch.optim.SGD``; see ``BatchedOptimizer``."""
 
     def __init__(self, parameters: Tensor, learning_rates: Tensor, weight_decays: Tensor) -> None:
         self._parameters = parameters
@@ -78,7 +78,7 @@ class Momentum:
 
 
 class RMSprop:
-    """RMSprop, as ``torch.optim.RMSprop`` with its default smoothing 0.99; see ``BatchedOptimizer``."""
+    """RMSprop, like ``torch.optim.RMSprop`` with its default smoothing 0.99; see ``BatchedOptimizer``."""
 
     def __init__(self, parameters: Tensor, learning_rates: Tensor, weight_decays: Tensor) -> None:
         self._parameters = parameters
@@ -97,4 +97,4 @@ class RMSprop:
 
 
 OPTIMIZERS: Mapping[str, type[BatchedOptimizer]] = {"adam": Adam, "sgd": Momentum, "rmsprop": RMSprop}
-"""The optimizer of every name that ``Hyperparameters.optimizer`` may have."""
+"""The class for every value of ``Hyperparameters.optimizer``."""

@@ -1,6 +1,9 @@
-"""Build a zoo of INRs: fit a SIREN to every picture, in chunks; interrupted, it continues where it was."""
+"""Build a zoo of INRs by fitting a SIREN to every picture.
 
-import hashlib
+The networks are fitted in chunks, each of which is saved when it is done. A build that was interrupted continues after
+the last chunk that was saved.
+"""
+
 from collections.abc import Callable
 from itertools import pairwise
 from math import ceil
@@ -31,9 +34,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_PIXELS = 2**20
-"""Pixels of the largest picture that is fitted: every hidden neuron keeps a few numbers for each of them."""
+"""The number of pixels of the largest picture that is fitted. The memory of a fit grows with it."""
 LOWEST_MSE = 1e-12
-"""A picture that is met exactly counts as met to this, 126 dB, so that its PSNR is a number."""
+"""The smallest mean squared error that counts in a PSNR, so that a perfect fit has a finite one, 126 dB."""
 
 
 def build_siren_zoo(
@@ -49,14 +52,17 @@ def build_siren_zoo(
     It grows in ``NAME.mnfn-partial``; the same call continues there. All networks of one picture share one split.
 
     Args:
-        plan: what to build.
-        images: pictures of the design's size and channels; labels become the column ``class``.
+        plan: the architecture of the networks, and how they are fitted.
+        images: pictures of the size and the channels of the design; labels become the column ``class``.
         output: the folder to make.
-        force: replace an existing output.
+        force: whether to replace an existing output.
         context: where to compute, whom to report to, who may interrupt, asked between steps, and how it was called.
 
+    Returns:
+        the zoo.
+
     Raises:
-        UsageError: pictures too large to fit.
+        UsageError: the pictures are too large to fit.
         NumericError: a fit left the finite numbers; the pictures are named, and nothing stays on disk.
         OutputError: the output exists, is in use, or another build is unfinished under its name.
     """
@@ -97,7 +103,7 @@ def build_siren_zoo(
 
 
 class _Job:
-    """One build: which network holds which picture, and from which start."""
+    """One build: it knows the picture and the initial weights of every network, and fits them."""
 
     def __init__(self, plan: SirenZooPlan, images: ImageSet, device: torch.device) -> None:
         self._plan, self._images, self._device = plan, images, device
@@ -107,21 +113,20 @@ class _Job:
         self.members = [(picture, copy) for picture in range(len(images.pixels)) for copy in range(plan.copies)]
 
     def identity(self) -> dict[str, Any]:
-        """Return all that decides, on this machine, what comes out."""
-        pixels = self._images.pixels.contiguous().numpy().tobytes()
+        """Return everything that decides the result, to compare with an unfinished build."""
         return {
             "spec": self._plan.design.spec.to_json(),
             **self._plan.design.fit.to_json(),
             "copies": self._plan.copies,
             "seed": self._plan.seed,
-            "images": self._images.describe() | {"checksum": hashlib.sha256(pixels).hexdigest()},
+            "images": self._images.describe() | {"checksum": self._images.checksum()},
             "device": self._device.type,
         }
 
     def fit_missing(
         self, folder: Path, progress: Progress, check: Callable[[], None]
     ) -> tuple[WeightSpaceFeatures, Tensor]:
-        """Fit every chunk that is not on disk yet; return all networks and their mean squared errors."""
+        """Fit every chunk that is not on disk yet; return the weights and mean squared errors of all networks."""
         design = self._plan.design
         at_once = networks_at_once(design.spec, design.fit.size[0] * design.fit.size[1], self._device)
         chunks = ceil(len(self.members) / at_once)
@@ -156,7 +161,7 @@ class _Job:
             check=check,
         )
         error = (render(design.spec, features, design.fit.size) - targets).square().mean(dim=(1, 2, 3))
-        # One number that is not finite, anywhere in a network, makes every pixel that it draws so.
+        # If any weight of a network is not finite, neither is any pixel of its output.
         bad = dict.fromkeys(self.members[rows[row]][0] for row in torch.nonzero(~error.isfinite()).flatten().tolist())
         if bad:
             raise NumericError.together(
@@ -168,13 +173,13 @@ class _Job:
         return features, error
 
     def _seed(self, row: int) -> int:
-        """Return the seed of a network's own start."""
+        """Return the seed of a network's own initial weights."""
         picture, copy = self.members[row]
-        # By name, so that a network does not depend on how many other pictures are fitted.
+        # It derives from the name of the picture, so that it does not depend on the number of the other pictures.
         return derive_seed(self._plan.seed, "start", self._images.ids[picture], copy)
 
     def table(self, errors: Tensor) -> "pl.DataFrame":
-        """Return a row a network."""
+        """Return the table of the zoo, with one row for each network."""
         import polars as pl
 
         images, members, copies = self._images, self.members, self._plan.copies
@@ -198,7 +203,10 @@ def psnr(errors: Tensor, peak: float = 2.0) -> Tensor:
     """Return the peak signal-to-noise ratio, ``10 log10(peak^2 / mse)``, in dB.
 
     Args:
-        errors: mean squared errors.
-        peak: white less black; 2 for pictures on [-1, 1].
+        errors: mean squared errors, of any shape.
+        peak: the difference between white and black; 2 for pictures on [-1, 1].
+
+    Returns:
+        values in dB, of the shape of ``errors``.
     """
     return 10 * torch.log10(peak**2 / errors.double().clamp_min(LOWEST_MSE))

@@ -1,9 +1,9 @@
-"""Fit many SIRENs side by side, each to its own picture, with gradients written out by hand.
+"""Fit many SIRENs at once, each to its own picture, with gradients that are written out by hand.
 
-Pixels stand in the last axis, so that a layer of all networks is one batched product of its weights as they are,
-``(networks, out, in + 1) @ (networks, in + 1, pixels)``: the bias is the last column, and the last row of its input
-is all ones. Fresh memory for every intermediate result would cost as much as the products, so the backward pass
-works in buffers that are used again and again.
+Pixels are the last axis, so that a layer of all networks is one batched matrix product,
+``(networks, out, in + 1) @ (networks, in + 1, pixels)``. The last column of the left factor is the bias, and the last
+row of the right one consists of ones. Allocating memory for every intermediate result would take as long as the
+products, so the backward pass reuses its buffers.
 """
 
 import math
@@ -19,16 +19,19 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.build.sines import write_sine_and_cosine
 
 BUFFER_NUMBERS = {"cpu": 2**18, "cuda": 2**26}
-"""Numbers in one layer of a share: enough to hide the cost of a call, few enough to stay in a core's cache."""
+"""The number of activations in one layer of the networks that one thread fits together, by type of device. It is large
+enough that the time of the matrix products dominates that of calling them, and small enough for a core's cache."""
 SHARES = 8
-"""Shares that ``fit_networks`` should be given in one call, for the threads to take one after another."""
+"""The number of groups of networks that ``fit_networks`` should be given in one call; each thread takes the next one
+whenever it has finished one."""
 
 
 def draw_siren(spec: NetworkSpec, streams: list[torch.Generator]) -> WeightSpaceFeatures:
-    """Draw the start of one SIREN from each random stream.
+    """Draw the initial weights and biases of one SIREN from each random stream.
 
-    Weights are uniform, of the first layer in ``+-1 / n_0``, of the others in ``+-sqrt(6 / n_in) / omega`` (Sitzmann et
-    al. 2020, section 3.2); biases are torch's for ``Linear``, uniform in ``+-1 / sqrt(n_in)``, as in their code.
+    Weights are drawn uniformly, those of the first layer from ``+-1 / n_0`` and those of the others from
+    ``+-sqrt(6 / n_in) / omega`` (Sitzmann et al. 2020, section 3.2). Biases are drawn as torch draws them for
+    ``Linear``, uniformly from ``+-1 / sqrt(n_in)``, as in the authors' code.
 
     Returns:
         weights ``(len(streams), 1, out, in)`` and biases ``(len(streams), 1, out)``.
@@ -65,17 +68,17 @@ def fit_networks(
 ) -> WeightSpaceFeatures:
     """Minimise every network's mean squared error on all pixels of its picture, with Adam, in batched computations.
 
-    Each network ends, to rounding, where a plain loop ends: one never touches another, and one that diverges comes
-    back as it is, with numbers that are not finite. On a CPU every thread fits a share of the networks by itself, which
-    keeps the cores busier than sharing out each product; what comes out does not depend on the number of threads.
+    Networks do not influence each other: each one ends, to rounding, with the weights that a plain loop gives. A
+    network that diverges is returned with weights that are not finite. On a CPU every thread fits some of the networks,
+    which is faster than dividing each matrix product among the threads; the result does not depend on their number.
 
     Args:
-        spec: SIRENs ``2 -> ... -> channels``.
-        start: raw weights ``(networks, 1, ...)``; their dtype and device are those of the computation.
-        pictures: ``(networks, channels, height, width)``, in the range that the networks are to draw.
-        steps: of Adam, each on all pixels.
-        learning_rate: of Adam, constant.
-        check: called before every step; what it raises ends the fit.
+        spec: the architecture of all SIRENs, ``2 -> ... -> channels``.
+        start: the initial raw weights ``(networks, 1, ...)``; the computation has their dtype and device.
+        pictures: the pictures to fit, ``(networks, channels, height, width)``, in the pixel range of the zoo.
+        steps: the number of steps of Adam, each on all pixels.
+        learning_rate: the constant step size of Adam.
+        check: is called before every step; an exception that it raises ends the fit.
 
     Returns:
         raw weights ``(networks, 1, ...)``, on the device of ``start``.
@@ -85,7 +88,7 @@ def fit_networks(
     shares = [slice(first, first + share) for first in range(0, start.batch, share)]
 
     def fit(rows: slice) -> WeightSpaceFeatures:
-        with torch.no_grad():  # which every thread has to say for itself
+        with torch.no_grad():  # it holds in one thread only
             return _fit_share(spec, start.select(rows), pictures[rows], steps, learning_rate, check)
 
     threads = torch.get_num_threads()
@@ -95,7 +98,7 @@ def fit_networks(
         try:
             return WeightSpaceFeatures.cat(list(pool.map(fit, shares)))
         finally:
-            # A thread's own setting reaches the library of matrix products that all threads share.
+            # Setting it in a thread also changed it for all others, in the library of matrix products that they share.
             torch.set_num_threads(threads)
 
 
@@ -111,7 +114,7 @@ def _fit_share(
         torch.cat([weight[:, 0], bias[:, 0, :, None]], dim=2)
         for weight, bias in zip(start.weights, start.biases, strict=True)
     ]
-    # Adam moves every number by itself, so one optimizer of stacked networks is as many optimizers of single ones.
+    # Adam updates every number independently, so one optimizer of all networks equals one for each of them.
     optimizer = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
     loss = _LossGradient(spec, pictures)
     for _ in range(steps):
@@ -126,11 +129,11 @@ def _fit_share(
 
 
 class _LossGradient:
-    """The gradient of the mean squared error of many networks, each on a picture of its own.
+    """Computes the gradients of the mean squared errors of many networks, each with its own picture.
 
     Args:
-        spec: the networks.
-        pictures: ``(networks, channels, height, width)``; their dtype and device are those of the computation.
+        spec: the architecture of all networks.
+        pictures: ``(networks, channels, height, width)``; the computation has their dtype and device.
     """
 
     def __init__(self, spec: NetworkSpec, pictures: Tensor) -> None:
@@ -140,7 +143,7 @@ class _LossGradient:
         self._targets = pictures.flatten(2).contiguous()
         grid = pixel_grid((height, width), dtype=pictures.dtype, device=pictures.device)
         self._places = torch.cat([grid, grid.new_ones(pixels, 1)], dim=1).T.contiguous()
-        # What enters each layer but the first, with the row of ones; its derivative, the cosine; and what leaves it.
+        # For each layer but the first its inputs, with the row of ones, and their derivatives, the cosines.
         self._inputs = [pictures.new_ones(networks, n + 1, pixels) for n in spec.hidden_widths]
         self._cosines = [pictures.new_empty(networks, n, pixels) for n in spec.hidden_widths]
         self._outputs = [pictures.new_empty(networks, n, pixels) for n in spec.widths[1:]]
@@ -152,17 +155,18 @@ class _LossGradient:
     def compute(self, parameters: list[Tensor]) -> list[Tensor]:
         """Return the gradient of ``mean((network - picture)^2)``, over pixels and channels, of every network.
 
-        With ``z = omega (W x + b)`` of a hidden layer, ``x' = sin z`` and the gradient ``g'`` of the next ``W x + b``,
-        that of this one is ``g = omega cos z * (W'^T g')``, and the weights' is ``g x^T``.
+        A hidden layer computes ``y = W x + b`` and ``x' = sin(omega y)``, and the next one ``y' = W' x' + b'``. If
+        ``g'`` is the gradient of the loss by ``y'``, then the one by ``y`` is ``g = omega cos(omega y) * (W'^T g')``,
+        and the one by ``W`` is ``g x^T``.
 
         Args:
-            parameters: a weight and its bias side by side for each layer, ``(networks, out, in + 1)``.
+            parameters: for each layer, its weights and, as the last column, its bias, ``(networks, out, in + 1)``.
 
         Returns:
-            the same shapes; valid until the next call.
+            gradients of the same shapes. The next call overwrites them.
         """
         last = len(parameters) - 1
-        # All networks see the same places, so their first layers are one product.
+        # All networks have the same pixel positions as inputs, so their first layers are one matrix product.
         first = self._outputs[0].flatten(0, 1)
         torch.addmm(first, parameters[0].flatten(0, 1), self._places, beta=0, alpha=self._omega, out=first)
         for i in range(last):
@@ -180,5 +184,5 @@ class _LossGradient:
 
 
 def _product(a: Tensor, b: Tensor, out: Tensor, scale: float) -> Tensor:
-    """Write ``scale * a @ b`` to ``out``; with ``beta`` 0 nothing of what was there enters, not even a NaN."""
+    """Write ``scale * a @ b`` to ``out``. As ``beta`` is 0, the old values of ``out`` have no effect, not even NaN."""
     return torch.baddbmm(out, a, b, beta=0, alpha=scale, out=out)

@@ -1,4 +1,4 @@
-"""What a zoo of INRs is to be: how pictures are fitted, and which."""
+"""Choose the architecture and the settings by which a zoo of INRs is fitted, and the pictures to fit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,10 +18,12 @@ from mnfn_cli.zoo.record import PIXEL_RANGE, Fit
 INITS = ("random", "shared")
 LEARNING_RATE = 1e-3
 SMALL_SIDE = 16
+FLAT_CONTRAST = 0.1
+"""Standard deviation of the luminance, in parts of the range from black to white, below which a picture is flat."""
 
 
 class Usual(NamedTuple):
-    """What is taken where the user says nothing."""
+    """The defaults for pictures of some size."""
 
     width: int
     omega: float
@@ -29,9 +31,9 @@ class Usual(NamedTuple):
 
 
 SMALL = Usual(16, 15.0, 400)
-"""How pictures of at most ``SMALL_SIDE`` pixels a side are fitted: a grid that coarse cannot hold omega 30."""
+"""The defaults for pictures of at most ``SMALL_SIDE`` pixels a side, whose grid is too coarse for omega 30."""
 LARGE = Usual(32, 30.0, 150)
-"""How larger pictures are fitted: the networks are the published ones."""
+"""The defaults for larger pictures, with the published architecture."""
 
 
 def siren_design(
@@ -45,18 +47,23 @@ def siren_design(
     learning_rate: float = LEARNING_RATE,
     seed: int = 0,
 ) -> InrDesign:
-    """Return how pictures are to be fitted; what is not given depends on their size.
+    """Return the architecture and the settings by which pictures are fitted.
 
-    Up to 16x16 pixels: width 16, omega 15, 400 steps; beyond: the published width 32 and omega 30, 150 steps.
+    Defaults depend on the size of the pictures: up to 16x16 pixels they are width 16, omega 15 and 400 steps, beyond
+    that the published width 32 and omega 30, and 150 steps.
 
     Args:
-        images: the pictures.
-        init: ``random`` or ``shared``.
-        width: of every hidden layer.
-        depth: hidden layers.
-        omega: frequency factor of the sine.
-        steps, learning_rate: of Adam.
-        seed: of a shared start.
+        images: the pictures to fit.
+        init: ``random`` if each network shall have its own initial weights, ``shared`` if all shall have the same ones.
+        width: the width of every hidden layer.
+        depth: the number of hidden layers.
+        omega: the frequency factor inside the sine.
+        steps: the number of steps of Adam.
+        learning_rate: the constant step size of Adam.
+        seed: the seed of shared initial weights.
+
+    Returns:
+        the design, with the shared initial weights if there are any.
 
     Raises:
         UsageError: an unknown init, or a number that is not positive.
@@ -105,15 +112,15 @@ def require_only_like(path: Path, design: InrDesign, size: int | None, own: Mapp
 
 @dataclass(frozen=True)
 class SirenZooPlan:
-    """What a zoo of INRs is to be; two builds of one plan give one zoo.
+    """The choices that decide a zoo of INRs; two builds with equal plans and pictures give equal zoos.
 
     Args:
-        design: the networks and how they are fitted.
-        copies: networks of each picture, which differ in their starts.
-        seed: of everything drawn.
+        design: the architecture of the networks and the settings by which they are fitted.
+        copies: the number of networks of each picture, which differ in their initial weights.
+        seed: the seed of all random draws.
 
     Raises:
-        UsageError: fewer than one copy, copies that would be equal, or a design that does not say how to fit.
+        UsageError: there is less than one copy, copies would be equal, or the design lacks settings of the fit.
     """
 
     design: InrDesign
@@ -133,21 +140,35 @@ class SirenZooPlan:
 
 
 def choose_images(images: ImageSet, count: int | None, seed: int) -> ImageSet:
-    """Return ``count`` of the pictures, drawn at random and kept in order; all of them by default.
+    """Return some of the pictures, drawn at random, in the order in which they stand; by default all of them.
+
+    Of patches of larger pictures, a flat one, whose contrast is below ``FLAT_CONTRAST``, is drawn only when no other is
+    left: an INR of plain sky shows nothing. Of the 520 patches of ``photos`` 317 are flat. With one seed, a larger
+    number of pictures includes the pictures of a smaller number.
+
+    Args:
+        images: the pictures to draw from.
+        count: how many to draw; None for all of them.
+        seed: the seed of the zoo.
 
     Raises:
-        UsageError: fewer than one, or more than there are.
+        UsageError: ``count`` is less than one, or more than there are.
     """
     if count is None:
         return images
     if not 1 <= count <= len(images.pixels):
         raise UsageError("--count", f"{count} pictures; {images.source} has {len(images.pixels)}")
-    drawn = torch.randperm(len(images.pixels), generator=generator(seed, "pictures"))[:count]
-    return images.select(sorted(drawn.tolist()))
+    drawn = torch.randperm(len(images.pixels), generator=generator(seed, "pictures"))
+    flat = (images.contrast()[drawn] < FLAT_CONTRAST) & images.patches
+    return images.select(sorted(torch.cat([drawn[~flat], drawn[flat]])[:count].tolist()))
 
 
 def fit_channels(images: ImageSet, channels: int) -> tuple[ImageSet, str | None]:
-    """Return the pictures in grey or in colour, as a design needs them, and a note if that changed them."""
+    """Return the pictures with as many channels as a design needs, 1 for grey or 3 for colour.
+
+    Returns:
+        the pictures, and a note for the user if they were changed, else None.
+    """
     if images.pixels.shape[1] == channels:
         return images, None
     how = "turned grey (luminance)" if channels == 1 else "grey, repeated in all three channels"

@@ -1,4 +1,4 @@
-"""Which networks a functional learns from, and which measure it."""
+"""Divide the networks of a zoo into those that a functional is trained on, validated with and tested with."""
 
 import torch
 
@@ -8,7 +8,7 @@ SPLIT_FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 
 
 def draw_splits(count: int, seed: int) -> list[str]:
-    """Return train, val or test for each of ``count`` things, at random in the shares of ``SPLIT_FRACTIONS``.
+    """Draw a split, train, val or test, for each of ``count`` items, in the proportions of ``SPLIT_FRACTIONS``.
 
     >>> sorted(draw_splits(10, seed=0))
     ['test', 'test', 'train', 'train', 'train', 'train', 'train', 'train', 'train', 'val']
