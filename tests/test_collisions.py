@@ -1,0 +1,334 @@
+"""Every command against every name that it might collide with: what is not mnfn's stays as it is, byte for byte.
+
+Each case makes a small world of zoos, runs and files of the user's own, lets one command loose in it, and compares the
+whole tree before and after: paths, types, modes, link targets and bytes.
+"""
+
+import os
+import shutil
+import stat
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnfn_cli.cli.app import main
+
+FIRST = Path(__file__).parent / "formats" / "first"
+SMALL = ["training.epochs=1", "model.channels=[2]", "model.head=[4,4]", "training.batch_size=4"]
+RECIPE = """
+version: 1
+task: generalization
+model: {name: statnn, head: [4, 4]}
+optimizer: {name: adam, lr: 1e-3}
+training: {epochs: 1, batch_size: 4}
+"""
+
+# The arguments of each command, "OUT" where its output goes; the kind of output; and its inputs.
+TRAIN = ["train", "--recipe", "mine.yaml", "--zoo", "z", "-o", "OUT"]
+BUILD = ["--images", "pictures.npz", "--count", "2", "--epochs", "1"]
+SIREN = ["zoo", "build", "siren", "--images", "pictures.npz", "--steps", "2", "--width", "4", "-o", "OUT"]
+COMMANDS = {
+    "zoo build cnn": (["zoo", "build", "cnn", *BUILD, "--size", "9", "-o", "OUT"], "zoo", ["pictures.npz"]),
+    "zoo build mlp": (["zoo", "build", "mlp", *BUILD, "--hidden", "4", "-o", "OUT"], "zoo", ["pictures.npz"]),
+    "zoo build siren": (SIREN, "zoo", ["pictures.npz"]),
+    "zoo build siren --like": ([*SIREN[:5], "--like", "inr", "-o", "OUT"], "zoo", ["pictures.npz", "inr"]),
+    "augment": (["augment", "z", "-o", "OUT", "--scale", "1", "10"], "zoo", ["z"]),
+    "train": (TRAIN, "run", ["z", "mine.yaml"]),
+    "sweep": (["sweep", "--recipe", "mine.yaml", "--zoo", "z", "-o", "OUT"], "sweep", ["z", "mine.yaml"]),
+    "evaluate": (["evaluate", "r", "-o", "OUT", "--scales", "1"], "evaluation", ["r", "classifiers"]),
+    "predict": (["predict", "r", "z", "-o", "OUT"], "file", ["r", "z"]),
+    "predict files": (["predict", "r", "files", "-o", "OUT"], "file", ["r", "files"]),
+    "classify": (["classify", "c", "inr", "-o", "OUT"], "file", ["c", "inr"]),
+    "edit a zoo": (["edit", "e", "inr", "-o", "OUT"], "zoo", ["e", "inr"]),
+    "edit --picture": (["edit", "e", "inr", "-o", "edited-here", "--picture", "OUT"], "file", ["e", "inr"]),
+    "zoo export": (["zoo", "export", "z", "-o", "OUT", "--limit", "2"], "checkpoints", ["z"]),
+    "edit files": (["edit", "e", "inr-files", "-o", "OUT"], "checkpoints", ["e", "inr-files"]),
+    "edit one file": (["edit", "e", "inr-files/one.safetensors", "-o", "OUT.safetensors"], "file",
+                      ["e", "inr-files/one.safetensors"]),
+    "zoo render": (["zoo", "render", "inr", "-o", "OUT"], "file", ["inr"]),
+    "count-params": (["count-params", "--growth", "-o", "OUT"], "file", []),
+}  # fmt: skip
+READERS = {
+    "zoo info": ["zoo", "info", "z"],
+    "zoo verify": ["zoo", "verify", "z"],
+    "predict to stdout": ["predict", "r", "z"],
+    "classify to stdout": ["classify", "c", "inr"],
+    "recipe list": ["recipe", "list"],
+    "recipe show": ["recipe", "show", "mine.yaml"],
+    "recipe validate": ["recipe", "validate", "mine.yaml"],
+    "count-params": ["count-params", "--recipe", "mine.yaml", "--zoo", "z"],
+    "train --resume": ["train", "--resume", "r"],
+}
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """The world before any collision; copied for each case."""
+    root = tmp_path_factory.mktemp("collisions") / "world"
+    root.mkdir()
+    names = {"classifiers": "z", "inrs": "inr", "generalization": "r", "classification": "c", "editing": "e"}
+    for name, short in names.items():
+        shutil.copytree(FIRST / name, root / short)
+    shutil.copytree(FIRST / "classifiers", root / "classifiers")  # where the first run found its zoo
+    shutil.copytree(FIRST / "checkpoints", root / "files")
+    pixels = np.random.default_rng(0).random((40, 8, 8))
+    np.savez(root / "pictures.npz", images=pixels, labels=np.arange(40) % 2)
+    (root / "mine.yaml").write_text(RECIPE)
+    (root / "thesis").mkdir()
+    (root / "thesis" / "chapter-1.tex").write_text("years of work")
+    return root
+
+
+@pytest.fixture
+def world(prepared, tmp_path, monkeypatch):
+    shutil.copytree(prepared, tmp_path / "world", symlinks=True)
+    monkeypatch.chdir(tmp_path / "world")
+    run(monkeypatch, "zoo", "export", "inr", "-o", "inr-files", "--limit", "2", "-q")
+    sorted(Path("inr-files").glob("*.safetensors"))[0].rename("inr-files/one.safetensors")
+    (Path("inr-files") / ".mnfn-files.json").unlink()  # the user's own checkpoints
+    return Path()
+
+
+def run(monkeypatch, *arguments):
+    """Run a command in this process; return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["mnfn", *map(str, arguments)])
+    with pytest.raises(SystemExit) as done:
+        main()
+    return done.value.code
+
+
+def tree(root):
+    """Return everything below a folder: type and mode, and bytes or link target."""
+    found = {}
+    for folder, folders, files in os.walk(root):
+        for name in folders + files:
+            path = Path(folder, name)
+            status = path.lstat()
+            content = None
+            if stat.S_ISLNK(status.st_mode):
+                content = str(path.readlink())
+            elif stat.S_ISREG(status.st_mode):
+                content = path.read_bytes()
+            found[str(path.relative_to(root))] = (stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode), content)
+    return found
+
+
+def arguments_of(command, out, force):
+    template, kind, _ = COMMANDS[command]
+    return [word.replace("OUT", out) for word in template] + (["--force"] if force and kind != "sweep" else [])
+
+
+def output_of(command, out):
+    return f"{out}.safetensors" if command == "edit one file" else out
+
+
+def refused(monkeypatch, capsys, world, command, out, force):
+    """Run a command that must be refused in one line, and leave everything as it was."""
+    before = tree(world)
+    code = run(monkeypatch, *arguments_of(command, out, force))
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mnfn: error: ")]
+    assert code in (2, 3, 4, 6), (code, errors)
+    assert len(errors) == 1, errors
+    assert tree(world) == before
+
+
+def done(monkeypatch, capsys, world, command, out, force):
+    """Run a command that must succeed, and add its output to what was there, which stays."""
+    before = tree(world)
+    code = run(monkeypatch, *arguments_of(command, out, force))
+    assert code == 0, capsys.readouterr().err
+    after, made = tree(world), {output_of(command, out), "edited-here"}
+    kept = {name: entry for name, entry in before.items() if name.split("/")[0] not in made}
+    assert {name: entry for name, entry in after.items() if name.split("/")[0] not in made} == kept
+    assert Path(output_of(command, out)).exists()
+
+
+FORCE = pytest.mark.parametrize("force", [False, True], ids=["", "--force"])
+EVERY = pytest.mark.parametrize("command", COMMANDS)
+FOLDERS = pytest.mark.parametrize("command", [name for name, (_, kind, _) in COMMANDS.items() if kind != "file"])
+FILES = pytest.mark.parametrize("command", [name for name, (_, kind, _) in COMMANDS.items() if kind == "file"])
+
+
+@FORCE
+@EVERY
+def test_neighbours_stay(monkeypatch, capsys, world, command, force):
+    """Names that an older mnfn, another tool or the user might have chosen mean nothing."""
+    out = output_of(command, "o")
+    for name in (f"{out}.old", f"{out}.partial", f"{out}.new", f"{out}.bak"):
+        shutil.copytree("thesis", name)
+    for name in (f".{out}.lock", f".{out}.tmp", f".{out}.123", f"{out}.csv.old", f".{out}.mnfn", "unrelated.mnfn-tmp"):
+        Path(name).write_text("mine")
+    Path(f"{out}.link").symlink_to("thesis")
+    done(monkeypatch, capsys, world, command, "o", force)
+
+
+@pytest.mark.parametrize("suffix", [".mnfn-partial", ".mnfn-replaced"])
+@pytest.mark.parametrize("as_file", [False, True], ids=["folder", "file"])
+@FORCE
+@FOLDERS
+def test_reserved_names_without_a_mark(monkeypatch, capsys, world, command, suffix, as_file, force):
+    if as_file:
+        Path(f"o{suffix}").write_text("mine")
+    else:
+        shutil.copytree("thesis", f"o{suffix}")
+    if command == "sweep":  # it grows nowhere else, and replaces nothing
+        return
+    refused(monkeypatch, capsys, world, command, "o", force)
+
+
+@FORCE
+@FOLDERS
+def test_a_lock_of_the_users(monkeypatch, capsys, world, command, force):
+    Path(".o.mnfn-lock").write_text("mine")
+    if command == "sweep":
+        return
+    refused(monkeypatch, capsys, world, command, "o", force)
+
+
+def folder_with_thesis(path):
+    shutil.copytree("thesis", path)
+
+
+def empty_folder(path):
+    path.mkdir()
+
+
+def device(path):
+    if os.geteuid() != 0:
+        pytest.skip("only root makes devices")
+    os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+
+
+IN_THE_WAY = {
+    "a folder with a thesis": folder_with_thesis,
+    "an empty folder": empty_folder,
+    "a FIFO": os.mkfifo,
+    "a device": device,
+    "a link to a file": lambda path: path.symlink_to("mine.yaml"),
+    "a link to a folder": lambda path: path.symlink_to("thesis"),
+    "a link to a zoo": lambda path: path.symlink_to("inr"),
+    "a link to nothing": lambda path: path.symlink_to("nowhere"),
+    "the user's checkpoints": lambda path: shutil.copytree("files", path),
+}
+
+
+@pytest.mark.parametrize("thing", IN_THE_WAY)
+@FORCE
+@EVERY
+def test_what_is_never_replaced(monkeypatch, capsys, world, command, thing, force):
+    if command == "sweep" and thing == "an empty folder":
+        pytest.skip("an empty folder may become a sweep")
+    IN_THE_WAY[thing](Path(output_of(command, "o")))
+    refused(monkeypatch, capsys, world, command, "o", force)
+
+
+@FORCE
+@FOLDERS
+def test_a_file_where_a_folder_would_be(monkeypatch, capsys, world, command, force):
+    Path("o").write_text("mine")
+    refused(monkeypatch, capsys, world, command, "o", force)
+
+
+@FILES
+def test_a_file_is_replaced_by_force_only(monkeypatch, capsys, world, command):
+    Path(output_of(command, "o")).write_text("old")
+    refused(monkeypatch, capsys, world, command, "o", False)
+    done(monkeypatch, capsys, world, command, "o", True)
+    assert Path(output_of(command, "o")).read_bytes() != b"old"
+
+
+@FOLDERS
+def test_the_same_kind_is_replaced_unless_something_foreign_is_in_it(monkeypatch, capsys, world, command):
+    done(monkeypatch, capsys, world, command, "o", False)
+    if command == "sweep":
+        done(monkeypatch, capsys, world, command, "o", False)  # it continues
+        return
+    refused(monkeypatch, capsys, world, command, "o", False)
+    for name in ("thesis.txt", ".notes", "sub/deep.txt"):
+        foreign = Path("o", name)
+        foreign.parent.mkdir(exist_ok=True)
+        foreign.write_text("years of work")
+        refused(monkeypatch, capsys, world, command, "o", True)
+        foreign.unlink()
+    Path("o/sub").rmdir()
+    Path("o/link").symlink_to("../thesis")
+    refused(monkeypatch, capsys, world, command, "o", True)
+    Path("o/link").unlink()
+    done(monkeypatch, capsys, world, command, "o", True)
+
+
+@pytest.mark.parametrize("other", ["z2", "r2", "evaluation"])
+@FORCE
+@FOLDERS
+def test_another_kind_is_never_replaced(monkeypatch, capsys, world, command, other, force):
+    kind = {"z2": "zoo", "r2": "run", "evaluation": "evaluation"}[other]
+    if COMMANDS[command][1] == kind:
+        pytest.skip("the same kind")
+    shutil.copytree({"z2": "z", "r2": "r", "evaluation": FIRST / "evaluation"}[other], "o")
+    refused(monkeypatch, capsys, world, command, "o", force)
+
+
+@FORCE
+@EVERY
+def test_outputs_and_inputs(monkeypatch, capsys, world, command, force):
+    """Equal to an input, inside it, around it, and the files that make it."""
+    for given in COMMANDS[command][2]:
+        places = [given, f"{given}/new"] if Path(given).is_dir() else [given]
+        places += [f"{given}/{name}" for name in ("table.csv", "model.safetensors", "zoo.json", "run.json")]
+        places += ["../world", "."]
+        places.append(f"thesis/../{given}")
+        for place in places:
+            if command == "edit one file":
+                place = place.removesuffix(".safetensors")
+                if not Path(output_of(command, place)).exists():
+                    continue
+            refused(monkeypatch, capsys, world, command, place, force)
+
+
+@pytest.mark.parametrize("part", ["z/table.csv", "z/zoo.json", "c/model.safetensors", "c/run.json", "c/recipe.yaml"])
+@FILES
+def test_a_part_of_a_zoo_or_a_run_that_is_no_input(monkeypatch, capsys, world, command, part):
+    if command == "edit one file":
+        part = {"z/table.csv": "z/weights-00001-of-00001", "c/model.safetensors": "c/model"}.get(part)
+        if part is None:
+            pytest.skip("the output has a suffix of its own")
+    refused(monkeypatch, capsys, world, command, part, True)
+
+
+@pytest.mark.parametrize(("out", "picture"), [("m", "m/x.png"), ("m", "m"), ("m/zoo", "m"), ("m", "m/../m/y.png")])
+@FORCE
+def test_two_outputs_of_one_command(monkeypatch, capsys, world, out, picture, force):
+    before = tree(world)
+    code = run(monkeypatch, "edit", "e", "inr", "-o", out, "--picture", picture, *(["--force"] if force else []))
+    assert code == 6 and len(capsys.readouterr().err.splitlines()) == 1
+    assert tree(world) == before
+
+
+@pytest.mark.parametrize("thing", IN_THE_WAY)
+def test_a_bad_picture_leaves_no_half_of_an_edit(monkeypatch, capsys, world, thing):
+    IN_THE_WAY[thing](Path("p.png"))
+    before = tree(world)
+    assert run(monkeypatch, "edit", "e", "inr", "-o", "m", "--picture", "p.png", "--force") == 6
+    assert tree(world) == before
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_readers_never_write(monkeypatch, capsys, world, reader):
+    for name in ("z", "r", "c", "inr"):
+        for suffix in (".old", ".partial", ".mnfn-partial", ".mnfn-replaced"):
+            shutil.copytree("thesis", f"{name}{suffix}")
+        Path(f".{name}.lock").write_text("mine")
+    before = tree(world)
+    code = run(monkeypatch, *READERS[reader])
+    assert code == (2 if reader == "train --resume" else 0)
+    assert tree(world) == before
+
+
+@pytest.mark.parametrize("name", ["z", "r"])
+def test_a_reader_of_what_is_gone_never_takes_a_neighbour(monkeypatch, capsys, world, name):
+    Path(name).rename(f"{name}.old")
+    before = tree(world)
+    code = run(monkeypatch, *(["zoo", "info", "z"] if name == "z" else ["predict", "r", "z"]))
+    assert code == 3 and tree(world) == before
