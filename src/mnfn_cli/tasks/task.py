@@ -21,7 +21,7 @@ from mnfn_cli.tasks.functional import apply_functional
 from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.tasks.result import Result
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.inr import is_inr
+from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.checkpoints import Checkpoints
 from mnfn_cli.zoo.inr_design import InrDesign

@@ -39,7 +39,7 @@ from mnfn_cli.training.record import PluginReference, RunRecord, Versions, ZooRe
 from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, open_unfinished, working_on
 from mnfn_cli.training.state import Position
 from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.inr import is_inr
+from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.store import SPLITS, ZOO, Zoo
 

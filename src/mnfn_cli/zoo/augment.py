@@ -14,9 +14,9 @@ from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.inr import pixel_grid
-from mnfn_cli.weightspace.run import run_networks
+from mnfn_cli.weightspace.rendering import pixel_grid
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr_design import START_FILE
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo

@@ -7,7 +7,7 @@ from pydantic import Field, PlainSerializer, PlainValidator
 
 from mnfn_cli.errors import MnfnError
 from mnfn_cli.storage.records import OpenRecord, Record, VersionedRecord
-from mnfn_cli.weightspace.inr import is_inr
+from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 PIXEL_RANGE = (-1.0, 1.0)

@@ -7,7 +7,7 @@ import torch
 
 from mnfn_cli.errors import InterruptedRun, OutputError, UsageError
 from mnfn_cli.storage.tensors import read_tensors
-from mnfn_cli.weightspace.run import run_networks
+from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.augment import augment_zoo
 from mnfn_cli.zoo.build import classifiers
