@@ -1,1 +1,1 @@
-"""Neural-functional layers: equivariant maps, activations, invariant steps."""
+"""Neural-functional layers: equivariant linear maps, activations, invariant steps, encodings and statistics."""

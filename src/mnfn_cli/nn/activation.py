@@ -1,4 +1,4 @@
-"""Functions of single entries that keep a group."""
+"""Activation functions, applied to every entry, and which of them commute with which group."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,14 +18,14 @@ FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 
 
 class EquivariantActivation(nn.Module):
-    """Apply a function to every entry, one that commutes with the spec's group.
+    """Apply an activation function that commutes with the group of the weight space to every entry.
 
     Args:
         spec: the weight space.
         name: ``relu`` for the scaling group, ``tanh`` or ``sin`` for the sign group.
 
     Raises:
-        UsageError: the function breaks the group.
+        UsageError: the function does not commute with the group.
     """
 
     def __init__(self, spec: NetworkSpec, name: str) -> None:
@@ -39,19 +39,19 @@ class EquivariantActivation(nn.Module):
         self.name = name
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Apply the function."""
+        """Return the features with the function applied to every entry."""
         return features.map(FUNCTIONS[self.name])
 
     def extra_repr(self) -> str:
-        """Describe the layer."""
+        """Return the text that ``print(module)`` shows for this layer."""
         return self.name
 
 
 class Pointwise(nn.Module):
-    """Apply any function to every entry: it keeps permutations, and as a rule nothing else.
+    """Apply any function to every entry, which commutes with permutations, but in general not with scaling or signs.
 
     Args:
-        function: of a tensor.
+        function: a function from a tensor to a tensor of the same shape, such as ``torch.relu``.
     """
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
@@ -59,9 +59,9 @@ class Pointwise(nn.Module):
         self.function = function
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Apply the function."""
+        """Return the features with the function applied to every entry."""
         return features.map(self.function)
 
     def extra_repr(self) -> str:
-        """Describe the layer."""
+        """Return the text that ``print(module)`` shows for this layer."""
         return self.function.__name__

@@ -1,12 +1,13 @@
-"""Which numbers of a weight space may meet in an equivariant linear map.
+"""Which entries of a weight space an equivariant linear map may combine.
 
-Every entry of a weight space carries a *character*: the number by which a group element multiplies it. A linear map
-commutes with the scaling or the sign group exactly if it joins only entries of equal character and shares its
-coefficients along every permuted axis (paper, Theorem 5.1). Hence the entries fall into blocks, each a matrix
-``(positions, entries)``: positions are what the group permutes, and all entries of one position have one character.
-An equivariant linear map is one dense matrix for each block, the same at every position.
+A group element multiplies every entry of a weight space by some number. This number, as a function of the group
+element, is the *character* of the entry. A linear map commutes with the scaling or the sign group if and only if it
+combines only entries of equal character and shares its coefficients along every permuted axis (paper, Theorem 5.1).
+Hence the entries can be arranged in blocks, each a matrix ``(positions, entries)``: the group permutes the positions,
+and all entries at one position have the same character. An equivariant linear map consists of one dense matrix for each
+block, applied at every position.
 
-For the scaling group, with ``d`` the neurons' factors:
+For the scaling group, where ``d(i)[j]`` is the factor of neuron ``j`` of layer ``i``:
 
     block               position                entries             character
     W(1), b(1)          neuron j of layer 1     W(1)[j, :], b(1)[j] d(1)[j]
@@ -15,7 +16,7 @@ For the scaling group, with ``d`` the neurons' factors:
     W(L)                neuron k of layer L-1   W(L)[:, k]          1 / d(L-1)[k]
     b(L)                the output              b(L)[:]             1
 
-For the sign group ``1 / d = d``, so the block of ``W(L)`` joins the one that holds ``b(L-1)``.
+For the sign group ``1 / d = d``, so ``W(L)`` has the character of ``b(L-1)``, and their blocks become one.
 """
 
 from dataclasses import dataclass
@@ -29,13 +30,14 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 @dataclass(frozen=True)
 class Part:
-    """One tensor of a weight space, seen as ``(batch, positions, entries * channels)``.
+    """One weight or bias tensor of a weight space, which can be arranged as ``(batch, positions, entries * channels)``.
 
     Args:
-        kind: which tensor: a weight or a bias.
-        layer: its layer, counted from 1 as in the formulas.
-        shape: of the tensor without batch and channels: ``(out, in, *kernel)`` or ``(out,)``.
-        free_input, free_output: whether the input or the output axis is an entry axis: no permutation touches it.
+        kind: ``W`` for a weight, ``b`` for a bias.
+        layer: the number of its layer, counted from 1 as in the formulas.
+        shape: the shape of the tensor without batch and channels: ``(out, in, *kernel)`` or ``(out,)``.
+        free_input: whether no permutation acts on the input axis, so that it belongs to the entries.
+        free_output: whether no permutation acts on the output axis, so that it belongs to the entries.
     """
 
     kind: Literal["W", "b"]
@@ -51,7 +53,7 @@ class Part:
 
     @property
     def kernel_entries(self) -> int:
-        """Kernel entries, 1 for a dense layer or a bias; they count as channels."""
+        """The number of kernel entries, which count as channels; 1 for a dense layer and for a bias."""
         size = 1
         for length in self.shape[2:]:
             size *= length
@@ -59,7 +61,7 @@ class Part:
 
     @property
     def entries(self) -> int:
-        """Entries at one position, for one channel."""
+        """The number of entries at one position, for one channel."""
         free = self.shape[0] if self.free_output else 1
         free *= self.shape[1] if self.free_input else 1
         return free * self.kernel_entries
@@ -67,7 +69,7 @@ class Part:
     def take(self, features: WeightSpaceFeatures) -> Tensor:
         """Return the tensor as ``(batch, positions, entries * channels)``.
 
-        Features that came out of ``put`` lie in memory in just this order, so nothing is copied for them.
+        Features made by ``put`` lie in memory in this order, so for them the result is a view.
         """
         if self.kind == "b":
             values = features.biases[self.layer - 1].movedim(1, 2)
@@ -78,7 +80,7 @@ class Part:
         return values.flatten(2) if self.free_input else values.flatten(1, 2).flatten(2)
 
     def put(self, values: Tensor, channels: int) -> Tensor:
-        """Return ``(batch, positions, entries * channels)`` as a tensor of the weight space: a view."""
+        """Undo ``take``: return ``(batch, positions, entries * channels)`` as a view with the shape of the tensor."""
         batch = values.shape[0]
         if self.kind == "b":
             return values.reshape(batch, self.shape[0], channels).movedim(2, 1)
@@ -89,14 +91,15 @@ class Part:
 
 
 Family = tuple[Part, ...]
-"""Parts of one character for every scaling-group element."""
+"""Tensors whose entries have the same character under the scaling group."""
 
 Block = tuple[Family, ...]
-"""Families of one character for every element of the layer's group; one family alone for the scaling group."""
+"""Families whose entries have the same character under the group of a layer: one for the scaling group, up to two for
+the sign group."""
 
 
 def parts_of(spec: NetworkSpec) -> tuple[list[Part], list[Part]]:
-    """Return the parts of a weight space: ``W(1..L)`` and ``b(1..L)``."""
+    """Return the weights ``W(1), ..., W(L)`` and the biases ``b(1), ..., b(L)`` of a weight space as parts."""
     last = spec.num_layers
     weights = [
         Part("W", i, shape, free_input=i == 1, free_output=i == last) for i, shape in enumerate(spec.weight_shapes, 1)
@@ -108,11 +111,11 @@ def parts_of(spec: NetworkSpec) -> tuple[list[Part], list[Part]]:
 
 
 def equivariant_blocks(spec: NetworkSpec, sign_terms: bool) -> list[Block]:
-    """Return the blocks of a weight space.
+    """Return the blocks of a weight space, one for each matrix of an equivariant linear map.
 
     Args:
         spec: the weight space.
-        sign_terms: also join what has one character under sign flips only.
+        sign_terms: also combine the entries whose characters are equal under sign flips but not under scaling.
     """
     weights, biases = parts_of(spec)
     first, last = (weights[0], biases[0]), (weights[-1],)

@@ -6,10 +6,15 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 
 
 class ChannelDropout(nn.Module):
-    """In training, silence whole channels of each tensor of each network, and enlarge the others in return.
+    """Set random channels to 0 in training, a whole channel of a tensor of a network at a time.
+
+    The other channels are divided by ``1 - probability``, so that the expectation stays. In evaluation nothing changes.
 
     Args:
-        probability: of a channel to be dropped.
+        probability: the probability with which a channel is set to 0, below 1.
+
+    Shapes:
+        The input and the output are ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``.
     """
 
     def __init__(self, probability: float) -> None:
@@ -17,7 +22,7 @@ class ChannelDropout(nn.Module):
         self.probability = probability
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Drop."""
+        """Return the features with random channels set to 0."""
         return features.map(self._drop) if self.training else features
 
     def _drop(self, x: Tensor) -> Tensor:
@@ -25,5 +30,5 @@ class ChannelDropout(nn.Module):
         return x * keep / (1 - self.probability)
 
     def extra_repr(self) -> str:
-        """Describe the layer."""
+        """Return the text that ``print(module)`` shows for this layer."""
         return str(self.probability)

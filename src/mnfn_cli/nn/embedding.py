@@ -1,4 +1,4 @@
-"""A learned code for each input and each output, so that NP layers can tell them apart."""
+"""Learned vectors for the inputs and the outputs of a network, so that NP layers can tell them apart."""
 
 import torch
 from torch import nn
@@ -11,14 +11,15 @@ class InputOutputEmbedding(nn.Module):
     """Add a learned vector for each input neuron to ``W(1)`` and for each output neuron to ``W(L)`` and ``b(L)``.
 
     With ``d`` channels: ``(d, *kernel, n_0)`` numbers are added to ``W(1)``, the same for all its neurons,
-    ``(d, *kernel, n_L)`` to ``W(L)`` and ``(d, n_L)`` to ``b(L)``. They start normal(0, 1).
+    ``(d, *kernel, n_L)`` to ``W(L)`` and ``(d, n_L)`` to ``b(L)``. They are initialised from a standard normal
+    distribution.
 
     Args:
         spec: the weight space.
-        channels: ``d``.
+        channels: the number ``d`` of channels of the features.
 
     Shapes:
-        in and out ``(batch, d, out, in, *kernel)`` and ``(batch, d, out)``.
+        The input and the output are ``(batch, d, out, in, *kernel)`` and ``(batch, d, out)``.
     """
 
     def __init__(self, spec: NetworkSpec, channels: int) -> None:
@@ -29,7 +30,7 @@ class InputOutputEmbedding(nn.Module):
         self.output_biases = nn.Parameter(torch.randn(channels, n_L))
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Add."""
+        """Return the features with the learned vectors added."""
         first, *middle, last = features.weights
         weights = [first + self.inputs, *middle, last + self.outputs]
         return WeightSpaceFeatures(weights, [*features.biases[:-1], features.biases[-1] + self.output_biases])

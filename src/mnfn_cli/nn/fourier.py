@@ -11,17 +11,18 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 class GaussianFourierFeatures(nn.Module):
     """Map every entry's channels ``x`` to ``[sin(2 pi B x), cos(2 pi B x)]``.
 
-    ``B`` is drawn once, normal times ``scale``, and saved with the model; it is no parameter. Every kernel entry is
-    mapped by itself. Scaling is lost here; under a sign flip the sines are odd and the cosines even, so in an
-    invariant functional this stands behind the invariant step.
+    The matrix ``B`` has ``size`` rows and ``channels`` columns. Its entries are drawn once from a normal distribution;
+    it is a buffer, saved with the model and not trained. Every kernel entry is mapped separately. The layer commutes
+    with permutations but not with scaling, and under a sign flip its sines change sign while its cosines do not. An
+    invariant functional therefore uses it after the invariant step.
 
     Args:
-        channels: of the features that come in.
-        size: rows of ``B``.
-        scale: standard deviation of its entries.
+        channels: the number of channels of the input.
+        size: the number of frequencies.
+        scale: the standard deviation of the entries of ``B``.
 
     Shapes:
-        in ``(batch, channels, ...)``; out ``(batch, 2 * size, ...)``.
+        The input is ``(batch, channels, ...)``, the output ``(batch, 2 * size, ...)``.
     """
 
     frequencies: Tensor
@@ -32,7 +33,7 @@ class GaussianFourierFeatures(nn.Module):
         self.register_buffer("frequencies", torch.randn(size, channels) * scale)
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Map."""
+        """Return the Fourier features of every entry."""
         return features.map(self._map)
 
     def _map(self, x: Tensor) -> Tensor:

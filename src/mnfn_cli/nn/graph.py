@@ -1,8 +1,8 @@
 """A network as a graph: neurons are nodes with their biases, weights are edges with their kernel entries.
 
 After Kofinas et al. 2024, "Graph Neural Networks for Learning Equivariant Representations of Neural Networks". The
-graph of a feed-forward network is complete between neighbouring layers, so nodes are one dense tensor a layer and edges
-another; nothing is indexed.
+graph of a feed-forward network is complete between neighbouring layers, so the nodes of a layer are one dense tensor,
+the edges between two layers are another, and no list of edges is needed.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Graph:
     """A batch of networks as graphs.
 
     Args:
-        nodes: for every layer of neurons, inputs first, ``(batch, n_i, size)``.
-        edges: for every layer of weights ``(batch, n_i, n_{i-1}, size)``.
+        nodes: one tensor ``(batch, n_i, size)`` for each layer of neurons, the inputs first.
+        edges: one tensor ``(batch, n_i, n_{i-1}, size)`` for each layer of weights.
     """
 
     nodes: list[Tensor]
@@ -28,15 +28,15 @@ class Graph:
 
 
 class NeuralGraph(nn.Module):
-    """Turn weights and biases into a graph.
+    """Turn the weights and biases of networks into graphs.
 
-    A node starts as a linear map of its bias, plus a learned vector that says where it stands: one for each input and
-    each output neuron, which keep their places, and one for all neurons of a hidden layer. An edge starts as a linear
-    map of its kernel entries, with a map for each layer, since kernels differ in size.
+    The vector of a node is a linear map of its bias plus a learned vector. Each input and each output neuron has a
+    learned vector of its own, since they are not permuted; all neurons of a hidden layer share one. The vector of an
+    edge is a linear map of its kernel entries. Each layer has a map of its own, since kernels differ in size.
 
     Args:
         spec: the weight space.
-        size: of nodes and edges.
+        size: the length of the vectors of nodes and edges.
     """
 
     def __init__(self, spec: NetworkSpec, size: int) -> None:
@@ -48,7 +48,7 @@ class NeuralGraph(nn.Module):
         self.weights = nn.ModuleList(nn.Linear(entries, size) for entries in spec.kernel_entries)
 
     def forward(self, features: WeightSpaceFeatures) -> Graph:
-        """Build the graph of raw weights, one channel."""
+        """Return the graphs of networks, given as raw weights with one channel."""
         places = [*self.hidden, self.outputs]
         biases = [self.bias(bias[:, 0, :, None]) for bias in features.biases]
         nodes = [bias + place for bias, place in zip(biases, places, strict=True)]
@@ -60,17 +60,18 @@ class NeuralGraph(nn.Module):
 
 
 class MessagePassing(nn.Module):
-    """One round: every edge forms a message with its two nodes; edges and nodes take up what concerns them.
+    """One round of message passing: every edge computes a message, which updates the edge and both its nodes.
 
         message[j, k] = relu(A node_i[j] + B node_{i-1}[k] + C edge_i[j, k])
         edge_i[j, k] += D message[j, k]
         node_i[j]    += MLP([node_i[j], mean_k message_i[j, k], mean_p message_{i+1}[p, j]])
 
-    All layers share the maps; equivariant to permutations of the neurons of every layer. Nothing is normalised: how
-    large a network's weights are says much about its accuracy, and a ``LayerNorm`` would take that out.
+    All layers of the network share the linear maps ``A``, ``B``, ``C``, ``D`` and the MLP. The layer is equivariant to
+    permutations of the neurons of every layer. It has no normalisation such as ``LayerNorm``, because the sizes of the
+    weights help to predict a network's accuracy.
 
     Args:
-        size: of nodes and edges.
+        size: the length of the vectors of nodes and edges.
     """
 
     def __init__(self, size: int) -> None:
@@ -82,7 +83,7 @@ class MessagePassing(nn.Module):
         self.node = nn.Sequential(nn.Linear(3 * size, size), nn.ReLU(), nn.Linear(size, size))
 
     def forward(self, graph: Graph) -> Graph:
-        """Pass messages once."""
+        """Return the graph after one round."""
         messages = [
             torch.relu(self.to_node(after)[:, :, None] + self.from_node(before)[:, None] + self.along(edge))
             for before, after, edge in zip(graph.nodes[:-1], graph.nodes[1:], graph.edges, strict=True)
@@ -97,11 +98,17 @@ class MessagePassing(nn.Module):
 
 
 class GraphPool(nn.Module):
-    """Average nodes and edges of every layer: invariant to permutations of hidden neurons, ``(batch, numbers)``.
+    """Average the nodes of every layer and the edges of every layer, which is invariant to permutations of neurons.
 
     Args:
         spec: the weight space.
-        size: of nodes and edges.
+        size: the length of the vectors of nodes and edges.
+
+    Attributes:
+        numbers: the length of the output, ``(2 * L + 1) * size``.
+
+    Shapes:
+        The output is ``(batch, numbers)``.
     """
 
     def __init__(self, spec: NetworkSpec, size: int) -> None:
@@ -109,6 +116,6 @@ class GraphPool(nn.Module):
         self.numbers = (2 * spec.num_layers + 1) * size
 
     def forward(self, graph: Graph) -> Tensor:
-        """Average and concatenate."""
+        """Return the averages of all layers, concatenated."""
         means = [node.mean(dim=1) for node in graph.nodes] + [edge.mean(dim=(1, 2)) for edge in graph.edges]
         return torch.cat(means, dim=1)

@@ -7,13 +7,13 @@ from torch import nn
 
 
 def mlp_head(inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) -> nn.Sequential:
-    """Build Linear, ReLU, [dropout], ..., Linear.
+    """Build a multilayer perceptron: a linear layer, ReLU and dropout for each hidden width, and a last linear layer.
 
     Args:
-        inputs: size of the first axis's vectors ``(batch, inputs)``.
-        hidden: widths of the hidden layers.
-        outputs: size of the result ``(batch, outputs)``.
-        dropout: probability with which a hidden unit is dropped; 0 leaves the layer out.
+        inputs: the number of features of the input ``(batch, inputs)``.
+        hidden: the widths of the hidden layers.
+        outputs: the number of features of the output ``(batch, outputs)``.
+        dropout: the probability with which a hidden unit is set to 0 in training; with 0 there is no dropout layer.
     """
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise([inputs, *hidden]):

@@ -1,4 +1,7 @@
-"""From equivariant features to invariant numbers: out with scale or sign, then with permutations (Theorem 5.3)."""
+"""From equivariant features to invariant numbers: first remove scales or signs, then average over permuted axes.
+
+Source: paper, Theorem 5.3.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -9,17 +12,18 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 class NormalizeEntries(nn.Module):
-    """Divide every entry's vector of channels and kernel entries by its length: invariant to scaling.
+    """Normalise the vector of channels and kernel entries of every entry to length 1, which removes scaling.
 
-    ``x / |x|``, then a learnable gain and offset for each channel and kernel entry, shared over neurons; they start
-    normal(0, 1). A zero vector stays zero, with zero gradient. ``b(L)``, which the group does not touch, is left alone.
+    The output is ``gain * x / |x| + offset``. Gain and offset are learned, one of each for every tensor, channel and
+    kernel entry, the same for all neurons, and initialised from a standard normal distribution. For a zero vector
+    ``x / |x|`` is 0, with gradient 0. ``b(L)``, on which the group does not act, is returned unchanged.
 
     Args:
         spec: the weight space.
-        channels: of the features.
+        channels: the number of channels of the features.
 
     Shapes:
-        in and out ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``.
+        The input and the output are ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``.
     """
 
     def __init__(self, spec: NetworkSpec, channels: int) -> None:
@@ -33,7 +37,7 @@ class NormalizeEntries(nn.Module):
         self.bias_offsets = nn.ParameterList(torch.randn(channels) for _ in biases[:-1])
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Normalise."""
+        """Return the normalised features."""
         weights = []
         for weight, gain, offset in zip(features.weights, self.weight_gains, self.weight_offsets, strict=True):
             kernel_axes = tuple(range(-gain.dim() + 1, 0))
@@ -47,7 +51,7 @@ class NormalizeEntries(nn.Module):
 
 
 def _unit(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Divide by the length along ``axes``; zero stays zero, with zero gradient.
+    """Divide ``x`` by its length along ``axes``; a zero vector stays zero, with gradient 0.
 
     The largest entry is divided out first: a length of 1e30 or 1e-30 would overflow or vanish when squared, and the
     floor of 1e-12 under the length is then relative, so that it does not break the scaling symmetry. The quotient
@@ -59,24 +63,28 @@ def _unit(x: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 class AbsoluteValue(nn.Module):
-    """Take every entry's absolute value, an even function: invariant to sign flips. ``b(L)`` included, as published."""
+    """Take the absolute value of every entry, which removes signs; also that of ``b(L)``, as published."""
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Take the absolute value."""
+        """Return the absolute values."""
         return features.map(torch.abs)
 
 
 class MeanPool(nn.Module):
-    """Average over every permuted axis: invariant to permutations.
+    """Average over every permuted axis, which is invariant to permutations of hidden neurons.
 
-    Layer 1 keeps its input axis, layer ``L`` its output axis, every layer its kernel entries.
+    The input axis of ``W(1)``, the output axis of ``W(L)`` and ``b(L)``, and the kernel axes are kept.
 
     Args:
         spec: the weight space.
-        channels: of the features.
+        channels: the number of channels of the features.
+
+    Attributes:
+        numbers: the length of the output.
 
     Shapes:
-        in ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``; out ``(batch, numbers)``.
+        The input is ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``, the output
+        ``(batch, numbers)``.
     """
 
     def __init__(self, spec: NetworkSpec, channels: int) -> None:
@@ -86,5 +94,5 @@ class MeanPool(nn.Module):
         self.numbers = channels * sum(part.entries for part in self.parts)
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
-        """Average and concatenate."""
+        """Return the averages of all tensors, concatenated."""
         return torch.cat([part.take(features).mean(dim=1) for part in self.parts], dim=1)

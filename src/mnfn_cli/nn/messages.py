@@ -9,28 +9,29 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 class SignMessages(nn.Module):
-    """Let neurons and weights exchange messages, channel by channel.
+    """Multiply every weight by its neurons' features and sum over neurons, for each channel separately.
 
-    A weight carries the signs of both its neurons, a bias that of its neuron. So the products
+    A sign flip multiplies a weight by the signs of both its neurons and a bias by that of its neuron. So the products
 
         b'(i)[j]    = mean_k W(i)[j,k] b(i-1)[k] + mean_p W(i+1)[p,j] b(i+1)[p]
         W'(i)[j,k]  = b(i)[j] b(i-1)[k]
 
-    carry just the signs of their places, for ``d^2 = 1``. Inputs and outputs have no sign: there ``b(0) = 1``, and a
-    weight of the last layer takes ``b(L-1)[k]`` times ``b(L)[j]``, which are allowed to meet. A linear layer alone
-    never compares a hidden weight with its neurons; after this one it can, and the absolute value of the result tells
-    whether their signs agree, which no permutation or flip changes.
+    are multiplied by the same signs as ``b(i)[j]`` and ``W(i)[j,k]`` (since ``d^2 = 1``), and the layer commutes with
+    the group. Inputs and outputs are not flipped: ``b(0)`` is taken as 1, and ``b(L)`` may be multiplied with
+    ``b(L-1)``. An equivariant linear layer alone never combines a hidden weight with its neurons' biases. After this
+    layer it can, and the absolute value of the result shows whether their signs agree, which no permutation and no flip
+    changes.
 
-    Kernel entries are not supported: the networks are dense.
+    The networks must be dense; kernel entries are not supported.
 
     Args:
         spec: a weight space with the sign group.
 
     Shapes:
-        in and out ``(batch, channels, out, in)`` and ``(batch, channels, out)``.
+        The input and the output are ``(batch, channels, out, in)`` and ``(batch, channels, out)``.
 
     Raises:
-        UsageError: another group, or convolutions.
+        UsageError: the weight space has another group, or convolutions.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -39,7 +40,7 @@ class SignMessages(nn.Module):
             raise UsageError("SignMessages", f"needs a dense network with sign flips, not {spec}")
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Exchange messages."""
+        """Return the products."""
         last = len(features) - 1
         weights: list[Tensor] = []
         biases: list[Tensor] = []

@@ -23,21 +23,21 @@ class MonomialLinear(nn.Module):
         E(W)(L)[j,k] = sum_p F[j,p] W(L)[p,k]                     E(b)(L)[j] = sum_p G[j,p] b(L)[p] + T[j]
 
     For the sign group (sin, tanh) also ``E(W)(L)[j,k] += H[j] b(L-1)[k]`` and ``E(b)(L-1)[j] += sum_p R[p] W(L)[p,j]``,
-    and with L = 2 ``W(1)`` and ``W(2)`` meet too. The layer is complete: every equivariant affine map is one of these.
-    The coefficients live in one matrix for each block of entries of one character (``nn.blocks``), so a layer is a
-    handful of matrix products. They start Xavier normal, as published.
+    and with L = 2 ``W(1)`` and ``W(2)`` are combined too. The layer is complete: every equivariant affine map is of
+    this form. The coefficients are stored as one matrix for each block of entries of one character (see ``nn.blocks``),
+    so the layer consists of a few matrix products. They are initialised Xavier normal, as published.
 
     Args:
         spec: the weight space; its activation chooses the group.
-        in_channels: ``d``.
-        out_channels: ``e``.
-        sign_terms: leave out with ``False`` what only the sign group allows (the published tanh model does).
+        in_channels: the number ``d`` of channels of the input.
+        out_channels: the number ``e`` of channels of the output.
+        sign_terms: whether to include the terms that only the sign group allows. The published tanh model has none.
 
     Shapes:
-        in ``(batch, d, out, in, *kernel)`` and ``(batch, d, out)``; out the same with ``e``.
+        The input is ``(batch, d, out, in, *kernel)`` and ``(batch, d, out)``; the output has ``e`` channels instead.
 
     Raises:
-        UsageError: the activation allows permutations only.
+        UsageError: the activation of the networks allows permutations only.
 
     >>> spec = NetworkSpec.cnn([1, 16, 16, 16], outputs=10, activation="relu")
     >>> layer = MonomialLinear(spec, in_channels=1, out_channels=16)
@@ -64,10 +64,10 @@ class MonomialLinear(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw every coefficient anew: normal with ``std^2 = 2 / (fan_in + fan_out)``.
+        """Draw every coefficient again, from a normal distribution with ``std^2 = 2 / (fan_in + fan_out)``.
 
-        Both fans are sums over the maps of one family into one output; a map that only the sign group allows counts
-        alone. ``T`` is drawn with ``G`` and counts with fan_in 0.
+        Both fans are sums over all maps from one family of tensors into one output tensor; for a map that only the sign
+        group allows they are its own. ``T`` has the standard deviation of ``G``, and its fan_in counts as 0.
         """
         for family, std, part in self._standard_deviations():
             coefficient = self._coefficients(part, family)
@@ -76,7 +76,7 @@ class MonomialLinear(nn.Module):
                 self.constant.normal_(std=std)
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Apply the map."""
+        """Return the image of the features under the map."""
         tensors: dict[str, Tensor] = {}
         for block, matrix in zip(self.blocks, self.matrices, strict=True):
             parts = _parts(block)
@@ -94,10 +94,10 @@ class MonomialLinear(nn.Module):
         return WeightSpaceFeatures([tensors[f"W({i})"] for i in layers], [tensors[f"b({i})"] for i in layers])
 
     def coefficients(self) -> dict[tuple[str, str], Tensor]:
-        """Return every coefficient by (output, input) tensor, as a view of the parameters.
+        """Return the matrix of coefficients for each pair of an output and an input tensor, as views of the parameters.
 
-        ``("W(1)", "b(1)")`` is ``B`` of the formulas. Rows and columns run over the free axis, then the channel, then
-        the kernel entries. ``T`` is ``constant``.
+        For example ``("W(1)", "b(1)")`` is ``B`` in the formulas. The rows run over the free axis, the channels and the
+        kernel entries of the output, the columns over those of the input. ``T`` is the parameter ``constant``.
         """
         return {
             (target.name, source.name): self._coefficients(target, (source,))
@@ -107,11 +107,11 @@ class MonomialLinear(nn.Module):
         }
 
     def extra_repr(self) -> str:
-        """Describe the layer."""
+        """Return the text that ``print(module)`` shows for this layer."""
         return f"{self.in_channels} -> {self.out_channels}, {self.spec.group} group"
 
     def _coefficients(self, target: Part, sources: tuple[Part, ...]) -> Tensor:
-        """Return the coefficients from neighbouring ``sources`` into ``target``: a view."""
+        """Return a view of the coefficients from ``sources``, which are neighbours in a block, into ``target``."""
         for block, matrix in zip(self.blocks, self.matrices, strict=True):
             parts = _parts(block)
             if target in parts:
@@ -123,7 +123,7 @@ class MonomialLinear(nn.Module):
         raise KeyError(target.name)
 
     def _standard_deviations(self) -> Iterator[tuple[tuple[Part, ...], float, Part]]:
-        """Yield (sources, standard deviation, target) for all coefficients."""
+        """Yield (input tensors, standard deviation, output tensor) for all coefficients."""
         for block in self.blocks:
             for own_family in block:
                 for target in own_family:

@@ -1,12 +1,12 @@
 """The layers that commute with permutations alone: NP and HNP (Zhou et al. 2023, "Permutation Equivariant NFNs").
 
-Both average what the permutations touch and mix the averages back in. With ``row(i)`` the mean of ``W(i)`` over its
-output neurons ``j`` (a vector over ``k``), ``col(i)`` its mean over its input neurons ``k`` (a vector over ``j``),
-``all(i)`` its mean over both and ``m(i)`` the mean of ``b(i)``, every ``[...]`` in the docstrings below is one linear
-map on channels, with a bias of its own, of everything listed in it. Kernel entries count as channels.
+Both average over the permuted axes and add linear maps of the averages to every entry. With ``row(i)`` the mean of
+``W(i)`` over its output neurons ``j`` (a vector over ``k``), ``col(i)`` its mean over its input neurons ``k`` (a vector
+over ``j``), ``all(i)`` its mean over both and ``m(i)`` the mean of ``b(i)``, every ``[...]`` in the docstrings below is
+one linear map on channels, with a bias of its own, of everything listed in it. Kernel entries count as channels.
 
-Inside, features lie channels last: a weight is ``(batch, out, in, channels * kernel entries)``, so that a map is one
-matrix product, and the means are mapped before they are spread over the entries.
+Internally the channels are the last axis: a weight is ``(batch, out, in, channels * kernel entries)``, so that a map is
+one matrix product. The means are mapped first and then added to all entries that they belong to.
 """
 
 from collections.abc import Iterable
@@ -23,13 +23,14 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 @dataclass(frozen=True)
 class _Means:
-    """A batch of features, channels last, and its averages; lists run over the layers, from 0.
+    """A batch of features with the channels last, and their averages. Each list has one tensor for each layer.
 
     Args:
-        weights: ``(batch, out, in, numbers)``.
-        biases: ``(batch, out, channels)``.
-        rows, columns: means over the outputs ``(batch, in, numbers)`` and over the inputs ``(batch, out, numbers)``.
-        scalars: the means over both, then those of the biases, joined: ``(batch, numbers)``.
+        weights: the weights ``(batch, out, in, numbers)``, where ``numbers`` is channels times kernel entries.
+        biases: the biases ``(batch, out, channels)``.
+        rows: the means of the weights over the output axis, ``(batch, in, numbers)``.
+        columns: the means of the weights over the input axis, ``(batch, out, numbers)``.
+        scalars: the means of the weights over both axes and the means of the biases, concatenated over all layers.
     """
 
     weights: list[Tensor]
@@ -50,12 +51,12 @@ class _Means:
 
 
 class _PermutationLinear(nn.Module):
-    """What NP and HNP share: their shapes, and their start.
+    """The base class of ``NPLinear`` and ``HNPLinear``, with the shapes of their inputs and outputs.
 
     Args:
-        spec: the weight space; its kernels say how many numbers an entry has.
-        in_channels: ``d``.
-        out_channels: ``e``.
+        spec: the weight space.
+        in_channels: the number ``d`` of channels of the input.
+        out_channels: the number ``e`` of channels of the output.
     """
 
     def __init__(self, spec: NetworkSpec, in_channels: int, out_channels: int) -> None:
@@ -67,18 +68,18 @@ class _PermutationLinear(nn.Module):
         self._given = [entries * out_channels for entries in spec.kernel_entries]
 
     def _weight(self, layer: int, values: Tensor) -> Tensor:
-        """Return ``(batch, out, in, numbers)`` as a weight of the weight space: a view."""
+        """Return a view of ``(batch, out, in, numbers)`` in the shape of the weights of a layer, counted from 0."""
         _, _, *kernel = self.spec.weight_shapes[layer]
         return values.unflatten(3, (self.out_channels, *kernel)).movedim(3, 1)
 
     def extra_repr(self) -> str:
-        """Describe the layer."""
+        """Return the text that ``print(module)`` shows for this layer."""
         return f"{self.in_channels} -> {self.out_channels}"
 
 
 @torch.no_grad()
 def _start_together(maps: Iterable[nn.Module]) -> None:
-    """Draw all maps into one tensor, and their biases, uniform within ``sqrt(1 / sum of their in-features)``."""
+    """Draw the maps into one tensor and their biases, uniform in ``+-sqrt(1 / n)``; ``n`` sums up their in-features."""
     linears = cast(list[nn.Linear], list(maps))
     bound = sqrt(1 / sum(linear.in_features for linear in linears))
     for linear in linears:
@@ -87,7 +88,7 @@ def _start_together(maps: Iterable[nn.Module]) -> None:
 
 
 class NPLinear(_PermutationLinear):
-    """Map ``d`` channels to ``e``, commuting with permutations of hidden neurons, of inputs and of outputs.
+    """A linear layer from ``d`` to ``e`` channels that commutes with permutations of hidden, input and output neurons.
 
         E(W)(i)[j,k] = [W(i)[j,k]] + [all(1..L), m(1..L)]
                      + [row(i)[k], col(i-1)[k], b(i-1)[k]]      the last two only for i > 1
@@ -95,12 +96,12 @@ class NPLinear(_PermutationLinear):
         E(b)(i)[j]   = [col(i)[j], b(i)[j], row(i+1)[j]] + [all(1..L), m(1..L)]
 
     Args:
-        spec: the weight space; any activation.
-        in_channels: ``d``.
-        out_channels: ``e``.
+        spec: the weight space, with any activation.
+        in_channels: the number ``d`` of channels of the input.
+        out_channels: the number ``e`` of channels of the output.
 
     Shapes:
-        in ``(batch, d, out, in, *kernel)`` and ``(batch, d, out)``; out the same with ``e``.
+        The input is ``(batch, d, out, in, *kernel)`` and ``(batch, d, out)``; the output has ``e`` channels instead.
 
     >>> spec = NetworkSpec.mlp([2, 32, 32, 1], activation="sin", omega=30.0)
     >>> sum(parameter.numel() for parameter in NPLinear(spec, 4, 8).parameters())
@@ -124,7 +125,7 @@ class NPLinear(_PermutationLinear):
             _start_together(maps)
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Apply the map."""
+        """Return the image of the features under the map."""
         means, last = _Means.of(features), self.spec.num_layers - 1
         weights, biases = [], []
         for i in range(last + 1):
@@ -141,10 +142,10 @@ class NPLinear(_PermutationLinear):
 
 
 class HNPLinear(_PermutationLinear):
-    """Map ``d`` channels to ``e``, commuting with permutations of hidden neurons.
+    """A linear layer from ``d`` to ``e`` channels that commutes with permutations of hidden neurons.
 
     The input axis of ``W(1)`` and the output axis of ``W(L)`` are not permuted, so they count as channels. With
-    ``glob = all(1..L), m(1..L), row(1) whole, col(L) whole, b(L) whole``:
+    ``glob = all(1..L), m(1..L)`` and all entries of ``row(1)``, ``col(L)`` and ``b(L)``:
 
         i = 1      s = W(1)[j,:], row(2)[j], b(1)[j]             (and W(L)[:,j] if L = 2)
                    E(W)(1)[j,:] = [s] + [glob]                   E(b)(1)[j] = [s] + [glob]
@@ -156,12 +157,12 @@ class HNPLinear(_PermutationLinear):
                    E(b)(L)[:] = [glob]
 
     Args:
-        spec: the weight space; any activation.
-        in_channels: ``d``.
-        out_channels: ``e``.
+        spec: the weight space, with any activation.
+        in_channels: the number ``d`` of channels of the input.
+        out_channels: the number ``e`` of channels of the output.
 
     Shapes:
-        in ``(batch, d, out, in, *kernel)`` and ``(batch, d, out)``; out the same with ``e``.
+        The input is ``(batch, d, out, in, *kernel)`` and ``(batch, d, out)``; the output has ``e`` channels instead.
 
     >>> spec = NetworkSpec.cnn([1, 16, 16, 16], stride=2, outputs=10)
     >>> HNPLinear(spec, 1, 16)(WeightSpaceFeatures.zeros(spec, batch=2)).weights[1].shape
@@ -192,7 +193,7 @@ class HNPLinear(_PermutationLinear):
             _start_together(cast(nn.ModuleList, maps))
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Apply the map."""
+        """Return the image of the features under the map."""
         means, layers = _Means.of(features), self.spec.num_layers
         rows, columns, last = means.rows, means.columns, layers - 1
         from_inputs = means.weights[0].flatten(2)  # W(1)[j, :]

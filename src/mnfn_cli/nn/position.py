@@ -1,4 +1,4 @@
-"""Tell NP layers which input and which output a weight belongs to."""
+"""An encoding of the position of inputs and outputs, so that NP layers can tell them apart."""
 
 from math import pi
 
@@ -12,17 +12,20 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 class InputOutputEncoding(nn.Module):
     """Append ``sin(pi f t)..., cos(pi f t)..., t`` to the channels of every tensor.
 
-    ``t`` is spread over [-1, 1] by the neuron's index (one neuron: -1), the bands ``f`` linearly from 1 to
-    ``max_freq / 2``. ``W(1)`` is encoded by its input neuron, ``W(L)`` and ``b(L)`` by their output neuron; the new
-    channels of every other tensor are 0.
+    The position ``t`` grows linearly with the index of the neuron, from -1 to 1; a single neuron has ``t = -1``. The
+    frequencies ``f`` grow linearly from 1 to ``max_freq / 2``. In ``W(1)`` the position is that of the input neuron, in
+    ``W(L)`` and ``b(L)`` that of the output neuron. The new channels of every other tensor are 0.
 
     Args:
         spec: the weight space.
-        bands: number of frequencies.
-        max_freq: twice the highest.
+        bands: the number of frequencies.
+        max_freq: twice the highest frequency.
+
+    Attributes:
+        extra_channels: the number of channels that are appended, ``2 * bands + 1``.
 
     Shapes:
-        in ``(batch, channels, ...)``; out ``(batch, channels + 2 * bands + 1, ...)``.
+        The input is ``(batch, channels, ...)``, the output ``(batch, channels + 2 * bands + 1, ...)``.
     """
 
     inputs: Tensor
@@ -36,7 +39,7 @@ class InputOutputEncoding(nn.Module):
         self.register_buffer("outputs", _encode(spec.widths[-1], frequencies), persistent=False)
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Append."""
+        """Return the features with the encoding appended to their channels."""
         last = len(features) - 1
         weights, biases = [], []
         for i, (weight, bias) in enumerate(zip(features.weights, features.biases, strict=True)):

@@ -1,4 +1,4 @@
-"""Statistics of whole tensors: what a network's weights look like from far away (Unterthiner et al. 2020)."""
+"""Statistics of the weights of a network, tensor by tensor (Unterthiner et al. 2020)."""
 
 import torch
 from torch import Tensor, nn
@@ -10,16 +10,20 @@ QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class TensorStatistics(nn.Module):
-    """Return mean, unbiased variance and linear quantiles 0, 1/4, 1/2, 3/4, 1 of every tensor ``W(1)``, ``b(1)``, ...
+    """Compute the mean, the unbiased variance and the quantiles 0, 1/4, 1/2, 3/4, 1 of every weight and bias tensor.
 
-    The variance of a tensor of one number is 0. All is computed in float64, and what the features' dtype cannot hold
-    becomes its largest number: weights of 1e30 have a variance that float32 has no room for.
+    Quantiles are interpolated linearly. The variance of a tensor with a single number is 0. The statistics are computed
+    in float64 and clamped to the range of the features' dtype: the variance of weights of 1e30 is too large for
+    float32.
 
     Args:
         spec: the weight space.
 
+    Attributes:
+        numbers: the length of the output, seven for each tensor.
+
     Shapes:
-        in raw weights, one channel; out ``(batch, 7 * tensors)``.
+        The input is raw weights with one channel, the output ``(batch, numbers)``, in the order W(1), b(1), W(2), ...
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -27,14 +31,14 @@ class TensorStatistics(nn.Module):
         self.numbers = 2 * spec.num_layers * (2 + len(QUANTILES))
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
-        """Compute."""
+        """Return the statistics of all tensors, concatenated."""
         largest = torch.finfo(features.dtype).max
         joined = torch.cat([_statistics(tensor.flatten(1).double()) for tensor in features.tensors()], dim=1)
         return joined.clamp(-largest, largest).to(features.dtype)
 
 
 def _statistics(numbers: Tensor) -> Tensor:
-    """Return the seven statistics of each row, ``(batch, 7)``."""
+    """Return the seven statistics of each row of ``(batch, numbers)`` as ``(batch, 7)``."""
     variance = numbers.var(dim=1) if numbers.shape[1] > 1 else torch.zeros_like(numbers[:, 0])
     quantiles = torch.quantile(numbers, numbers.new_tensor(QUANTILES), dim=1)
     return torch.stack([numbers.mean(dim=1), variance, *quantiles], dim=1)

@@ -1,1 +1,1 @@
-"""What a weight space is: shapes, features, the monomial group, canonical form, running networks."""
+"""Weight spaces: their specification, features, the monomial group, the canonical form, and forward passes."""

@@ -1,4 +1,4 @@
-"""A canonical form: one network for each class of networks that differ by scaling or sign flips."""
+"""The canonical form: one representative of all networks that differ by scaling or sign flips only."""
 
 import torch
 import torch.nn.functional as F
@@ -10,24 +10,26 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 def canonicalize(features: WeightSpaceFeatures, spec: NetworkSpec) -> tuple[WeightSpaceFeatures, MonomialElement]:
-    """Remove the freedom of scale or sign from every hidden neuron; the function stays.
+    """Remove the freedom of scale or sign from every hidden neuron without changing the network's function.
 
-    The layers are taken in order, each with the weights that the layer before left. For the scaling group a neuron's
-    incoming weights and bias are divided by their joint norm, taken in float64, and its outgoing weights are multiplied
-    by it. For the sign group a neuron is flipped where the sum of its incoming weights and bias is negative; if the sum
-    is 0, their sorted values decide. All twins end in one form, except that a neuron whose incoming weights cannot be
-    told from their negatives keeps its sign (docs/symmetries.md proves it).
+    Layers are processed in order, each after the factors of the layer before it were applied. For the scaling group a
+    neuron's incoming weights and bias are divided by their joint norm, taken in float64, and its outgoing weights are
+    multiplied by it. For the sign group a neuron is flipped where the sum of its incoming weights and bias is negative;
+    if the sum is 0, their sorted values decide. Networks that differ by scaling or sign flips then have the same form,
+    except that a neuron whose incoming weights cannot be told from their negatives keeps its sign (docs/symmetries.md
+    has the proof).
 
     A neuron whose incoming weights and bias are all 0 always has the output 0, and nothing fixes its scale or sign: its
     outgoing weights, which have no effect, become 0. The order of neurons stays as it is.
 
     Args:
-        features: ``(batch, channels, ...)``; a neuron's channels count together.
-        spec: the weight space; for a permutation-only activation nothing changes.
+        features: raw weights or features with any number of channels. The numbers of all channels of a neuron together
+            determine its one scale or sign.
+        spec: the weight space. If its activation allows permutations only, the features are returned unchanged.
 
     Returns:
-        The canonical features, and the element ``g`` for which they are ``g.act(features)``, but for the outgoing
-        weights of neurons that are silent.
+        The canonical features, and the group element ``g`` that leads to them: they equal ``g.act(features)``, except
+        for the outgoing weights that were set to 0.
     """
     element = MonomialElement.identity(spec, features.batch)
     if spec.group == "permutation":
@@ -45,9 +47,9 @@ def canonicalize(features: WeightSpaceFeatures, spec: NetworkSpec) -> tuple[Weig
             # The network's inputs keep their places, so in the first layer they are positions too.
             incoming = _canonical_sign(blocks.flatten(2)[:, :, None] if i == 0 else blocks, biases)
         scales.append(incoming)
-        heard = (own != 0).any(dim=2)
+        active = (own != 0).any(dim=2)
         kernel = (1,) * (weights[i + 1].dim() - 4)
-        weights[i + 1] = weights[i + 1] * heard.view(features.batch, 1, 1, -1, *kernel)
+        weights[i + 1] = weights[i + 1] * active.view(features.batch, 1, 1, -1, *kernel)
     element = MonomialElement(element.permutations, scales)
     return element.act(WeightSpaceFeatures(weights, features.biases)), element
 
@@ -68,7 +70,7 @@ def _canonical_sign(blocks: Tensor, biases: Tensor) -> Tensor:
     3. Its biases.
 
     Sorting removes the order of the inputs, and ``_folded_sum`` changes sign exactly when all numbers do. So neither a
-    permutation nor rounding makes two twins differ.
+    permutation of inputs nor rounding changes the result, and negated numbers give the opposite sign.
 
     Args:
         blocks: weights ``(batch, neurons, inputs, positions)``; inputs may change places, positions may not.

@@ -1,4 +1,4 @@
-"""A batch of networks' weights and biases, or of features that live where those do."""
+"""Batches of weights and biases of networks, or of features of the same shapes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Self
@@ -12,14 +12,17 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 class WeightSpaceFeatures:
-    """Weights ``(batch, channels, out, in, *kernel)`` and biases ``(batch, channels, out)``, one of each a layer.
+    """Weights ``(batch, channels, out, in, *kernel)`` and biases ``(batch, channels, out)``, a pair for each layer.
 
-    Raw weights have one channel. Immutable by convention: every method returns a new object, whose tensors may be
-    views of the old ones.
+    Raw weights have one channel. Objects of this class are immutable by convention: every method returns a new object,
+    whose tensors may be views of the old ones.
 
     Args:
-        weights: one tensor a layer.
-        biases: one tensor a layer.
+        weights: the weight tensors of all layers, in order.
+        biases: the bias tensors of all layers, in order.
+
+    Raises:
+        ValueError: there are not as many weights as biases.
     """
 
     __slots__ = ("biases", "weights")
@@ -32,36 +35,36 @@ class WeightSpaceFeatures:
 
     @property
     def batch(self) -> int:
-        """Number of networks."""
+        """The number of networks in the batch."""
         return self.biases[0].shape[0]
 
     @property
     def channels(self) -> int:
-        """Number of channels; 1 for raw weights."""
+        """The number of channels; 1 for raw weights."""
         return self.biases[0].shape[1]
 
     @property
     def dtype(self) -> torch.dtype:
-        """The tensors' dtype."""
+        """The dtype of the tensors."""
         return self.biases[0].dtype
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors are."""
+        """The device of the tensors."""
         return self.biases[0].device
 
     def tensors(self) -> Iterator[Tensor]:
-        """Yield every tensor: W(1), b(1), W(2), b(2), ..."""
+        """Yield all tensors in the order W(1), b(1), W(2), b(2), ..."""
         for weight, bias in zip(self.weights, self.biases, strict=True):
             yield weight
             yield bias
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
-        """Apply ``function`` to every tensor."""
+        """Return the features with ``function`` applied to every tensor."""
         return type(self)([function(w) for w in self.weights], [function(b) for b in self.biases])
 
     def zip_map(self, function: Callable[[Tensor, Tensor], Tensor], other: "WeightSpaceFeatures") -> Self:
-        """Apply ``function`` to every pair of tensors of ``self`` and ``other``."""
+        """Return the features with ``function`` applied to every pair of tensors of ``self`` and ``other``."""
         weights = [function(a, b) for a, b in zip(self.weights, other.weights, strict=True)]
         biases = [function(a, b) for a, b in zip(self.biases, other.biases, strict=True)]
         return type(self)(weights, biases)
@@ -71,15 +74,15 @@ class WeightSpaceFeatures:
         return self.map(lambda tensor: tensor.to(device=device, dtype=dtype))
 
     def select(self, index: slice | Tensor | Sequence[int]) -> Self:
-        """Return the networks that ``index`` picks from the batch; a slice is a view."""
+        """Return the networks that ``index`` selects from the batch; with a slice the tensors are views."""
         return self.map(lambda tensor: tensor[index])
 
     def flatten(self) -> Tensor:
-        """Return every number of each network, ``(batch, channels * numbers)``: W(1), b(1), W(2), ..."""
+        """Return all numbers of each network as ``(batch, channels * numbers)``, in the order W(1), b(1), W(2), ..."""
         return torch.cat([tensor.flatten(1) for tensor in self.tensors()], dim=1)
 
     def unflatten(self, numbers: Tensor) -> Self:
-        """Return features with one channel from ``(batch, numbers)``, ordered as by ``flatten``."""
+        """Return features with one channel from ``(batch, numbers)``, which are in the order of ``flatten``."""
         pieces = numbers.split([tensor[0, 0].numel() for tensor in self.tensors()], dim=1)
         tensors = [
             piece.reshape(len(numbers), 1, *tensor.shape[2:])
@@ -88,16 +91,16 @@ class WeightSpaceFeatures:
         return type(self)(tensors[0::2], tensors[1::2])
 
     def beside(self, other: "WeightSpaceFeatures") -> Self:
-        """Return features with the channels of ``self``, then those of ``other``."""
+        """Return features whose channels are those of ``self`` followed by those of ``other``."""
         return self.zip_map(lambda a, b: torch.cat([a, b], dim=1), other)
 
     def detach(self) -> Self:
-        """Return the features without their history of gradients."""
+        """Return the features detached from the graph of gradients."""
         return self.map(Tensor.detach)
 
     @classmethod
     def cat(cls, parts: Sequence["WeightSpaceFeatures"]) -> Self:
-        """Join batches of one weight space along the batch axis."""
+        """Concatenate batches of one weight space along the batch axis."""
         layers = range(len(parts[0].weights))
         weights = [torch.cat([part.weights[i] for part in parts]) for i in layers]
         biases = [torch.cat([part.biases[i] for part in parts]) for i in layers]
@@ -105,7 +108,7 @@ class WeightSpaceFeatures:
 
     @classmethod
     def zeros(cls, spec: NetworkSpec, batch: int, channels: int = 1, dtype: torch.dtype = torch.float32) -> Self:
-        """Return all-zero features of a weight space."""
+        """Return features of a weight space that are all 0."""
         weights = [torch.zeros(batch, channels, *shape, dtype=dtype) for shape in spec.weight_shapes]
         biases = [torch.zeros(batch, channels, *shape, dtype=dtype) for shape in spec.bias_shapes]
         return cls(weights, biases)
@@ -120,7 +123,7 @@ class WeightSpaceFeatures:
         generator: torch.Generator | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Self:
-        """Draw standard normal features of a weight space."""
+        """Return features of a weight space drawn from a standard normal distribution."""
 
         def draw(shape: tuple[int, ...]) -> Tensor:
             return torch.randn(batch, channels, *shape, generator=generator, dtype=dtype)
@@ -134,17 +137,18 @@ class WeightSpaceFeatures:
         spec: NetworkSpec | None = None,
         names: Sequence[str] | None = None,
     ) -> Self:
-        """Stack single networks, whatever their tensors are called.
+        """Stack the state dicts of single networks, with tensors of any names.
 
-        Layers are ordered by the natural sort of their names (2 before 10); see ``naming.pair_layers``.
+        The layers are put in the natural order of their names (2 before 10); see ``naming.pair_layers``.
 
         Args:
-            state_dicts: one mapping from tensor name to tensor a network.
-            spec: if given, every tensor must have its shape.
-            names: what to call each network in an error; its number by default.
+            state_dicts: for each network, a mapping from tensor names to tensors.
+            spec: the weight space whose shapes the tensors must have; by default those of the first network.
+            names: the names of the networks for error messages; by default their numbers.
 
         Raises:
-            DataError: a missing bias, an extra tensor, or a shape that differs; all bad networks are named.
+            DataError: a network lacks a bias, has a tensor too many, or has a shape that differs. The error names all
+                such networks.
         """
         names = names or [f"network {i}" for i in range(len(state_dicts))]
         rows: list[list[Tensor]] = []
@@ -160,10 +164,14 @@ class WeightSpaceFeatures:
         return cls(stacked[0::2], stacked[1::2])
 
     def to_state_dicts(self, names: Sequence[str] | None = None) -> list[dict[str, Tensor]]:
-        """Split a batch with one channel into single networks.
+        """Return the state dict of each network of a batch with one channel.
 
         Args:
-            names: tensor names in the order W(1), b(1), ...; by default ``layers.0.weight``, ``layers.0.bias``, ...
+            names: the names of the tensors in the order W(1), b(1), W(2), ...; by default ``layers.0.weight``,
+                ``layers.0.bias``, ``layers.1.weight``, ...
+
+        Raises:
+            ValueError: the features have more than one channel.
         """
         if self.channels != 1:
             raise ValueError(f"state dicts hold raw weights; these features have {self.channels} channels")
@@ -184,7 +192,7 @@ class WeightSpaceFeatures:
 def _ordered(
     state_dict: Mapping[str, Tensor], name: str, spec: NetworkSpec | None, like: list[Tensor] | None
 ) -> list[Tensor]:
-    """Return one network's tensors as W(1), b(1), ..., checked against the spec or the network before it."""
+    """Return the tensors of one network as W(1), b(1), ...; their shapes must be those of ``spec`` or of ``like``."""
     tensors = []
     for weight, bias in pair_layers(state_dict, name):
         tensors += [state_dict[weight], state_dict[bias]]

@@ -12,18 +12,20 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 class MonomialElement:
-    """One group element for each network of a batch: a permutation and a number for every hidden neuron.
+    """A batch of group elements, one for each network: each permutes the hidden neurons and multiplies them by factors.
 
-    It acts, with ``d(0) = d(L) = 1`` and identities at the input and the output, by
+    An element ``g`` consists of a permutation ``p_i`` and factors ``d(i)`` for each hidden layer ``i``. With the
+    identity and ``d(0) = d(L) = 1`` for inputs and outputs, it acts by
 
         (g W)(i)[j, k] = d(i)[j] / d(i-1)[k] * W(i)[p_i^-1(j), p_{i-1}^-1(k)]
         (g b)(i)[j]    = d(i)[j]             * b(i)[p_i^-1(j)]
 
-    and, for numbers that the activation allows (``NetworkSpec.group``), leaves the network's function unchanged.
+    This does not change a network's function if its activation allows the factors (see ``NetworkSpec.group``).
 
     Args:
-        permutations: ``p_1, ..., p_{L-1}``, integer tensors ``(batch, n_i)``; neuron ``k`` moves to ``p_i[k]``.
-        scales: ``d(1), ..., d(L-1)``, floating tensors ``(batch, n_i)``, none of them zero.
+        permutations: the permutations ``p_1, ..., p_{L-1}``, integer tensors ``(batch, n_i)``; neuron ``k`` moves to
+            ``p_i[k]``.
+        scales: the factors ``d(1), ..., d(L-1)``, floating-point tensors ``(batch, n_i)`` without zeros.
     """
 
     def __init__(self, permutations: Sequence[Tensor], scales: Sequence[Tensor]) -> None:
@@ -32,7 +34,7 @@ class MonomialElement:
 
     @classmethod
     def identity(cls, spec: NetworkSpec, batch: int, dtype: torch.dtype = torch.float64) -> "MonomialElement":
-        """Return the element that changes nothing."""
+        """Return identity elements, which change nothing."""
         permutations = [torch.arange(n).expand(batch, n) for n in spec.hidden_widths]
         return cls(permutations, [torch.ones(batch, n, dtype=dtype) for n in spec.hidden_widths])
 
@@ -48,20 +50,20 @@ class MonomialElement:
         generator: torch.Generator | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> "MonomialElement":
-        """Draw random elements of the spec's group.
+        """Draw random elements of the group of a weight space.
 
         Args:
             spec: the weight space.
-            batch: number of elements.
-            scale: for the scaling group, the interval of the factors; it does not matter for other groups.
-            log_uniform: draw the factors' logarithms uniformly, instead of the factors (``U[low, high]``).
-            permute: permute neurons uniformly at random. Without it the permutations are drawn and dropped, so that the
-                factors are those of the permuted draw from the same generator.
-            generator: source of randomness; torch's global one by default.
-            dtype: of the factors.
+            batch: the number of elements.
+            scale: the interval ``(low, high)`` of the factors. It is used for the scaling group only.
+            log_uniform: whether the logarithms of the factors are uniform, instead of the factors (``U[low, high]``).
+            permute: whether to permute neurons, uniformly at random. Without it the permutations are drawn and dropped,
+                so that the factors are the same as with it, for the same state of the generator.
+            generator: the source of randomness; by default torch's global generator.
+            dtype: the dtype of the factors.
 
         Raises:
-            UsageError: not ``0 < low <= high < infinity``.
+            UsageError: ``scale`` does not satisfy ``0 < low <= high < infinity``.
         """
         low, high = scale
         if not 0 < low <= high < float("inf"):
@@ -80,10 +82,10 @@ class MonomialElement:
         return cls(permutations if permute else cls.identity(spec, batch).permutations, scales)
 
     def act(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Return the features after the action, in their dtype and with the same memory order of axes.
+        """Return the features after the action, with the same dtype and the same order of axes in memory.
 
         Args:
-            features: one network for each element, any number of channels.
+            features: features with any number of channels, with one network for each element.
         """
         device, dtype, batch = features.device, features.dtype, features.batch
         ends = (features.weights[0].shape[3], features.weights[-1].shape[2])
@@ -106,7 +108,7 @@ class MonomialElement:
         return WeightSpaceFeatures(weights, biases)
 
     def inverse(self) -> "MonomialElement":
-        """Return the elements that undo these."""
+        """Return the inverse elements."""
         inverses = [_inverse(permutation) for permutation in self.permutations]
         scales = [
             scale.gather(1, permutation).reciprocal()
@@ -115,7 +117,7 @@ class MonomialElement:
         return MonomialElement(inverses, scales)
 
     def compose(self, other: "MonomialElement") -> "MonomialElement":
-        """Return ``self other``: first ``other``, then ``self``."""
+        """Return the product ``self other``, which acts like ``other`` followed by ``self``."""
         permutations, scales = [], []
         for p_g, d_g, p_h, d_h in zip(self.permutations, self.scales, other.permutations, other.scales, strict=True):
             permutations.append(p_g.gather(1, p_h))
@@ -123,12 +125,12 @@ class MonomialElement:
         return MonomialElement(permutations, scales)
 
     def select(self, index: slice | Tensor) -> "MonomialElement":
-        """Return the elements that ``index`` picks from the batch."""
+        """Return the elements that ``index`` selects from the batch."""
         return MonomialElement([p[index] for p in self.permutations], [d[index] for d in self.scales])
 
 
 def _inverse(permutation: Tensor) -> Tensor:
-    """Return the inverse of each row's permutation."""
+    """Return the inverses of permutations, one in each row."""
     places = torch.arange(permutation.shape[1], device=permutation.device).expand_as(permutation)
     return torch.empty_like(permutation).scatter_(1, permutation, places)
 
@@ -136,8 +138,8 @@ def _inverse(permutation: Tensor) -> Tensor:
 def _scaled_copy(blocks: Tensor, axes: int, sources: Tensor, factors: Tensor) -> Tensor:
     """Return a tensor like ``blocks`` whose blocks are ``factors * blocks[sources]``.
 
-    The first ``axes`` axes number the blocks. ``embedding_bag`` with one block a bag copies and multiplies in one pass,
-    in half the time of an ``index_select`` and a product; for blocks of one number the two are faster.
+    The first ``axes`` axes index the blocks. ``embedding_bag`` with one block in each bag copies and multiplies in one
+    pass and takes half the time of ``index_select`` and a product, except for blocks of a single number.
     """
     index = sources.expand(blocks.shape[:axes]).flatten()
     weights = factors.expand(blocks.shape[:axes]).flatten()

@@ -1,4 +1,4 @@
-"""Networks as pictures: an implicit neural representation maps a pixel's place to its colour."""
+"""Implicit neural representations (INRs): networks that map the coordinates of a pixel to its colour."""
 
 import torch
 from torch import Tensor
@@ -10,24 +10,25 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 def is_inr(spec: NetworkSpec) -> bool:
-    """Return whether networks of a spec draw pictures: SIRENs from two coordinates to one grey or three colours."""
+    """Return whether networks are INRs of pictures: SIRENs from two coordinates to one or three colour values."""
     return spec.activation == "sin" and not spec.kernels and spec.widths[0] == 2 and spec.widths[-1] in (1, 3)
 
 
 def pixel_grid(
     size: tuple[int, int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """Return the places of all pixels, row by row.
+    """Return the coordinates of all pixels, row by row.
 
-    They are spread linearly over [-1, 1], both ends included, as in the published SIREN data; a side of one pixel
-    stands at -1.
+    Each coordinate is spaced linearly over [-1, 1], both ends included, as in the published SIREN data. If a side has
+    only one pixel, its coordinate is -1.
 
     Args:
         size: (height, width) in pixels.
-        dtype, device: of the result.
+        dtype: the dtype of the result.
+        device: the device of the result.
 
     Returns:
-        ``(height * width, 2)``; the columns are y (top to bottom) and x (left to right).
+        A tensor ``(height * width, 2)`` whose columns are y (from top to bottom) and x (from left to right).
 
     >>> pixel_grid((2, 3)).tolist()
     [[-1.0, -1.0], [-1.0, 0.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 0.0], [1.0, 1.0]]
@@ -37,18 +38,18 @@ def pixel_grid(
 
 
 def render(spec: NetworkSpec, features: WeightSpaceFeatures, size: tuple[int, int]) -> Tensor:
-    """Draw the picture that every network holds; gradients flow back to the weights.
+    """Return the picture that every network represents; the result is differentiable by the weights.
 
     Args:
-        spec: the networks, ``2 -> ... -> channels``.
-        features: raw weights of ``batch`` networks.
+        spec: the weight space, of dense networks with two inputs.
+        features: the raw weights of ``batch`` networks.
         size: (height, width) in pixels.
 
     Returns:
-        ``(batch, channels, height, width)``, on the features' device and in their dtype.
+        Pictures ``(batch, channels, height, width)``, with the device and the dtype of the features.
 
     Raises:
-        UsageError: the networks do not map two coordinates to colours.
+        UsageError: the networks have convolutions or do not have two inputs.
     """
     if spec.kernels or spec.widths[0] != 2:
         raise UsageError("network spec", f"{spec} draws no picture; an INR maps 2 coordinates to colours")

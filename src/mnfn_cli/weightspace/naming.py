@@ -1,4 +1,4 @@
-"""Which tensors of a foreign checkpoint are layers, and in which order."""
+"""Find the layers of a checkpoint, and their order, from the names of its tensors."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ _WRAPPERS = ("state_dict.", "model.", "module.")
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
-    """Return a sort key under which ``net2`` comes before ``net10``.
+    """Return a key for natural sorting, by which ``net2`` comes before ``net10``.
 
     >>> sorted(["net10", "net2", "a"], key=natural_key)
     ['a', 'net2', 'net10']
@@ -19,16 +19,16 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
 
 
 def pair_layers(names: Iterable[str], where: str) -> list[tuple[str, str]]:
-    """Pair ``X.weight`` with ``X.bias`` for every layer ``X``, in the natural order of ``X``.
+    """Return the names ``X.weight`` and ``X.bias`` of every layer ``X``, sorted naturally by ``X``.
 
-    The prefixes ``state_dict.``, ``model.`` and ``module.`` do not count. Every tensor must belong to a layer.
+    The prefixes ``state_dict.``, ``model.`` and ``module.`` are ignored. Every tensor must belong to a layer.
 
     Args:
-        names: tensor names, in any order.
-        where: what to call the checkpoint in an error.
+        names: the names of the tensors, in any order.
+        where: the name of the checkpoint for error messages.
 
     Raises:
-        DataError: a weight without a bias, a bias without a weight, or any other tensor.
+        DataError: a layer has only a weight or only a bias, or a tensor is neither a weight nor a bias.
 
     >>> pair_layers(["net.10.bias", "net.10.weight", "net.2.weight", "net.2.bias"], "a file")
     [('net.2.weight', 'net.2.bias'), ('net.10.weight', 'net.10.bias')]

@@ -1,4 +1,4 @@
-"""Run many networks at once."""
+"""The forward pass of many networks at once."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 def activate(x: Tensor, spec: NetworkSpec) -> Tensor:
-    """Apply the spec's activation, with omega for a SIREN, entry by entry."""
+    """Apply the activation of the networks to every entry of ``x``; for a SIREN this is ``sin(omega * x)``."""
     match spec.activation:
         case "sin":
             return torch.sin(spec.omega * x)
@@ -25,15 +25,16 @@ def run_networks(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: Tenso
 
     Args:
         spec: the weight space.
-        features: raw weights (one channel) of ``batch`` networks.
-        inputs: ``(inputs, n_0)``, for a CNN ``(inputs, n_0, height, width)``; with one axis more in front, of size
-            ``batch``, each network has inputs of its own.
+        features: the raw weights (one channel) of ``batch`` networks.
+        inputs: the inputs of all networks, ``(inputs, n_0)``, or for CNNs ``(inputs, n_0, height, width)``. With
+            another axis of size ``batch`` in front, each network has inputs of its own.
 
     Returns:
-        ``(batch, inputs, n_L)``.
+        The outputs ``(batch, inputs, n_L)``.
 
     Raises:
-        UsageError: inputs of another shape, or pictures too small for the convolutions.
+        UsageError: the features have more than one channel, the inputs have another shape, or pictures are too small
+            for the convolutions.
     """
     if features.channels != 1:
         raise UsageError("features", f"{features.channels} channels; only raw weights (1 channel) are networks")
@@ -60,7 +61,7 @@ def run_networks(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: Tenso
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
-    """Convolve ``(batch, inputs, in, height, width)`` with each network's own kernels, as one grouped convolution."""
+    """Convolve ``(batch, inputs, in, height, width)`` with the kernels of each network, as a grouped convolution."""
     batch, inputs, channels = x.shape[:3]
     grouped = x.transpose(0, 1).reshape(inputs, batch * channels, *x.shape[3:])
     y = F.conv2d(grouped, weight.flatten(0, 1), bias.flatten(), stride, padding, groups=batch)

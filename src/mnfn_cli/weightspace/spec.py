@@ -1,4 +1,4 @@
-"""What a weight space is: the shapes of a feed-forward network's layers, and which symmetries its activation allows."""
+"""The specification of a weight space: the shapes of a network's layers, and its activation."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,16 +18,18 @@ class NetworkSpec:
 
     Layer ``i`` (1..L) maps ``widths[i - 1]`` channels to ``widths[i]``. The first ``len(kernels)`` layers are
     convolutions; global average pooling follows the last of them, and all other layers are dense. The activation
-    stands after every layer but the last. Two specs are equal when the networks they describe are.
+    follows every layer but the last. Two specifications are equal if and only if all their fields are.
 
     Args:
-        widths: channels ``n_0, ..., n_L``.
+        widths: the numbers of channels ``n_0, ..., n_L``.
         activation: a key of ``symmetry.GROUP_OF_ACTIVATION``.
-        kernels, strides, paddings: one (height, width) pair for each convolution.
-        omega: a SIREN computes ``sin(omega * (W x + b))``; 1 for every other activation.
+        kernels: the (height, width) of the kernel of each convolution.
+        strides: the (height, width) of the stride of each convolution.
+        paddings: the (height, width) of the zero padding of each convolution, on each side.
+        omega: the frequency of a SIREN, which computes ``sin(omega * (W x + b))``; 1 for every other activation.
 
     Raises:
-        UsageError: fewer than two layers, a size that is not positive, or an unknown activation.
+        UsageError: there are fewer than two layers, a size is not positive, or the activation is unknown.
 
     >>> NetworkSpec.mlp([2, 32, 32, 1], activation="sin", omega=30.0).num_parameters
     1185
@@ -56,7 +58,7 @@ class NetworkSpec:
 
     @classmethod
     def mlp(cls, widths: Sequence[int], activation: str, omega: float = 1.0) -> "NetworkSpec":
-        """Describe a dense network with ``widths`` = inputs, hidden widths, outputs."""
+        """Return the specification of a dense network, whose ``widths`` include inputs and outputs."""
         return cls(tuple(widths), activation, omega=float(omega))
 
     @classmethod
@@ -71,14 +73,20 @@ class NetworkSpec:
         outputs: int,
         activation: str = "relu",
     ) -> "NetworkSpec":
-        """Describe convolutions, global average pooling and dense layers.
+        """Return the specification of a network of convolutions, global average pooling and dense layers.
 
         Args:
-            channels: input channels and the channels after each convolution.
-            kernel, stride, padding: one number, a (height, width) tuple, or a list with one of those a convolution.
-            hidden: widths of hidden dense layers after the pooling.
-            outputs: number of outputs (classes).
-            activation: after every layer but the last.
+            channels: the number of input channels, then the number of channels after each convolution.
+            kernel: the size of the kernels: a number, a (height, width) tuple, or a list of those, one for each
+                convolution.
+            stride: the strides, in the same form.
+            padding: the zero padding on each side, in the same form.
+            hidden: the widths of the hidden dense layers after the pooling.
+            outputs: the number of outputs (classes).
+            activation: the activation after every layer but the last.
+
+        Raises:
+            UsageError: a list does not have one entry for each convolution, or the specification is not valid.
         """
         count = len(channels) - 1
         return cls(
@@ -91,12 +99,12 @@ class NetworkSpec:
 
     @property
     def num_layers(self) -> int:
-        """``L``, the number of layers."""
+        """The number ``L`` of layers."""
         return len(self.widths) - 1
 
     @property
     def hidden_widths(self) -> tuple[int, ...]:
-        """``n_1, ..., n_{L-1}``, the widths on which the group acts."""
+        """The widths ``n_1, ..., n_{L-1}`` of the layers on which the group acts."""
         return self.widths[1:-1]
 
     @property
@@ -106,7 +114,7 @@ class NetworkSpec:
 
     @property
     def weight_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shape ``(out, in, *kernel)`` of every weight."""
+        """The shape ``(out, in, *kernel)`` of the weight of every layer."""
         kernels = (*self.kernels, *(((),) * (self.num_layers - len(self.kernels))))
         return tuple(
             (n_out, n_in, *kernel)
@@ -115,21 +123,21 @@ class NetworkSpec:
 
     @property
     def bias_shapes(self) -> tuple[tuple[int], ...]:
-        """Shape ``(out,)`` of every bias."""
+        """The shape ``(out,)`` of the bias of every layer."""
         return tuple((n,) for n in self.widths[1:])
 
     @property
     def kernel_entries(self) -> tuple[int, ...]:
-        """``w_1, ..., w_L``: kernel entries of every layer, 1 for a dense one."""
+        """The number of kernel entries ``w_1, ..., w_L`` of every layer; 1 for a dense layer."""
         return tuple(prod(shape[2:]) for shape in self.weight_shapes)
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers one network holds."""
+        """The number of weights and biases of one network."""
         return sum(map(prod, self.weight_shapes)) + sum(map(prod, self.bias_shapes))
 
     def feature_map_sizes(self, image_size: Pair) -> list[Pair]:
-        """Return the (height, width) after each convolution of a picture of ``image_size``; 0 where it does not fit.
+        """Return the (height, width) after each convolution of a picture of ``image_size``; 0 if it is too small.
 
         >>> NetworkSpec.cnn([1, 16, 16, 16], stride=2, outputs=10).feature_map_sizes((16, 16))
         [(7, 7), (3, 3), (1, 1)]
@@ -143,7 +151,7 @@ class NetworkSpec:
         return sizes
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object that ``from_json`` reads back."""
+        """Return the specification as a JSON object; ``from_json`` is the inverse."""
         document: dict[str, Any] = {"widths": list(self.widths), "activation": self.activation}
         if self.kernels:
             document |= {
@@ -157,7 +165,12 @@ class NetworkSpec:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "NetworkSpec":
-        """Read what ``to_json`` wrote; raises KeyError, TypeError or ValueError for anything else."""
+        """Return the specification that ``to_json`` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: the document has another form.
+            UsageError: the specification is not valid.
+        """
         pairs = {
             name: tuple((int(h), int(w)) for h, w in document.get(name, ()))
             for name in ("kernels", "strides", "paddings")
@@ -214,7 +227,7 @@ def _sizes(pairs: Sequence[Pair]) -> str:
 
 
 def _pairs(name: str, value: int | Pair | Sequence[int | Pair], count: int) -> tuple[Pair, ...]:
-    """Spread one number, one pair or a list of them over ``count`` convolutions."""
+    """Return one pair for each of ``count`` convolutions, from a number, a pair, or a list of either."""
     entries: Sequence[int | Pair] = value if isinstance(value, list) else [cast(int | Pair, value)] * count
     if len(entries) != count:
         raise UsageError("network spec", f"{name} has {len(entries)} entries for {count} convolutions")
