@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
 from mnfn_cli.recipe import list_recipes, load_recipe
-from mnfn_cli.weightspace.inr import render
+from mnfn_cli.weightspace.rendering import render
 from timing import interleaved
 
 BATCH = 32

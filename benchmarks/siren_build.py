@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.inr import pixel_grid, render
+from mnfn_cli.weightspace.rendering import pixel_grid, render
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.build.siren_fit import draw_siren, fit_networks, networks_at_once
 from mnfn_cli.zoo.build.siren_plan import LARGE, LEARNING_RATE, SMALL

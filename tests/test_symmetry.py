@@ -17,7 +17,7 @@ from mnfn_cli.recipe.sections import Activation
 from mnfn_cli.symmetry import GROUP_NAMES, GROUP_OF_ACTIVATION, INVARIANT_STEPS, LAYER_ACTIVATIONS, Group
 from mnfn_cli.testing import assert_invariant
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.run import activate
+from mnfn_cli.weightspace.forward_pass import activate
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 FACTORS = {"scale": 3.0, "sign": -1.0}

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mnfn_cli.tasks.run import load_run as load_run
     from mnfn_cli.weightspace.canonical import canonicalize as canonicalize
     from mnfn_cli.weightspace.features import WeightSpaceFeatures as WeightSpaceFeatures
+    from mnfn_cli.weightspace.forward_pass import run_networks as run_networks
     from mnfn_cli.weightspace.group import MonomialElement as MonomialElement
-    from mnfn_cli.weightspace.run import run_networks as run_networks
     from mnfn_cli.weightspace.spec import NetworkSpec as NetworkSpec
     from mnfn_cli.zoo.store import open_zoo as open_zoo
     from mnfn_cli.zoo.writer import save_zoo as save_zoo
@@ -32,7 +32,7 @@ _HOME = {
     "canonicalize": "mnfn_cli.weightspace.canonical",
     "load_run": "mnfn_cli.tasks.run",
     "open_zoo": "mnfn_cli.zoo.store",
-    "run_networks": "mnfn_cli.weightspace.run",
+    "run_networks": "mnfn_cli.weightspace.forward_pass",
     "save_zoo": "mnfn_cli.zoo.writer",
 }
 

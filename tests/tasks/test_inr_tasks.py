@@ -19,7 +19,7 @@ from mnfn_cli.tasks.edited import edit_checkpoints
 from mnfn_cli.tasks.edits import edit_pictures
 from mnfn_cli.tasks.metrics import accuracy, mean_difference, with_interval
 from mnfn_cli.tasks.training import resume_run, train_run
-from mnfn_cli.weightspace.inr import render
+from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.augment import augment_zoo
 from mnfn_cli.zoo.build.siren import build_siren_zoo
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, siren_design

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from mnfn_cli.errors import UsageError
 from mnfn_cli.testing import relative_difference
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.run import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 ACTIVATIONS = ["relu", "leaky_relu", "sin", "tanh", "gelu", "silu", "sigmoid"]

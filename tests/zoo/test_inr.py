@@ -9,7 +9,7 @@ import torch
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.inr import render
+from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.augment import augment_zoo
 from mnfn_cli.zoo.build.siren import build_siren_zoo

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.storage.atomic import replacing
-from mnfn_cli.weightspace.inr import render
+from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.inr import InrDesign
 from mnfn_cli.zoo.store import Zoo
 

@@ -14,8 +14,8 @@ from mnfn_cli.tasks.editing import EXAMPLES, spread, target_origin, target_pictu
 from mnfn_cli.tasks.edits import edit_pictures
 from mnfn_cli.tasks.run import Run, load_run, predict_change
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.inr import render
 from mnfn_cli.weightspace.naming import pair_layers
+from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.checkpoints import SUFFIX, Checkpoints, Wanted, load_checkpoints
 from mnfn_cli.zoo.inr import START_FILE, inr_facts
 from mnfn_cli.zoo.writer import save_zoo

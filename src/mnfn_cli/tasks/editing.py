@@ -20,7 +20,7 @@ from mnfn_cli.tasks.run import BATCH, predict_change
 from mnfn_cli.tasks.split import Split
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.inr import render
+from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr import InrDesign
 from mnfn_cli.zoo.store import Zoo

@@ -29,7 +29,7 @@ from mnfn_cli.tasks.task import Task
 from mnfn_cli.training.loop import Job, run_job
 from mnfn_cli.training.run_folder import RunFolder, create_run, open_unfinished, working_on
 from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.inr import is_inr
+from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr import InrDesign
 from mnfn_cli.zoo.store import Zoo

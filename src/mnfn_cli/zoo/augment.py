@@ -14,9 +14,9 @@ from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.folders import check_output, new_folder
 from mnfn_cli.storage.tensors import map_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.inr import pixel_grid
-from mnfn_cli.weightspace.run import run_networks
+from mnfn_cli.weightspace.rendering import pixel_grid
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr import START_FILE, inr_facts
 from mnfn_cli.zoo.store import Zoo, open_zoo

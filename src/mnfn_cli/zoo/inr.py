@@ -12,7 +12,7 @@ from torch import Tensor
 from mnfn_cli.errors import DataError, MnfnError, UsageError
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.inr import is_inr
+from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.store import Zoo, open_zoo, tensor_names
 

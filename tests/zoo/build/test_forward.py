@@ -6,7 +6,7 @@ from torch import Tensor
 from mnfn_cli.errors import UsageError
 from mnfn_cli.symmetry import GROUP_OF_ACTIVATION
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.run import activate, run_networks
+from mnfn_cli.weightspace.forward_pass import activate, run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.build.forward import LossGradient, first_patches, pack_networks, unpack_networks
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from mnfn_cli.errors import InterruptedRun, NumericError, OutputError, UsageError
-from mnfn_cli.weightspace.inr import render
+from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.build import siren, siren_fit
 from mnfn_cli.zoo.build.siren import build_siren_zoo, psnr
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, fit_channels, siren_design

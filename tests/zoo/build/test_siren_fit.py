@@ -8,7 +8,7 @@ from torch import nn
 
 from mnfn_cli.errors import InterruptedRun
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.inr import pixel_grid, render
+from mnfn_cli.weightspace.rendering import pixel_grid, render
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.build import siren_fit
 from mnfn_cli.zoo.build.sines import write_sine_and_cosine

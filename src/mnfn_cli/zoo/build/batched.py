@@ -11,7 +11,7 @@ from mnfn_cli.errors import UsageError
 from mnfn_cli.runtime.progress import Progress, Silent
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.run import run_networks
+from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.build.forward import LossGradient, first_patches, pack_networks, unpack_networks
 from mnfn_cli.zoo.build.hyperparameters import Hyperparameters

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.run import activate
+from mnfn_cli.weightspace.forward_pass import activate
 from mnfn_cli.weightspace.spec import NetworkSpec, Pair
 
 Layers = list[tuple[Tensor, Tensor]]

@@ -16,7 +16,7 @@ from mnfn_cli.runtime.seeds import derive_seed
 from mnfn_cli.storage.folders import check_output, new_folder, remove
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.inr import render
+from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.build.siren_fit import draw_siren, fit_networks, networks_at_once
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan
 from mnfn_cli.zoo.build.splits import SPLIT_FRACTIONS, draw_splits

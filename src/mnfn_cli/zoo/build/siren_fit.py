@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.inr import pixel_grid
+from mnfn_cli.weightspace.rendering import pixel_grid
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.build.sines import write_sine_and_cosine
 

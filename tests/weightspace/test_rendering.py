@@ -5,7 +5,7 @@ import torch
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.inr import is_inr, pixel_grid, render
+from mnfn_cli.weightspace.rendering import is_inr, pixel_grid, render
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 SPEC = NetworkSpec.mlp([2, 5, 4, 3], activation="sin", omega=7.0)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.run import run_networks
+from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
