@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 
 from mnfn_cli.cli.app import main
+from mnfn_cli.storage.marks import MARK
+from mnfn_cli.zoo.export import export_zoo
+from mnfn_cli.zoo.store import open_zoo
 
 FIRST = Path(__file__).parent / "formats" / "first"
 SMALL = ["training.epochs=1", "model.channels=[2]", "model.head=[4,4]", "training.batch_size=4"]
@@ -39,6 +42,7 @@ COMMANDS = {
     "sweep": (["sweep", "--recipe", "mine.yaml", "--zoo", "z", "-o", "OUT"], "sweep", ["z", "mine.yaml"]),
     "evaluate": (["evaluate", "r", "-o", "OUT", "--scales", "1"], "evaluation", ["r", "classifiers"]),
     "predict": (["predict", "r", "z", "-o", "OUT"], "file", ["r", "z"]),
+    "predict --plugin": (["predict", "r", "z", "--plugin", "plugin.py", "-o", "OUT"], "file", ["plugin.py"]),
     "predict files": (["predict", "r", "files", "-o", "OUT"], "file", ["r", "files"]),
     "classify": (["classify", "c", "inr", "-o", "OUT"], "file", ["c", "inr"]),
     "edit a zoo": (["edit", "e", "inr", "-o", "OUT"], "zoo", ["e", "inr"]),
@@ -76,6 +80,10 @@ def prepared(tmp_path_factory):
     pixels = np.random.default_rng(0).random((40, 8, 8))
     np.savez(root / "pictures.npz", images=pixels, labels=np.arange(40) % 2)
     (root / "mine.yaml").write_text(RECIPE)
+    (root / "plugin.py").write_text("note = 'years of work'")
+    export_zoo(open_zoo(root / "inr"), root / "inr-files", limit=2)
+    sorted((root / "inr-files").glob("*.safetensors"))[0].rename(root / "inr-files" / "one.safetensors")
+    (root / "inr-files" / ".mnfn-files.json").unlink()  # the user's own checkpoints
     (root / "thesis").mkdir()
     (root / "thesis" / "chapter-1.tex").write_text("years of work")
     return root
@@ -85,9 +93,7 @@ def prepared(tmp_path_factory):
 def world(prepared, tmp_path, monkeypatch):
     shutil.copytree(prepared, tmp_path / "world", symlinks=True)
     monkeypatch.chdir(tmp_path / "world")
-    run(monkeypatch, "zoo", "export", "inr", "-o", "inr-files", "--limit", "2", "-q")
-    sorted(Path("inr-files").glob("*.safetensors"))[0].rename("inr-files/one.safetensors")
-    (Path("inr-files") / ".mnfn-files.json").unlink()  # the user's own checkpoints
+    monkeypatch.setattr("mnfn_cli.runtime.plugins._loaded", {})
     return Path()
 
 
@@ -332,3 +338,69 @@ def test_a_reader_of_what_is_gone_never_takes_a_neighbour(monkeypatch, capsys, w
     before = tree(world)
     code = run(monkeypatch, *(["zoo", "info", "z"] if name == "z" else ["predict", "r", "z"]))
     assert code == 3 and tree(world) == before
+
+
+@FORCE
+def test_an_evaluation_and_the_zoo_that_its_run_learned_from(monkeypatch, capsys, world, force):
+    """The zoo is named by the run alone; not even the folders above the output are made in it."""
+    refused(monkeypatch, capsys, world, "evaluate", "classifiers/deep/new", force)
+
+
+@pytest.mark.parametrize("name", ["results.json", "results.md"])
+def test_the_tables_of_a_sweep(monkeypatch, capsys, world, name):
+    done(monkeypatch, capsys, world, "sweep", "sweep", False)
+    refused(monkeypatch, capsys, world, "predict", f"sweep/{name}", True)
+    (Path("sweep") / name).unlink()
+    Path("notes").write_text("mine")
+    (Path("sweep") / name).symlink_to("../notes")
+    if name == "results.json":
+        refused(monkeypatch, capsys, world, "sweep", "sweep", False)
+    assert Path("notes").read_text() == "mine"
+
+
+@pytest.mark.parametrize("thing", IN_THE_WAY)
+def test_a_run_of_a_sweep_that_is_something_else(monkeypatch, capsys, world, thing):
+    """It is told before the first run is trained."""
+    done(monkeypatch, capsys, world, "sweep", "sweep", False)
+    IN_THE_WAY[thing](Path("sweep/mine.yaml-seed2"))
+    before = tree(world)
+    assert run(monkeypatch, *arguments_of("sweep", "sweep", False), "--seeds", "0,1,2") == 6
+    assert len([line for line in capsys.readouterr().err.splitlines() if line.startswith("mnfn: error: ")]) == 1
+    assert tree(world) == before
+
+
+@pytest.fixture
+def unfinished(world):
+    """A run that may be resumed."""
+    shutil.copytree("r", "unfinished")
+    text = Path("unfinished/run.json").read_text()
+    Path("unfinished/run.json").write_text(text.replace('"state": "done"', '"state": "running"'))
+    (Path("unfinished") / "checkpoints").mkdir()
+    return Path("unfinished")
+
+
+@pytest.mark.parametrize("name", ["link", "unfinished/../link", "."])
+def test_a_run_is_resumed_under_its_own_name_only(monkeypatch, capsys, world, unfinished, name):
+    """A link has another lock than the run that it leads to: two processes would train one run."""
+    Path("link").symlink_to("unfinished")
+    if name == ".":
+        monkeypatch.chdir(unfinished)
+    before = tree(world)
+    assert run(monkeypatch, "train", "--resume", name) == 6
+    assert len(capsys.readouterr().err.splitlines()) <= 2 and tree(world) == before
+
+
+def test_a_run_without_its_states_is_not_begun_anew_in_silence(monkeypatch, capsys, world, unfinished):
+    (unfinished / "checkpoints").rmdir()
+    before = tree(world)
+    assert run(monkeypatch, "train", "--resume", unfinished) == 3
+    assert "checkpoints: gone" in capsys.readouterr().err and tree(world) == before
+
+
+@pytest.mark.parametrize("name", ["z", "r"])
+def test_readers_say_what_is_set_aside_and_leave_it(monkeypatch, capsys, world, name):
+    Path(name).rename(f"{name}.mnfn-replaced")
+    (Path(f"{name}.mnfn-replaced") / MARK).write_text(f'{{"mnfn": "replaced", "output": "{name}"}}')
+    before = tree(world)
+    assert run(monkeypatch, *(["zoo", "info", "z"] if name == "z" else ["predict", "r", "z"])) == 3
+    assert f"waits as {name}.mnfn-replaced" in capsys.readouterr().err and tree(world) == before

@@ -60,15 +60,14 @@ def evaluate(
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.tasks.evaluation import evaluate_runs, parse_scales
     from mnfn_cli.tasks.finished_run import load_runs
+    from mnfn_cli.training.run_folder import zoos_of
 
     run_plugins(console, plugin)
     ranges = parse_scales(scales)
     dtype = {"fp32": None, "fp64": torch.float64}[precision]
-    output = Output(out, EVALUATION)
-    claim([output], [*runs, *(zoo or [])], force=force)
+    claim([Output(out, EVALUATION)], [*runs, *(zoo or zoos_of(runs))], force=force)
     with job(console, device) as context:
         loaded = [run.to(device=context.device, dtype=dtype) for run in load_runs(runs, "generalization")]
-        claim([output], [known.path for run in loaded for known in run.folder.record.zoos], force=force)
         for remark in (remark for run in loaded for remark in run.remarks):
             console.note(remark)
         evaluation = evaluate_runs(loaded, ranges, zoos=zoo or None, permute=permute, seed=seed, context=context)

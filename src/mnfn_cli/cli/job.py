@@ -27,20 +27,23 @@ def claim(outputs: Sequence["Output"], inputs: Iterable[str | Path | None], *, f
 
     Args:
         outputs: what the command writes.
-        inputs: what it reads; None stands for an option that was not given.
+        inputs: what it reads, beside plugins that were loaded; None stands for an option that was not given.
         force: whether ``--force`` was given.
 
     Raises:
         OutputError, StorageError: as ``check_outputs`` does.
     """
     from mnfn_cli.report.evaluation import EVALUATION
+    from mnfn_cli.runtime.plugins import plugin_files
     from mnfn_cli.storage.outputs import check_outputs
+    from mnfn_cli.tasks.sweep import SWEEP
     from mnfn_cli.training.run_folder import RUN
     from mnfn_cli.zoo.single_files import CHECKPOINTS
     from mnfn_cli.zoo.store import ZOO
 
     read = [given for given in inputs if given is not None]
-    check_outputs(outputs, read, force=force, kinds=(ZOO, RUN, CHECKPOINTS, EVALUATION))
+    kinds = (ZOO, RUN, SWEEP, CHECKPOINTS, EVALUATION)
+    check_outputs(outputs, [*read, *plugin_files()], force=force, kinds=kinds)
 
 
 def recipe_files(names: Iterable[str]) -> list[Path]:

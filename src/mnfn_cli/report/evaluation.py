@@ -9,6 +9,7 @@ from mnfn_cli.report.published import DATA_SET, published_tau
 from mnfn_cli.storage.atomic import write_json, write_text
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.kinds import Kind
+from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import Record, read_record
 from mnfn_cli.tasks.evaluation import Condition, Evaluation
 
@@ -42,6 +43,7 @@ def write_evaluation(evaluation: Evaluation, output: Path, *, command: str, forc
 
     document = to_document(evaluation)
     flat = [row | {"scale": row["scale"] and f"{row['scale'][0]:g}:{row['scale'][1]:g}"} for row in document["rows"]]
+    check_outputs([Output(output, EVALUATION)], evaluation.augmented, force=force)
     with new_folder(output, EVALUATION, force=force) as folder:
         write_json(folder / "evaluation.json", document | {"command": command})
         write_text(folder / "evaluation.csv", pl.DataFrame(flat, infer_schema_length=None).write_csv())

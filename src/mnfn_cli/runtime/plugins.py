@@ -62,6 +62,11 @@ def find_plugin(name: str) -> Plugin | None:
     return next((p for p in _loaded.values() if p.name == name or Path(p.name).name == Path(name).name), None)
 
 
+def plugin_files() -> list[Path]:
+    """Return the files of the plugins that were loaded as files."""
+    return [path for path in (Path(plugin.name) for plugin in _loaded.values()) if path.is_file()]
+
+
 def _run_file(path: Path, module: str) -> str:
     spec = importlib.util.spec_from_file_location(module, path)
     if spec is None or spec.loader is None or not path.is_file():

@@ -15,6 +15,8 @@ from mnfn_cli.errors import OutputError, StorageError
 
 TEMPORARY_SUFFIX = ".mnfn-tmp"
 _TEMPORARY = re.compile(rf"\.(?P<name>.+)\.\d+(-\d+)?{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
+_SAFETENSORS_TEMPORARY = re.compile(r"\.tmp\w{6}", re.ASCII)
+_CONTENT = "content"
 _SPECIAL = {
     stat.S_IFREG: None,
     stat.S_IFDIR: None,
@@ -25,8 +27,13 @@ _SPECIAL = {
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, apart: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; what is written there takes the name ``path`` when the block ends well.
+
+    Args:
+        path: the file to make or to replace.
+        apart: yield a path in a temporary folder beside ``path``, for a writer that makes files of other names beside
+            its own: if it is killed, they are in there.
 
     Raises:
         OutputError: the name is that of a folder, a link, a device, a pipe or a socket.
@@ -38,13 +45,18 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = free_temporary(path)
     try:
         with file_system_errors(path):
-            yield temporary
-            _give_default_permissions(temporary)
-            sync(temporary)
-            temporary.replace(path)
+            written = temporary
+            if apart:
+                temporary.mkdir()
+                written = temporary / _CONTENT
+            yield written
+            _give_default_permissions(written)
+            sync(written)
+            written.replace(path)
             sync(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with file_system_errors(path):
+            _remove(temporary)
 
 
 @contextmanager
@@ -88,8 +100,10 @@ def free_temporary(path: Path) -> Path:
 
 
 def is_temporary(path: Path) -> bool:
-    """Return whether ``path`` is a regular file with the name of a temporary."""
-    return _TEMPORARY.fullmatch(path.name) is not None and stat.S_ISREG(path.lstat().st_mode)
+    """Return whether ``path`` has the name of a temporary, and is a file or a folder such as ``replacing`` makes."""
+    if _TEMPORARY.fullmatch(path.name) is None or path.is_symlink():
+        return False
+    return path.is_file() or (path.is_dir() and all(map(_is_written_apart, path.iterdir())))
 
 
 def temporaries_of(path: Path) -> list[Path]:
@@ -101,10 +115,10 @@ def temporaries_of(path: Path) -> list[Path]:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove temporary files that a killed process left in ``folder``, which is one of mnfn's own."""
+    """Remove temporaries that a killed process left in ``folder``, which is one of mnfn's own."""
     for stray in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         if is_temporary(stray):
-            stray.unlink(missing_ok=True)
+            _remove(stray)
 
 
 def kind_of_special_file(path: Path) -> str | None:
@@ -114,6 +128,21 @@ def kind_of_special_file(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     return _SPECIAL.get(stat.S_IFMT(mode), "a device")
+
+
+def _is_written_apart(path: Path) -> bool:
+    """Return whether a file in a temporary folder is what was to be written, or a temporary of safetensors' own."""
+    known = path.name == _CONTENT or _SAFETENSORS_TEMPORARY.fullmatch(path.name) is not None
+    return known and not path.is_symlink() and path.is_file()
+
+
+def _remove(temporary: Path) -> None:
+    if temporary.is_dir():
+        for path in temporary.iterdir():
+            path.unlink()
+        temporary.rmdir()
+    else:
+        temporary.unlink(missing_ok=True)
 
 
 def _finite(value: Any) -> Any:

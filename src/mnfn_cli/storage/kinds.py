@@ -38,6 +38,9 @@ def first_foreign(folder: Path, names: frozenset[str]) -> Path | None:
     for root, folders, files in os.walk(folder, onerror=fail):
         for name in sorted(folders + files):
             path = Path(root, name)
+            if name in folders and is_temporary(path):
+                folders.remove(name)
+                continue
             inside, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
             ours = inside in names or is_mark(path) or is_temporary(path)
             if not (f"{inside}/" in names if stat.S_ISDIR(mode) else stat.S_ISREG(mode) and ours):
@@ -108,6 +111,9 @@ def refuse_part_of_another(output: Path, kinds: Sequence[Kind]) -> None:
     for folder in absolute.parents[:2]:
         inside = absolute.relative_to(folder).as_posix()
         for kind in kinds:
-            names = kind.files(folder) or frozenset()
+            try:
+                names = kind.files(folder) or frozenset()
+            except OSError:  # a folder that cannot be listed cannot be told
+                continue
             if inside in names or f"{inside}/" in names:
                 raise OutputError(output, f"is a part of the {kind.name} {folder.name}; choose another output")

@@ -80,7 +80,7 @@ def check_outputs(
 
 def _check_name(output: Path) -> None:
     if output.name in ("", ".."):
-        raise OutputError(output, "is no name of a new output")
+        raise OutputError(output, "is no name of an output; name the file or folder itself")
     if reserved := next((part for part in output.parts if is_reserved(part)), None):
         raise OutputError(output, f"'{reserved}' is a name that mnfn keeps for itself; choose another output")
 

@@ -1,6 +1,7 @@
 """safetensors files: written atomically, read with every fault named."""
 
 import json
+import re
 import stat
 import struct
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from mnfn_cli.errors import DataError
+from mnfn_cli.errors import DataError, StorageError
 from mnfn_cli.storage.atomic import replacing
 
 MAX_HEADER_BYTES = 100_000_000
@@ -27,10 +28,18 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         path: the file.
         tensors: by name; views are copied, for a file holds no shared memory.
         metadata: text by key, kept in the header.
+
+    Raises:
+        StorageError: the folder cannot be written, or the disk is full.
     """
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
-        save_file(packed, temporary, dict(metadata or {}))
+    # The library writes to a temporary of its own and renames it.
+    with replacing(path, apart=True) as temporary:
+        try:
+            save_file(packed, temporary, dict(metadata or {}))
+        except SafetensorError as error:
+            found = re.search(r"I/O error: (.*?)( \(os error|$)", str(error))
+            raise StorageError(path, f"cannot write: {found[1] if found else error}") from error
 
 
 def read_tensors(path: Path, *, floats_only: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:

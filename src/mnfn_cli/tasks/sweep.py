@@ -33,6 +33,8 @@ def _own_files(folder: Path) -> frozenset[str] | None:
 
 
 def _is_table(file: Path) -> bool:
+    if file.is_symlink():
+        return False
     try:
         rows = json.loads(file.read_text("utf-8"))
         return isinstance(rows, list) and all({"recipe", "variant", "seed"} <= row.keys() for row in rows)
@@ -114,8 +116,9 @@ def run_sweep(
     """
     context = context or Context()
     _require_fitting_zoos(trials)
-    zoos = {zoo for trial in trials for zoo in trial.resolved.data.zoo}
+    zoos = dict.fromkeys(zoo for trial in trials for zoo in trial.resolved.data.zoo)
     check_outputs([Output(output, SWEEP, in_place=True)], zoos, kinds=(ZOO, RUN))
+    check_outputs([Output(output / trial.folder, RUN, in_place=True) for trial in trials], zoos)
     output.mkdir(exist_ok=True)
     _require_same_recipes(trials, output)
     for number, trial in enumerate(trials, 1):

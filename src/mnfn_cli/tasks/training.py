@@ -16,6 +16,7 @@ from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.plugins import plugin_of
 from mnfn_cli.runtime.seeds import derive_seed, generator
+from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import write_record
 from mnfn_cli.storage.tensors import save_tensors
@@ -36,7 +37,7 @@ from mnfn_cli.tasks.task import Task, task_class, task_of_run
 from mnfn_cli.training.closed_form import fit_at_once
 from mnfn_cli.training.loop import Job, run_job
 from mnfn_cli.training.record import PluginReference, RunRecord, Versions, ZooReference
-from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, open_unfinished, working_on
+from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, resuming
 from mnfn_cli.training.state import Position
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.rendering import is_inr
@@ -86,11 +87,10 @@ def train_run(
     _require_fitting_batch(recipe, counts["train"])
     _require_bounded_size(task, context)
     check_outputs([Output(path, RUN)], [zoo.path for zoo in zoos], force=force, kinds=(ZOO, RUN))
-    with working_on(path):
+    fill = InrDesign.of_zoo(zoos[0]).save_start if is_inr(task.spec) else lambda folder: None
+    with locked(path):
         record = _describe(task, zoos, counts, skipped, context)
-        folder = create_run(path, recipe_to_yaml(recipe), record, force=force)
-        if is_inr(task.spec):
-            InrDesign.of_zoo(zoos[0]).save_start(path)
+        folder = create_run(path, recipe_to_yaml(recipe), record, force=force, fill=fill)
         return _run(task, folder, zoos, context, illustrate)
 
 
@@ -101,8 +101,7 @@ def resume_run(path: Path, *, context: Context | None = None, illustrate: Illust
         UsageError: the run is done, or was started by another version or other code of the user's own.
         DataError: there is none, its zoo changed, or its newest state is damaged.
     """
-    folder = open_unfinished(path)
-    with working_on(path):
+    with resuming(path) as folder:
         if changed := folder.require_plugins():
             raise UsageError(path, f"{changed[0]}; it cannot be resumed")
         recipe, record = load_recipe(str(folder.recipe)), folder.record

@@ -1,15 +1,16 @@
 """A run's folder: it explains itself, and it says whether it is done."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.runtime.plugins import find_plugin
 from mnfn_cli.storage.atomic import remove_temporaries, write_text
-from mnfn_cli.storage.folders import growing_folder, recover
+from mnfn_cli.storage.folders import existing_folder, growing_folder, recover
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.locks import locked
+from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import read_record, write_record
 from mnfn_cli.training.record import RunRecord
 
@@ -110,10 +111,24 @@ class RunFolder:
         recover(self.path, RUN)
 
 
-def create_run(path: Path, recipe: str, record: RunRecord, *, force: bool) -> RunFolder:
+def create_run(
+    path: Path,
+    recipe: str,
+    record: RunRecord,
+    *,
+    force: bool,
+    fill: Callable[[Path], None] = lambda folder: None,
+) -> RunFolder:
     """Make the folder of a new run, in state ``running``; the caller holds its lock.
 
     With ``force`` an older run is set aside until the new one is done.
+
+    Args:
+        path: the folder.
+        recipe: the resolved recipe, as YAML.
+        record: what run.json holds.
+        force: replace an existing run.
+        fill: writes what else the run holds from its start.
 
     Raises:
         OutputError: the folder exists, and may not be replaced.
@@ -121,19 +136,40 @@ def create_run(path: Path, recipe: str, record: RunRecord, *, force: bool) -> Ru
     """
     with growing_folder(path, RUN, force=force) as folder:
         (folder / "checkpoints").mkdir()
+        fill(folder)
         write_text(folder / "recipe.yaml", recipe)
         write_record(folder / RUN_FILE, record)
     return RunFolder(path)
 
 
 @contextmanager
-def working_on(path: Path) -> Iterator[None]:
-    """Hold the run's lock inside the block, and remove temporary files that a killed process left in the run."""
+def resuming(path: Path) -> Iterator[RunFolder]:
+    """Hold the lock of an unfinished run inside the block, and first put in order what a killed process left.
+
+    Raises:
+        DataError: there is no run, or its training states are gone.
+        UsageError: it is done.
+        OutputError: another process is at work on it, or ``path`` is a link.
+    """
+    open_unfinished(path)
+    check_outputs([Output(path, RUN, in_place=True)])
     with locked(path):
-        if RUN.files(path) is not None:
-            remove_temporaries(path)
-            remove_temporaries(path / "checkpoints")
-        yield
+        recover(path, RUN)
+        folder = open_unfinished(path)
+        remove_temporaries(path)
+        remove_temporaries(folder.checkpoints)
+        yield folder
+
+
+def zoos_of(runs: Sequence[Path]) -> list[Path]:
+    """Return the zoos that runs were trained on; none for a run that cannot be read."""
+    zoos = []
+    for run in runs:
+        try:
+            zoos += [Path(zoo.path) for zoo in _read_run(run).zoos]
+        except DataError:  # whoever opens the run says so
+            continue
+    return zoos
 
 
 def open_finished(path: Path) -> RunFolder:
@@ -155,19 +191,19 @@ def open_unfinished(path: Path) -> RunFolder:
     """Open a run to resume it.
 
     Raises:
-        DataError: there is no run.
+        DataError: there is no run, or its training states are gone.
         UsageError: it is done.
     """
     folder = RunFolder(path)
     if folder.done:
         raise UsageError(path, "this run is done; there is nothing to resume")
+    if not folder.checkpoints.is_dir():
+        raise DataError(folder.checkpoints, "gone, and the training states with it; train anew with --force")
     return folder
 
 
 def _read_run(path: Path) -> RunRecord:
-    if not path.is_dir():
-        raise DataError(path, "no such run" if not path.exists() else "is a file; a run is a folder")
     try:
-        return read_record(path / RUN_FILE, RunRecord)
+        return read_record(existing_folder(path, "run") / RUN_FILE, RunRecord)
     except FileNotFoundError:
         raise DataError(path, f"no run: it holds no {RUN_FILE}") from None

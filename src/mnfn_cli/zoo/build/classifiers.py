@@ -123,7 +123,6 @@ def build_classifier_zoo(
         writer = ShardWriter(folder, plan.spec)
         writer.append(features)
         writer.finish()
-        clear_build(folder)
         finish_zoo(
             folder,
             plan.spec,
@@ -140,6 +139,7 @@ def build_classifier_zoo(
             images=images.describe() | {"normalisation": None},
             pictures={"inputs": held_out[0][:PROBES]},
         )
+        clear_build(folder)
     return open_zoo(output)
 
 

@@ -83,7 +83,6 @@ def build_siren_zoo(
         writer = ShardWriter(folder, plan.design.spec)
         writer.append(features)
         writer.finish()
-        clear_build(folder)
         finish_zoo(
             folder,
             plan.design.spec,
@@ -99,6 +98,7 @@ def build_siren_zoo(
             pictures={"pictures": job.pictures},
             start=plan.design.start_tensors(),
         )
+        clear_build(folder)
     return open_zoo(output)
 
 

@@ -37,7 +37,7 @@ def claim_build(folder: Path, identity: dict[str, Any]) -> None:
 
 
 def clear_build(folder: Path) -> None:
-    """Remove the files that only an unfinished build needs: its chunks and its identity."""
+    """Remove the files that only an unfinished build needs, its identity last; the zoo in ``folder`` is complete."""
     for chunk in folder.glob("chunk-*.safetensors"):
         chunk.unlink()
     (folder / FILE).unlink()
