@@ -29,15 +29,15 @@ def run_block(name, folder):
 
 def test_the_tour(tmp_path):
     done = run_block("tour", tmp_path)
-    assert "100 networks" in done.stdout and "U[1, 10000], permuted" in done.stdout
+    assert "400 networks" in done.stdout and "U[1, 10000], permuted" in done.stdout
     assert (tmp_path / "runs" / "relu-robustness" / "robustness.png").stat().st_size > 10_000
-    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 21
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 81
 
 
 def test_pictures_inside_networks(tmp_path):
     done = run_block("pictures", tmp_path)
-    assert "60 networks, dilate; mean squared error to the target, made from original pictures" in done.stdout
-    assert len((tmp_path / "classes.csv").read_text().splitlines()) == 61
+    assert "120 networks, dilate; mean squared error to the target, made from original pictures" in done.stdout
+    assert len((tmp_path / "classes.csv").read_text().splitlines()) == 181
     assert (tmp_path / "before-after.png").stat().st_size > 3_000
     photograph = Image.fromarray(load_sample_image("china.jpg"))
     photograph.save(tmp_path / "my-picture.png")
@@ -54,5 +54,6 @@ def test_the_python_lines():
 
 
 def test_linked_files_exist():
-    for link in ("docs/symmetries.md", "docs/formats.md", "docs/errors.md", "docs/results.md", "docs/inr-results.md"):
+    names = ("extending", "symmetries", "formats", "errors", "results", "inr-results")
+    for link in (f"docs/{name}.md" for name in names):
         assert f"({link})" in README and (Path(__file__).parents[1] / link).exists()
