@@ -25,6 +25,7 @@ from mnfn_cli.zoo.build.siren import build_siren_zoo
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, siren_design
 from mnfn_cli.zoo.export import export_zoo
 from mnfn_cli.zoo.images import load_images
+from mnfn_cli.zoo.inr_design import InrDesign
 
 SIZE = (8, 8)
 
@@ -97,6 +98,19 @@ def test_the_published_editor_is_caught_not_to_commute(inr_zoo, tmp_path):
     small = ["model.base_channels=[6,6]", "training.steps=4"]
     result = train_run(recipe("editing/digits-dilate-monomial", inr_zoo, *small), tmp_path / "run")
     assert result.model_extra["equivariance"]["float64"] > 1e-2
+
+
+def test_a_run_on_inrs_is_never_without_their_start(inr_zoo, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        """A stand-in for kill -9: nothing of ours handles it."""
+
+    def dying(self, folder):
+        raise Killed
+
+    monkeypatch.setattr(InrDesign, "save_start", dying)
+    with pytest.raises(Killed):
+        train_run(recipe("classification/digits-hnp", inr_zoo, "training.epochs=1"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", ["classification/digits-hnp", "editing/digits-dilate-np"])

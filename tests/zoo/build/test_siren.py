@@ -118,6 +118,23 @@ def test_interrupted_it_continues_to_the_same_zoo(digits, small_chunks, tmp_path
     assert {path.name for path in output.iterdir()} == {path.name for path in whole.path.iterdir()}
 
 
+@pytest.mark.parametrize("last", ["finish_zoo", "clear_build"])
+def test_killed_at_the_very_end_no_network_is_fitted_twice(digits, small_chunks, tmp_path, monkeypatch, last):
+    class Killed(BaseException):
+        """A stand-in for kill -9: nothing of ours handles it."""
+
+    def dying(*arguments, **options):
+        raise Killed
+
+    output = tmp_path / "zoo"
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(siren, last, dying)
+        build_siren_zoo(plan(digits), digits, output)
+    monkeypatch.setattr(siren, "fit_networks", dying)
+    zoo = build_siren_zoo(plan(digits), digits, output)
+    assert len(zoo) == 10 and {path.name for path in output.iterdir()} == {"zoo.json", *zoo.record.files}
+
+
 def test_a_fit_that_is_not_finite_is_named_and_leaves_nothing(digits, small_chunks, tmp_path):
     with pytest.raises(NumericError) as caught:
         build_siren_zoo(plan(digits, learning_rate=1e38), digits, tmp_path / "zoo")
