@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnfn_cli.errors import UsageError
-from mnfn_cli.nn.dropout import ChannelDropout
-from mnfn_cli.nn.fourier import GaussianFourierFeatures
+from mnfn_cli.nn.activation import ChannelDropout
+from mnfn_cli.nn.encodings import GaussianFourierFeatures, InputOutputEncoding
 from mnfn_cli.nn.messages import SignMessages
-from mnfn_cli.nn.position import InputOutputEncoding
 from mnfn_cli.nn.scaling import LearnedScale, UnitScale
 from mnfn_cli.testing import assert_breaks, assert_equivariant
 from mnfn_cli.weightspace.features import WeightSpaceFeatures

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mnfn_cli.nn.embedding import InputOutputEmbedding
+from mnfn_cli.nn.encodings import InputOutputEmbedding
 from mnfn_cli.nn.statistics import TensorStatistics
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec

@@ -10,8 +10,7 @@ import torch
 
 from mnfn_cli.errors import DataError, RecipeError, UsageError
 from mnfn_cli.recipe import load_recipe
-from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.progress import Silent
+from mnfn_cli.runtime.context import Context, Silent
 from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.tasks import training
 from mnfn_cli.tasks.application import apply_run

@@ -11,8 +11,7 @@ import torch
 from mnfn_cli import load_run, open_zoo, save_zoo
 from mnfn_cli.errors import DataError, InterruptedRun, NumericError, RecipeError, UsageError
 from mnfn_cli.recipe import load_recipe
-from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.interruption import Interruption
+from mnfn_cli.runtime.context import Context, Interruption
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
 from mnfn_cli.tasks import editing as editing_module
 from mnfn_cli.tasks.application import apply_run

@@ -7,8 +7,7 @@ import pytest
 
 from mnfn_cli.errors import InterruptedRun, RecipeError, UsageError
 from mnfn_cli.recipe import load_recipe
-from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.interruption import Interruption
+from mnfn_cli.runtime.context import Context, Interruption
 from mnfn_cli.tasks import sweep as sweep_module
 from mnfn_cli.tasks.sweep import markdown, plan_sweep, run_sweep, summarise
 

@@ -8,8 +8,7 @@ import torch
 
 from mnfn_cli.errors import DataError, InterruptedRun, NumericError, OutputError, UsageError
 from mnfn_cli.recipe import load_recipe
-from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.interruption import Interruption
+from mnfn_cli.runtime.context import Context, Interruption
 from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.tasks import generalization, training
 from mnfn_cli.tasks.training import resume_run, train_run

@@ -2,13 +2,15 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnfn_cli.cli.progress import Bar, Lines
 from mnfn_cli.cli.table import Table
 from mnfn_cli.cli.terminal import is_capable, say
 from mnfn_cli.errors import MnfnError, printable
-from mnfn_cli.runtime.progress import Progress
+
+if TYPE_CHECKING:
+    from mnfn_cli.runtime.context import Progress
 
 
 class Console:
@@ -56,7 +58,7 @@ class Console:
         """
         self.result(list(rows), Table(rows, columns, title, formats or {}))
 
-    def progress(self) -> Progress:
+    def progress(self) -> "Progress":
         """Return where an engine reports its progress to."""
         return Bar(self.note) if is_capable(sys.stderr) and not self.quiet else Lines(self.note)
 

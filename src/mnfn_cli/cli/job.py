@@ -57,9 +57,7 @@ def recipe_files(names: Iterable[str]) -> list[Path]:
 @contextmanager
 def job(console: Console, device: str = "cpu") -> Iterator["Context"]:
     """Yield the context of a command's work."""
-    from mnfn_cli.runtime.context import Context
-    from mnfn_cli.runtime.device import resolve_device
-    from mnfn_cli.runtime.interruption import interruptible
+    from mnfn_cli.runtime.context import Context, interruptible, resolve_device
 
     chosen = resolve_device(device)
     with interruptible() as interruption:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mnfn_cli.models.accuracy import AccuracyPredictor
 from mnfn_cli.models.permutation import PermutationStack
 from mnfn_cli.nn.activation import Pointwise
-from mnfn_cli.nn.embedding import InputOutputEmbedding
+from mnfn_cli.nn.encodings import InputOutputEmbedding
 from mnfn_cli.nn.graph import GraphPool, MessagePassing, NeuralGraph
 from mnfn_cli.nn.invariant import MeanPool
 from mnfn_cli.nn.permutation import NPLinear

@@ -11,13 +11,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mnfn_cli.nn.activation import Pointwise
-from mnfn_cli.nn.dropout import ChannelDropout
-from mnfn_cli.nn.fourier import GaussianFourierFeatures
+from mnfn_cli.nn.activation import ChannelDropout, Pointwise
+from mnfn_cli.nn.encodings import GaussianFourierFeatures, InputOutputEncoding
 from mnfn_cli.nn.head import mlp_head
 from mnfn_cli.nn.invariant import MeanPool
 from mnfn_cli.nn.permutation import HNPLinear, NPLinear
-from mnfn_cli.nn.position import InputOutputEncoding
 from mnfn_cli.nn.scaling import LearnedScale
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec

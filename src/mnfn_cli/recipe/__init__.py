@@ -1,11 +1,10 @@
 """Recipes: what to train, on what and how, as closed YAML files. Nothing here imports torch."""
 
 from mnfn_cli.recipe.catalogue import CatalogueEntry, find_recipe, list_recipes
-from mnfn_cli.recipe.loading import load_recipe, parse_recipe
+from mnfn_cli.recipe.loading import load_recipe, parse_recipe, recipe_to_document, recipe_to_yaml
 from mnfn_cli.recipe.models import MODELS, Model, declare_model
 from mnfn_cli.recipe.overrides import apply_overrides
 from mnfn_cli.recipe.schema import Augment, Data, Optimizer, Recipe, Training
-from mnfn_cli.recipe.writing import recipe_to_document, recipe_to_yaml
 
 __all__ = [
     "MODELS",

@@ -1,8 +1,9 @@
-"""From a name, a file or a document to a :class:`Recipe`, with all faults in one pass."""
+"""From a name, a file or a document to a :class:`Recipe`, with all faults in one pass, and back to YAML."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from mnfn_cli.errors import RecipeError
@@ -11,6 +12,7 @@ from mnfn_cli.recipe.messages import plain_faults
 from mnfn_cli.recipe.overrides import apply_overrides, override_key
 from mnfn_cli.recipe.reader import read_file
 from mnfn_cli.recipe.schema import Recipe
+from mnfn_cli.recipe.yaml12 import CoreDumper
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -62,3 +64,23 @@ def parse_recipe(document: Mapping[str, Any], where: str, overridden: Collection
         return Recipe.model_validate(dict(document), context={"task": document.get("task")})
     except ValidationError as error:
         raise RecipeError.together(plain_faults(error, document, where, overridden)) from None
+
+
+def recipe_to_document(recipe: Recipe) -> dict[str, Any]:
+    """Return every key of ``recipe`` with its value, defaults too, as dicts, lists and plain values.
+
+    What is None in the recipe is absent. :func:`parse_recipe` of the document gives ``recipe`` again.
+    """
+    return recipe.model_dump(mode="json", exclude_none=True)
+
+
+def recipe_to_yaml(recipe: Recipe) -> str:
+    """Return ``recipe`` as YAML text, in the order of the schema, that reads back as the same recipe."""
+    return yaml.dump(
+        recipe_to_document(recipe),
+        Dumper=CoreDumper,
+        default_flow_style=None,
+        sort_keys=False,
+        allow_unicode=True,
+        width=110,
+    )

@@ -1,5 +1,6 @@
 """Files that appear complete under their name or not at all: write beside, fsync, rename."""
 
+import hashlib
 import itertools
 import json
 import math
@@ -128,6 +129,12 @@ def kind_of_special_file(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     return _SPECIAL.get(stat.S_IFMT(mode), "a device")
+
+
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256 as hexadecimal text."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_written_apart(path: Path) -> bool:

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.errors import InterruptedRun, NumericError
-from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.progress import Progress
+from mnfn_cli.runtime.context import Context, Progress
 from mnfn_cli.runtime.seeds import derive_seed
 from mnfn_cli.storage.atomic import file_system_errors, to_json
 from mnfn_cli.training.run_folder import RunFolder

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError, MnfnError
-from mnfn_cli.storage.checksums import sha256
+from mnfn_cli.storage.atomic import sha256
 from mnfn_cli.storage.folders import existing_folder
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.records import read_record

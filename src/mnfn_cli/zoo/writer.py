@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.atomic import write_json, write_text
-from mnfn_cli.storage.checksums import sha256
+from mnfn_cli.storage.atomic import sha256, write_json, write_text
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import save_tensors

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import UsageError
-from mnfn_cli.runtime.progress import Progress, Silent
+from mnfn_cli.runtime.context import Progress, Silent
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.forward_pass import run_networks

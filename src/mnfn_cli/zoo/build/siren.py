@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import NumericError, UsageError
-from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.progress import Progress
+from mnfn_cli.runtime.context import Context, Progress
 from mnfn_cli.runtime.seeds import derive_seed
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
