@@ -36,3 +36,6 @@ INVARIANT_STEPS: Mapping[Group, tuple[str, ...]] = {
     "permutation": ("normalize", "absolute"),
 }
 """Steps that make equivariant features invariant to a group; the published one comes first."""
+
+CLASSIFIER_ACTIVATIONS = ("relu", "leaky_relu", "tanh")
+"""Activations that classifiers can be built with here."""

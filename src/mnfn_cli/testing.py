@@ -46,10 +46,10 @@ def assert_equivariant(
     Args:
         layer: takes and returns features; its parameters' dtype chooses the tolerance.
         spec: the weight space.
-        channels: that the layer takes.
-        batch: how many pairs are drawn.
-        scale: interval of the factors (scaling group).
-        seed: of everything drawn.
+        channels: the number of channels that the layer takes.
+        batch: the number of pairs of weights and elements.
+        scale: the interval of the factors, for the scaling group.
+        seed: the seed of everything drawn.
         element: this ``g`` instead of random ones.
     """
     features, element = _draw(layer, spec, channels, batch, scale, seed, element)
@@ -91,8 +91,8 @@ def assert_breaks(
         layer: equivariant or invariant under the right group.
         spec: the weight space.
         wrong: elements outside of the group, one for each network to draw.
-        channels: that the layer takes.
-        seed: of the weights drawn.
+        channels: the number of channels that the layer takes.
+        seed: the seed of the weights.
         least: the smallest relative difference that counts as noticed.
     """
     features, wrong = _draw(layer, spec, channels, wrong.scales[0].shape[0], (1.0, 1.0), seed, wrong)

@@ -21,8 +21,11 @@ from mnfn_cli.tasks.training import train_run
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.augment import augment_zoo
+from mnfn_cli.zoo.build.architectures import mlp_spec
+from mnfn_cli.zoo.build.classifiers import ClassifierZooPlan, build_classifier_zoo
 from mnfn_cli.zoo.checkpoints import Wanted, load_checkpoints
 from mnfn_cli.zoo.export import export_zoo
+from mnfn_cli.zoo.images import load_images
 from mnfn_cli.zoo.store import open_zoo
 from mnfn_cli.zoo.writer import save_zoo
 
@@ -312,3 +315,14 @@ def test_predictions_that_hardly_vary_are_said(relu_run, digits_zoo):
     assert applied.figures["tau"].value == kendall_tau(
         applied.answers.double().numpy(), np.array(applied.columns["true_accuracy"])
     )
+
+
+def test_dense_classifiers_are_predicted_too(tmp_path):
+    images = load_images("digits", 8)
+    plan = ClassifierZooPlan(mlp_spec(images, "tanh", hidden=[8, 6]), count=24, epochs=1, seed=0)
+    zoo = build_classifier_zoo(plan, images, tmp_path / "zoo")
+    overrides = [f"data.zoo=['{zoo.path}']", "training.epochs=1", "model.head=[8,8]", "training.batch_size=4"]
+    train_run(load_recipe("generalization/tanh-statnn", overrides), tmp_path / "run")
+    applied = apply_run(tmp_path / "run", zoo.path)
+    assert applied.known == 24 and applied.answers.shape == (24,)
+    assert applied.summary.startswith("on 24 networks with a known accuracy: tau ")

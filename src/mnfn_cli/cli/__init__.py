@@ -1,1 +1,1 @@
-"""The terminal: the only room that imports typer, rich or tqdm."""
+"""The terminal: the only package that imports typer, rich or tqdm."""

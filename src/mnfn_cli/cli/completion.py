@@ -5,10 +5,9 @@ from typing import Any
 
 import typer
 
-Offers = list[str] | list[tuple[str, str]]
+from mnfn_cli.symmetry import CLASSIFIER_ACTIVATIONS
 
-ACTIVATIONS = ("relu", "leaky_relu", "tanh")
-"""The activations of classifiers that can be built here."""
+Offers = list[str] | list[tuple[str, str]]
 
 DEVICES = {
     "auto": "the first CUDA device, or the CPU where there is none",
@@ -27,7 +26,7 @@ def recipes(incomplete: str) -> Offers:
 
 def activations(incomplete: str) -> Offers:
     """Offer the activations of classifiers."""
-    return _starting(ACTIVATIONS, incomplete)
+    return _starting(CLASSIFIER_ACTIVATIONS, incomplete)
 
 
 def devices(incomplete: str) -> Offers:

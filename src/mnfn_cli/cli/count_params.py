@@ -29,25 +29,27 @@ def count_params(
     overrides: Overrides = None,
     recipe: Annotated[
         list[str] | None,
-        typer.Option(help="A recipe, layer by layer; may be given more than once.", autocompletion=recipes),
+        typer.Option(help="Count the model of this recipe; give the option again for more.", autocompletion=recipes),
     ] = None,
     zoo: Annotated[
-        Path | None, typer.Option(help="Read this zoo's networks.", show_default="those the recipe is for")
+        Path | None, typer.Option(help="Let it read this zoo's networks.", show_default="those the recipe is for")
     ] = None,
     widths: Annotated[
-        str | None, typer.Option(help="Read dense networks, such as 2,32,32,1.", show_default="as above")
+        str | None, typer.Option(help="Let it read dense networks of these widths, such as 2,32,32,1.")
     ] = None,
-    activation: Annotated[str | None, typer.Option(help="Of those.", show_default="the recipe's")] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="Let those networks have this activation.", show_default="the recipe's")
+    ] = None,
     growth: Annotated[
-        bool, typer.Option("--growth", help="How one layer grows with the depth and the width of networks.")
+        bool, typer.Option("--growth", help="Count one layer of each kind on networks of growing depth and width.")
     ] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also draw the growth, as a PNG.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Draw the growth into this PNG file.")] = None,
     plugin: Plugins = None,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Count parameters: the paper's models, a recipe layer by layer, or the growth of one layer."""
+    """Count what models learn: the paper's models, a recipe layer by layer, or single layers as networks grow."""
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
 

@@ -70,6 +70,10 @@ Activation = Annotated[
     ),
 ]
 ON_BAD_HELP = "Stop at networks that cannot be used, or skip them and name them."
+Zoos = Annotated[
+    list[Path] | None,
+    typer.Option("--zoo", help="Learn from the networks of this zoo; give the option again for more zoos."),
+]
 OnBad = Annotated[Literal["fail", "skip"], typer.Option("--on-bad", help=ON_BAD_HELP)]
 Split = Annotated[
     Literal["train", "val", "test"] | None, typer.Option("--split", help="Take only the networks of this split.")
@@ -81,7 +85,7 @@ Plugins = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE_OR_MODULE",
-        help="A Python file or an importable module that declares models of your own. Its code is run.",
+        help="Run the code of this Python file or importable module, which declares models of your own.",
     ),
 ]
 

@@ -2,7 +2,8 @@
 
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.help import App
-from mnfn_cli.cli.options import Json, Overrides, Quiet, RecipeName, examples
+from mnfn_cli.cli.job import run_plugins
+from mnfn_cli.cli.options import Json, Overrides, Plugins, Quiet, RecipeName, examples
 
 app = App(help="List, show and check recipes, which say what to train, on what and how.")
 
@@ -18,19 +19,27 @@ def list_all(quiet: Quiet = False, json: Json = False) -> None:
 
 
 @app.command("show", epilog=examples("mnfn recipe show generalization/relu-monomial > my-recipe.yaml"))
-def show(recipe: RecipeName, overrides: Overrides = None, quiet: Quiet = False, json: Json = False) -> None:
+def show(
+    recipe: RecipeName, overrides: Overrides = None, plugin: Plugins = None, quiet: Quiet = False, json: Json = False
+) -> None:
     """Print a recipe: as it is written, or, with overrides or --json, as it is understood."""
     from mnfn_cli.recipe import find_recipe, load_recipe, recipe_to_document, recipe_to_yaml
 
+    console = Console(quiet=quiet, json=json)
+    run_plugins(console, plugin)
     resolved = load_recipe(recipe, overrides or [])
     text = recipe_to_yaml(resolved) if overrides else find_recipe(recipe).read_text("utf-8")
-    Console(quiet=quiet, json=json).result(recipe_to_document(resolved), text.rstrip("\n"))
+    console.result(recipe_to_document(resolved), text.rstrip("\n"))
 
 
 @app.command("validate", epilog=examples("mnfn recipe validate generalization/relu-monomial training.epochs=5"))
-def validate(recipe: RecipeName, overrides: Overrides = None, quiet: Quiet = False, json: Json = False) -> None:
+def validate(
+    recipe: RecipeName, overrides: Overrides = None, plugin: Plugins = None, quiet: Quiet = False, json: Json = False
+) -> None:
     """Check a recipe and name all its faults."""
     from mnfn_cli.recipe import load_recipe, recipe_to_document
 
+    console = Console(quiet=quiet, json=json)
+    run_plugins(console, plugin)
     resolved = load_recipe(recipe, overrides or [])
-    Console(quiet=quiet, json=json).result(recipe_to_document(resolved), f"{recipe}: a valid recipe")
+    console.result(recipe_to_document(resolved), f"{recipe}: a valid recipe")

@@ -8,7 +8,7 @@ import typer
 from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim, job, recipe_files, run_plugins
-from mnfn_cli.cli.options import Device, Json, Overrides, Plugins, Quiet, examples
+from mnfn_cli.cli.options import Device, Json, Overrides, Plugins, Quiet, Zoos, examples
 
 EXAMPLES = examples(
     "mnfn sweep --recipe generalization/relu-monomial --recipe generalization/relu-hnp --zoo zoos/digits-relu "
@@ -19,23 +19,30 @@ EXAMPLES = examples(
 
 
 def sweep(
-    out: Annotated[Path, typer.Option("--out", "-o", help="A folder for the runs and the table; a sweep continues.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Write the runs and their table into this folder.")],
     overrides: Overrides = None,
     recipe: Annotated[
-        list[str] | None, typer.Option(help="A recipe; may be given more than once.", autocompletion=recipes)
+        list[str] | None,
+        typer.Option(help="Train this recipe; give the option again for more recipes.", autocompletion=recipes),
     ] = None,
     vary: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE[;...]", help="A variant of every recipe; may be given more than once."),
+        typer.Option(
+            metavar="KEY=VALUE[;...]",
+            help="Train every recipe also with these values; give the option again for more variants.",
+        ),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds, with commas between.")] = "0",
-    zoo: Annotated[list[Path] | None, typer.Option(help="A zoo; may be given more than once.")] = None,
+    seeds: Annotated[str, typer.Option(help="Train with each of these seeds, with commas between.")] = "0",
+    zoo: Zoos = None,
     plugin: Plugins = None,
     device: Device = "auto",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train recipes over several seeds and tabulate; interrupted, the same command continues."""
+    """Train several recipes with several seeds, and put their figures into one table.
+
+    An interrupted sweep continues when the same command is given again.
+    """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
     from mnfn_cli.report.figures import draw_run

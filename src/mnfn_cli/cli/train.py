@@ -8,7 +8,7 @@ import typer
 from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim, job, recipe_files, run_plugins
-from mnfn_cli.cli.options import ON_BAD_HELP, Device, Force, Json, Overrides, Plugins, Quiet, examples
+from mnfn_cli.cli.options import ON_BAD_HELP, Device, Force, Json, Overrides, Plugins, Quiet, Zoos, examples
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
@@ -25,12 +25,16 @@ def train(
     overrides: Overrides = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="The name of a recipe that comes with mnfn, or a YAML file.", autocompletion=recipes),
+        typer.Option(help="Train this recipe: one that comes with mnfn, or a YAML file.", autocompletion=recipes),
     ] = None,
-    zoo: Annotated[list[Path] | None, typer.Option(help="A zoo; may be given more than once.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder to make.")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="In place of the recipe's training.seed.")] = None,
+    zoo: Zoos = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the run into this new folder.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Continue this interrupted run, to the same result.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed the training with this number instead of the recipe's.")
+    ] = None,
     on_bad: Annotated[
         Literal["fail", "skip"] | None, typer.Option("--on-bad", help=ON_BAD_HELP, show_default="fail")
     ] = None,
@@ -40,7 +44,10 @@ def train(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train a neural functional from a recipe; the run folder explains itself."""
+    """Train a neural functional on the networks of a zoo, as a recipe says.
+
+    The run's folder holds the recipe, the functional, its figures on networks that it never saw, and pictures.
+    """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
 

@@ -18,10 +18,10 @@ class AccuracyPredictor(Functional):
 
     Args:
         spec: the weight space.
-        features: from raw weights to ``(batch, numbers)``.
-        numbers: how many.
-        head: hidden widths of the MLP.
-        dropout: in the head.
+        features: the module that maps raw weights to ``(batch, numbers)``.
+        numbers: the number of features of each network.
+        head: the widths of the MLP's hidden layers.
+        dropout: the probability with which a hidden unit of the MLP is dropped.
         canonicalize: bring each network to its canonical form first, which makes any features invariant to scaling or
             signs.
 

@@ -38,7 +38,7 @@ class ClosedFormFunctional(Functional):
 
         Args:
             features: raw weights, ``(networks, 1, ...)``.
-            targets: what is to be answered, ``(networks, ...)``.
+            targets: the targets of the training networks, ``(networks, ...)``.
         """
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:

@@ -15,9 +15,9 @@ class MlpClassifier(nn.Module):
 
     Args:
         spec: the weight space.
-        hidden: widths of the hidden layers.
-        classes: number of classes.
-        dropout: of hidden units.
+        hidden: the widths of the hidden layers.
+        classes: the number of classes.
+        dropout: the probability with which a hidden unit is dropped.
 
     Shapes:
         in raw weights, one channel; out logits ``(batch, classes)``.
@@ -38,7 +38,7 @@ class MlpEditor(nn.Module):
 
     Args:
         spec: the weight space.
-        hidden: widths of the hidden layers.
+        hidden: the widths of the hidden layers.
 
     Shapes:
         in and out raw weights, one channel.

@@ -25,9 +25,9 @@ class MonomialGeneralization(AccuracyPredictor):
         channels: after each monomial layer; an activation follows each one, but where ``invariant`` is ``absolute``
             the absolute value takes the place of the last activation.
         activation: ``relu`` for the scaling group, ``tanh`` or ``sin`` for the sign group.
-        invariant: ``normalize`` takes out scaling, ``absolute`` signs.
-        sign_terms: see ``MonomialLinear``.
-        hnp_channels: after each HNP layer between the invariant step and the mean, ReLU after each (paper, ablation).
+        invariant: ``normalize`` removes scaling, ``absolute`` removes signs.
+        sign_terms: whether the layers have the terms that only the sign group allows (``MonomialLinear``).
+        hnp_channels: the number of channels after each HNP layer that follows the invariant step (paper, ablation).
         options: ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
 
     Shapes:

@@ -94,9 +94,9 @@ class MonomialEditor(nn.Module):
 
     Args:
         spec: the weight space; its group is the sign group.
-        channels: after each sign-equivariant layer; the last is 1.
-        sign_terms: see ``MonomialLinear``.
-        editor: what ``PermutationEditor`` takes, without ``base``.
+        channels: the number of channels after each sign-equivariant layer; the last one is 1.
+        sign_terms: whether the layers have the terms that only the sign group allows (``MonomialLinear``).
+        editor: further arguments of ``PermutationEditor``.
 
     Shapes:
         in and out raw weights, one channel.

@@ -17,15 +17,15 @@ class OddFeatures(nn.Module):
 
     Args:
         spec: the weight space; its group is the sign group.
-        channels: after each layer.
-        activation: ``sin`` or ``tanh``.
-        sign_terms: see ``MonomialLinear``.
-        messages: let each layer but the first also read the products of ``SignMessages``.
-        unit_scale: bring the tensors to one size first.
-        keep_input: append the raw weights to the result.
+        channels: the number of channels after each layer.
+        activation: the odd function between the layers, ``sin`` or ``tanh``.
+        sign_terms: whether the layers have the terms that only the sign group allows (``MonomialLinear``).
+        messages: whether each layer but the first also reads the products of ``SignMessages``.
+        unit_scale: whether every tensor is first divided by its standard deviation at initialisation (``UnitScale``).
+        keep_input: whether the raw weights are appended to the result.
 
     Attributes:
-        out_channels: of the result.
+        out_channels: the number of channels of the result.
 
     Shapes:
         in raw weights, one channel; out ``(batch, out_channels, ...)``.

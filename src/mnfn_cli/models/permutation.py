@@ -29,9 +29,9 @@ class PermutationStack(nn.Sequential):
 
     Args:
         spec: the weight space.
-        channels: of the features that come in.
-        base: which layers.
-        base_channels: after each layer; ReLU follows each.
+        channels: the number of channels of the input.
+        base: the kind of layers, ``np`` or ``hnp``.
+        base_channels: the number of channels after each layer; ReLU follows each layer.
         fourier: ``size`` and ``scale`` of Gaussian Fourier features in front; None leaves them out.
         encoding: ``bands`` and ``max_freq`` of the input/output encoding after those; None leaves it out.
         channel_dropout: probability with which a channel is dropped after a ReLU.
@@ -68,11 +68,11 @@ class PermutationClassifier(nn.Module):
 
     Args:
         spec: the weight space.
-        classes: number of classes.
-        head: hidden widths of the MLP.
-        dropout: of its units.
-        channels: of the features that come in; 1 for raw weights.
-        stack: what ``PermutationStack`` takes.
+        classes: the number of classes.
+        head: the widths of the MLP's hidden layers.
+        dropout: the probability with which a hidden unit of the MLP is dropped.
+        channels: the number of channels of the input; 1 for raw weights.
+        stack: further arguments of ``PermutationStack``.
 
     Shapes:
         in ``(batch, channels, ...)``; out logits ``(batch, classes)``.
@@ -107,7 +107,7 @@ class PermutationEditor(nn.Module):
 
     Args:
         spec: the weight space.
-        stack: what ``PermutationStack`` takes, without ``channels``.
+        stack: further arguments of ``PermutationStack``.
 
     Shapes:
         in and out raw weights, one channel.

@@ -24,11 +24,11 @@ class StrictEditor(nn.Module):
 
     Args:
         spec: the weight space; its group is the sign group.
-        channels: after each sign-equivariant layer.
-        base_channels: of the gates' NP layers.
-        sharpness: how soon an odd feature counts as a sign alone.
-        fourier, encoding: of the gates' stack, see ``PermutationStack``.
-        odd: what else ``OddFeatures`` takes.
+        channels: the number of channels after each sign-equivariant layer.
+        base_channels: the number of channels after each NP layer of the gates.
+        sharpness: the factor inside the tanh; the larger it is, the more only the sign of an odd feature counts.
+        fourier, encoding: what stands in front of the gates' NP layers (``PermutationStack``).
+        odd: further arguments of ``OddFeatures``.
 
     Shapes:
         in and out raw weights, one channel.

@@ -19,8 +19,8 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """Load a shipped recipe by its name, or a file, and set the overrides.
 
     Args:
-        name_or_path: such as ``generalization/relu-monomial`` or ``my-recipe.yaml``.
-        overrides: such as ``optimizer.lr=1e-3``; see :func:`apply_overrides`.
+        name_or_path: the name of a shipped recipe such as ``generalization/relu-monomial``, or a file.
+        overrides: replacements of values such as ``optimizer.lr=1e-3``; see :func:`apply_overrides`.
 
     Raises:
         RecipeError: all faults of the recipe, one a line: ``FILE:key: what is wrong, what to do``; or all
@@ -48,7 +48,7 @@ def parse_recipe(document: Mapping[str, Any], where: str, overridden: Collection
 
     Args:
         document: keys and values, as :func:`recipe_to_document` gives them.
-        where: what errors call the document, most often its file.
+        where: the name of the document in messages, most often its file.
         overridden: dotted keys set on the command line; a fault in one of them names the override instead.
 
     Raises:

@@ -41,9 +41,9 @@ def plain_faults(
     """Translate pydantic's error into recipe errors, one a fault.
 
     Args:
-        error: what validating a recipe raised.
+        error: the error that validating a recipe raised.
         document: the recipe.
-        where: what to call the recipe.
+        where: the name of the recipe in messages, most often its file.
         overridden: dotted keys that were set on the command line; faults in them, or in their sections
             as a whole, name the override instead.
     """

@@ -62,8 +62,8 @@ class Row:
 
     Attributes:
         recipe: the shipped recipe of its published size.
-        space: the weight space that it reads.
-        parameters: our count.
+        space: the weight space that the model reads, as text.
+        parameters: the count of our model.
         paper: what the paper says, such as ``0.25M``; None where it says nothing.
     """
 
@@ -112,8 +112,8 @@ class Size:
 
     Attributes:
         depth: layers of the networks, ``L``.
-        width: of every hidden layer.
-        parameters: by kind of layer; ``no symmetry`` is a dense layer between the flattened weights.
+        width: the width of every hidden layer.
+        parameters: the count for each kind of layer; ``no symmetry`` is a dense layer between the flattened weights.
     """
 
     depth: int

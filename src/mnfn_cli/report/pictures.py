@@ -71,8 +71,8 @@ def draw_zoo(zoo: Zoo, rows: Sequence[int], picture: Path) -> None:
     """Draw what networks of an INR zoo hold, below the pictures they were fitted to where the zoo keeps those.
 
     Args:
-        zoo: the INRs.
-        rows: which of them; at least one.
+        zoo: the zoo of INRs.
+        rows: the rows of the networks to draw, at least one.
         picture: the PNG to write.
 
     Raises:

@@ -104,12 +104,12 @@ class Context:
     """The surroundings of one job; the default is one silent process on the CPU.
 
     Args:
-        device: where to compute.
+        device: the device to compute on.
         progress: listens to how far the job is.
         interruption: asked at safe points whether to stop.
-        command: how the job was called, for the record.
+        command: the command line that started the job; it is recorded in what the job writes.
         rank: the number of this process among those that share the job, from 0.
-        world_size: how many processes share the job.
+        world_size: the number of processes that share the job.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))

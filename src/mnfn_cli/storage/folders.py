@@ -37,7 +37,7 @@ def new_folder(output: Path, kind: Kind, *, force: bool = False, continues: bool
 
     Args:
         output: the final name; ``check_outputs`` comes first, before any work.
-        kind: what it will be.
+        kind: the kind of folder that the output will be.
         force: replace an existing output of that kind.
         continues: go on in an unfinished folder that is there, and leave it when the block fails, unless with a
             NumericError, which would come again.

@@ -16,7 +16,7 @@ class Kind:
     """A kind of folder, such as a zoo or a run.
 
     Args:
-        name: what a user calls it.
+        name: the name of the kind in messages.
         files: given a folder, returns the paths inside it, relative and with slashes, that mnfn itself wrote there (a
             folder's path ends in a slash); None if the folder is not of this kind.
         finished: tells of a folder of this kind whether it is complete.

@@ -19,7 +19,7 @@ class Output:
     """Something that a command writes.
 
     Args:
-        path: where.
+        path: the path to write.
         kind: the kind of folder; None for a single file.
         continues: the command goes on in an unfinished folder that it began before.
         in_place: the command works on in a folder of that kind that is there, and replaces nothing.
@@ -43,7 +43,7 @@ def check_outputs(
         inputs: all that it reads: zoos, runs, checkpoints, recipes, pictures.
         force: whether an output may replace what has its name: a regular file, or a folder of the same kind that holds
             nothing else.
-        kinds: of the folders whose own files no output may replace.
+        kinds: the kinds of folders whose own files no output may replace.
 
     Raises:
         OutputError: an output exists, is equal to, inside or around an input or another output, is a part of a folder

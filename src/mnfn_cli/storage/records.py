@@ -57,7 +57,7 @@ def read_record(file: Path, kind: type[AnyRecord]) -> AnyRecord:
 
     Args:
         file: the JSON file.
-        kind: what it must hold.
+        kind: the type of record that the file must hold.
 
     Raises:
         FileNotFoundError: there is no such file; only the caller knows what that means.

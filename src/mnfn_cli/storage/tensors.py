@@ -26,7 +26,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
     Args:
         path: the file.
-        tensors: by name; views are copied, for a file holds no shared memory.
+        tensors: the tensors by name; views are copied, since a file holds no shared memory.
         metadata: text by key, kept in the header.
 
     Raises:

@@ -33,11 +33,11 @@ class Application:
     Args:
         columns: a table with one entry for each network; ``network`` holds the names.
         answers: the answers themselves, ``(networks, ...)``, or the new weights.
-        figures: how good they are, where the truth is known.
+        figures: metrics of the answers by name, over the networks whose truth is known.
         known: the number of networks whose truth is known.
-        summary: how good they are, in one sentence; empty where no truth is known.
+        summary: the figures in one sentence; empty where no truth is known.
         shown: the columns that people look at first.
-        facts: what else the task says, by key.
+        facts: further values that belong to the answers, by key.
         pictures: rows of pictures for a look, by name.
         remarks: sentences that the user should read.
         skipped: bad networks that were left out, with what is wrong.
@@ -91,13 +91,13 @@ def apply_run(
     Args:
         run: a finished run.
         checkpoints: one file, a folder of single files, or a zoo.
-        task: that the run must have been trained for; any by default.
-        split: of a zoo: train, val or test; all networks by default.
+        task: the name of the task that the run must have been trained for; any task by default.
+        split: take only this split of a zoo, ``train``, ``val`` or ``test``; all networks by default.
         skip_bad: leave out networks that cannot be used.
         output: where new networks go, for a task that writes networks: a zoo becomes a zoo, a folder of files a folder
             of files; one file becomes one file if the output has its suffix, else a folder with that file.
         force: replace an existing output.
-        context: where to compute, and how the job was called.
+        context: the device, the progress and the command of the job.
 
     Raises:
         DataError: the run or a network cannot be read, or comes from another start; all bad networks are named.

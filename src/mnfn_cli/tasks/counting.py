@@ -56,10 +56,10 @@ class Layer:
     """A module of a model that holds parameters, itself or in modules inside it.
 
     Attributes:
-        path: its name in the model, ``head.0``.
-        kind: its class.
-        shapes: of the parameters that are its own; those inside have lines of their own.
-        parameters: how many numbers it holds, with all that is inside.
+        path: the module's name in the model, such as ``head.0``.
+        kind: the name of the module's class.
+        shapes: the shapes of the parameters that the module itself holds; modules inside it have entries of their own.
+        parameters: the number of learned numbers in the module and in all modules inside it.
     """
 
     path: str
@@ -134,8 +134,8 @@ def usual_space(name: str, recipe: Recipe) -> NetworkSpec:
     grey or in colour, or for those that ``mnfn zoo build siren`` makes of digits and photos.
 
     Args:
-        name: of a shipped recipe, or a file.
-        recipe: what it says.
+        name: the name of a shipped recipe, or a recipe file.
+        recipe: the loaded recipe.
 
     Raises:
         UsageError: a file of the user's own for INRs, which does not say how large they are.

@@ -64,7 +64,7 @@ def load_split(
     """Join one split of several zoos of one weight space.
 
     Args:
-        zoos: where the networks are.
+        zoos: the zoos that hold the networks.
         name: ``train``, ``val`` or ``test``.
         targets: reads the targets of some rows of a zoo.
         skipped: networks to leave out.
@@ -130,8 +130,8 @@ def with_absolute_zoos(recipe: Recipe, zoos: Sequence[Path] = ()) -> Recipe:
     """Return the recipe with the paths of its zoos made absolute, so that a run finds them from any folder.
 
     Args:
-        recipe: with zoos of its own, unless some are given.
-        zoos: in place of the recipe's.
+        recipe: a recipe, which names zoos unless some are given.
+        zoos: folders of zoos, in place of those that the recipe names.
     """
     paths = tuple(str(Path(path).absolute()) for path in (zoos or recipe.data.zoo))
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"zoo": paths})})

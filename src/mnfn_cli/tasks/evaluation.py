@@ -28,9 +28,9 @@ class Condition:
     """Which version of the test networks is scored.
 
     Args:
-        group: of the networks: ``scale``, ``sign`` or ``permutation``.
+        group: the group of the networks: ``scale``, ``sign`` or ``permutation``.
         acted: whether the networks are acted on by random elements; the original ones are not.
-        scale: for the scaling group, (low, high) of the factors; None for other groups.
+        scale: the interval (low, high) of the factors, for the scaling group; None for other groups.
         permuted: whether neurons are permuted too.
     """
 
@@ -73,7 +73,7 @@ class Row:
     Args:
         run: its folder.
         model: its model's name.
-        condition: which version.
+        condition: the version of the test networks that was scored.
         tau, low, high: Kendall's tau and its 95 % bootstrap interval; NaN where undefined (constant output).
         r2, l1: coefficient of determination, mean absolute error.
         largest_change: largest change of a prediction against the original network's.
@@ -95,11 +95,11 @@ class Evaluation:
     """What ``evaluate_runs`` found.
 
     Args:
-        group: of the networks.
+        group: the group of the networks.
         count: test networks.
         precision: dtype of models and networks.
         permuted: whether neurons were permuted too.
-        augmented: of each run, whether it was trained on networks that were acted on.
+        augmented: for each run's folder, whether it was trained on networks that were acted on.
         rows: one for each run and version, run by run.
     """
 
@@ -164,9 +164,9 @@ def evaluate_runs(
     Args:
         runs: finished generalization runs on one zoo, or the same several.
         scales: ranges of the factors.
-        zoos: where the runs' zoos are now; by default where they were.
+        zoos: the folders in which the runs' zoos are now; by default those in which they were.
         permute: also permute neurons; without it, scaling or flips alone.
-        seed: of the group elements.
+        seed: the seed of the group elements.
         context: whom to report to.
 
     Raises:

@@ -27,7 +27,7 @@ class Confusion:
     """A confusion matrix: rows are true classes, columns are predicted ones.
 
     Args:
-        counts: how many networks of each true class were given each class.
+        counts: for each true class, the number of networks that were given each class.
         names: the classes.
         title: above the picture.
     """

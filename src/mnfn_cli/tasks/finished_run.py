@@ -23,9 +23,9 @@ class Run:
     """A trained functional.
 
     Attributes:
-        folder: where it lives.
+        folder: the run's folder.
         recipe: the resolved recipe that made it.
-        task: what it learned.
+        task: the task that the functional was trained for.
         spec: the weight space that it reads.
         model: the functional, in evaluation mode.
         remarks: sentences about the run that the user should read.
@@ -69,7 +69,7 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
 
     Args:
         path: its folder.
-        task: that it must have been trained for; any by default.
+        task: the name of the task that the run must have been trained for; any task by default.
 
     Raises:
         DataError: there is none, it is not done, or its files are damaged.

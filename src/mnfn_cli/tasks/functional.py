@@ -23,7 +23,7 @@ def build_model(name: str, spec: NetworkSpec, **options: Any) -> nn.Module:
     Args:
         name: ``task/model``, such as ``generalization/monomial``.
         spec: the weight space that it reads.
-        options: in place of the published ones; an option that is not named stays as published.
+        options: the model's options by keyword; an option that is not given has its published value.
 
     Raises:
         UsageError: an unknown name, or options that do not fit the weight space.
@@ -61,7 +61,7 @@ def apply_functional(model: nn.Module, features: WeightSpaceFeatures) -> Any:
     """Apply a functional to any number of networks, block by block, on its device, in its dtype, without gradients.
 
     Args:
-        model: from raw weights to numbers, or to a change of weights.
+        model: the functional, which maps raw weights to numbers, or to a change of weights.
         features: raw weights, ``(networks, 1, ...)``; a memory map is read block by block.
 
     Returns:

@@ -84,7 +84,7 @@ def with_interval(
         predicted, true: the vectors, one entry for each network.
         groups: what is drawn with all its networks, such as the picture that each network holds. By default every
             network is drawn for itself.
-        seed: of the draws.
+        seed: the seed of the bootstrap's draws.
     """
     random = np.random.default_rng(seed)
     numbers = np.arange(len(true)) if groups is None else _numbered(groups)

@@ -31,16 +31,16 @@ class Result(OpenRecord):
     """The whole of result.json; beside these keys it holds what the task concluded.
 
     Attributes:
-        task, model: what was learned, and by which model.
-        parameters: how many numbers the model learned.
-        data: what it learned from.
+        task, model: the names of the task and of the model.
+        parameters: the number of numbers that the model learned.
+        data: the zoos and the numbers of networks that it learned from.
         test: figures on the test networks, by name.
         validation: the figure that chose the model, and the step at which it was taken.
         steps: optimizer steps; 0 for a functional that is fitted in closed form.
-        seed: of the run.
+        seed: the run's seed.
         bit_for_bit: whether a run that was resumed has the numbers of one that was not.
         environment: what a run must share with another one to agree in every bit.
-        seconds, versions: of the run.
+        seconds, versions: the run's wall times, and the versions of mnfn, torch and Python.
     """
 
     task: str

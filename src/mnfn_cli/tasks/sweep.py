@@ -51,10 +51,10 @@ class Trial:
     """One run of a sweep.
 
     Args:
-        recipe: its name.
+        recipe: the name of the recipe, or its file.
         variant: overrides beyond those of the whole sweep; empty for the recipe as it is.
-        seed: in place of the recipe's.
-        resolved: the whole recipe, zoos included.
+        seed: the training seed, in place of the recipe's.
+        resolved: the recipe with all overrides, the seed and the zoos.
     """
 
     recipe: str

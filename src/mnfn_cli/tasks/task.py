@@ -50,11 +50,11 @@ class Report:
 
     Args:
         columns: a table with one entry for each network.
-        figures: how good the answers are, where the truth is known.
+        figures: metrics of the answers by name, over the networks whose truth is known.
         known: the number of networks whose truth is known.
-        summary: how good the answers are, in one sentence; empty where no truth is known.
+        summary: the figures in one sentence; empty where no truth is known.
         shown: the columns that people look at first.
-        facts: what else belongs to the answers, by key.
+        facts: further values that belong to the answers, by key.
         pictures: rows of pictures for a look, by name.
         remarks: sentences that the user should read.
     """
@@ -75,7 +75,7 @@ class Task(ABC):
     Args:
         recipe: the resolved recipe.
         spec: the weight space of the networks.
-        facts: what ``study`` found out about the zoos, now or when the run was trained.
+        facts: the result of ``study`` on the zoos, from now or from when the run was trained.
         fit: how the INRs were fitted; None for other networks.
 
     Attributes:
@@ -83,8 +83,8 @@ class Task(ABC):
         label: the table's column, and the key in single files' metadata, that holds the truth; None for no such.
         criterion: the figure of ``validate`` that chooses the best model.
         smaller_is_better: whether the best is the smallest.
-        protocol: in words, how networks are divided among the splits.
-        answer: in words, what the functional answers, for errors.
+        protocol: a phrase that says how networks are divided among the splits.
+        answer: the beginning of a sentence about the functional's answers, for errors.
     """
 
     Facts: ClassVar[type[Record]] = Record

@@ -28,9 +28,9 @@ def fit_at_once(
     Args:
         model: the functional.
         features: raw weights of the training networks, ``(networks, 1, ...)``.
-        targets: what they are to be answered with, ``(networks, ...)``.
-        validate: returns figures of the functional as it is.
-        criterion: which of the figures is the run's.
+        targets: the targets of the training networks, ``(networks, ...)``.
+        validate: a function that returns validation figures of the functional as it is.
+        criterion: the name of the figure that is recorded as the run's validation.
         run: its folder. A run that was interrupted is fitted again from the start, to the same numbers.
         context: whom to report to, and who may interrupt.
 

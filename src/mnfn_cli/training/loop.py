@@ -28,15 +28,15 @@ class Job:
         loss: the loss of one step, given the number of steps done before: a scalar with gradients. It must depend on
             that number and on torch's random state alone.
         validate: figures of the model as it is; called without gradients, in evaluation mode.
-        criterion: which figure of ``validate`` chooses the best model.
+        criterion: the name of the figure of ``validate`` that chooses the best model.
         smaller_is_better: whether the best is the smallest.
-        total_steps: optimizer steps in all.
-        steps_per_epoch: in which the training networks are seen once.
+        total_steps: the number of optimizer steps in all.
+        steps_per_epoch: the number of steps in which every training network is seen once.
         validate_every: a validation follows so many steps, and the last one.
         learning_rate, warmup_steps: the rate rises linearly over the warm-up.
         schedule: after it the rate stays (``constant``) or falls to 0 as half a cosine (``cosine``).
-        weight_decay: as in ``torch.optim.Adam``.
-        seed: of torch's random state (dropout).
+        weight_decay: the L2 penalty that ``torch.optim.Adam`` takes.
+        seed: the seed of torch's random state, which dropout draws from.
     """
 
     loss: Callable[[int], Tensor]

@@ -35,15 +35,15 @@ class RunRecord(VersionedRecord):
     Attributes:
         format: the version of the format.
         state: ``running`` until everything is written, then ``done``.
-        task: what the run learned.
+        task: the name of the task that the run learned, such as ``generalization``.
         spec: the weight space that the functional reads.
         facts: what the task found out about its zoos; the task knows the keys.
-        inr: how the INRs were fitted that the run learned from; None for other networks.
-        zoos: what it learned from.
-        networks: how many networks each split had.
-        skipped: (zoo, id) of networks that were left out.
-        command: how it was called.
-        versions: what it was made with.
+        inr: how the INRs that the run learned from were fitted; None for other networks.
+        zoos: the zoos that the run learned from.
+        networks: the number of networks in each split.
+        skipped: the networks that were left out, each as (path of its zoo, id).
+        command: the command line that started the run.
+        versions: the versions of mnfn, torch and Python that started the run.
         files: names of what the run holds beside the files that every run has.
         plugins: code of the user's own that must be given again to read the run.
     """

@@ -19,14 +19,14 @@ class Position:
     """Where training stands, beside its tensors.
 
     Args:
-        step: optimizer steps done.
+        step: the number of optimizer steps done.
         validated: the step after which the newest validation ran.
         best_value, best_step: the best validation so far; not finite before the first.
-        loss_sum: of the training losses since the newest validation.
+        loss_sum: the sum of the training losses since the newest validation.
         metrics_bytes: length of metrics.jsonl that belongs to this state.
         step_seconds: time spent in steps.
         exact: False once the run was resumed in another environment.
-        environment: what bit-for-bit repetition depends on.
+        environment: the machine, device, thread count and torch version, on which every bit depends.
     """
 
     step: int = 0

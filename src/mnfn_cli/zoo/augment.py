@@ -73,12 +73,12 @@ def augment_zoo(
     Args:
         source: the zoo to act on.
         output: the folder to make.
-        scale: for the scaling group, the interval of the factors of hidden neurons.
-        copies: copies of each network.
+        scale: the interval of the factors of hidden neurons, for the scaling group.
+        copies: the number of copies of each network.
         keep_original: put the source's networks in front, unchanged.
         log_uniform, permute: see ``MonomialElement.sample``.
         verify: run the proof.
-        seed: of the group elements; copy ``c`` of row ``r`` gets one element whatever the other arguments are.
+        seed: the seed of the group elements; copy ``c`` of row ``r`` gets the same element whatever the others are.
         force: replace an existing output.
         context: whom to report to, who may interrupt, asked between blocks, and how it was called.
 

@@ -19,12 +19,12 @@ class Checkpoints:
     Args:
         names: the networks' ids, or their file names without suffix.
         features: raw weights, ``(networks, 1, ...)``, in the order of the names.
-        labels: what is known about each network; None where nothing is.
+        labels: the truth about each network; None where it is not known.
         skipped: bad networks that were left out, with what is wrong.
-        zoo: where they come from, if it is a zoo.
-        rows: their rows in the zoo.
-        files: what was read of their files, if they come from files.
-        unknown_start: how many networks do not say which start they were fitted from, where the run knows one only.
+        zoo: the zoo that the networks come from, if it is one.
+        rows: the networks' rows in the zoo.
+        files: the layout of each network's file, if they come from files.
+        unknown_start: the number of networks that do not say their start, if the run has learned from one start only.
     """
 
     names: list[str]
@@ -69,9 +69,9 @@ def load_checkpoints(path: Path, wanted: Wanted, *, split: str | None = None, sk
     """Read one file, a folder of single files, or a zoo.
 
     Args:
-        path: what to read.
-        wanted: what the networks must be, and what to read about them.
-        split: of a zoo: train, val or test; all networks by default.
+        path: a file, a folder of files, or a zoo.
+        wanted: the requirements on the networks, and the label to read with them.
+        split: take only this split of a zoo, ``train``, ``val`` or ``test``; all networks by default.
         skip_bad: leave bad networks out instead of failing.
 
     Raises:

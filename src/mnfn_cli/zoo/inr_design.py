@@ -24,7 +24,7 @@ class InrDesign:
 
     Args:
         spec: the weight space of the SIRENs.
-        fit: how they were fitted.
+        fit: how the SIRENs were fitted.
         start_weights: the shared start, raw weights of one network; None without one.
     """
 

@@ -35,7 +35,7 @@ class Fit(Record):
     Attributes:
         init: ``random`` where each network had a start of its own, ``shared`` where all had one.
         start: a text that tells shared starts apart; None without a shared start.
-        steps, learning_rate: of Adam.
+        steps, learning_rate: the number of Adam's steps and its learning rate.
         size: (height, width) of the pictures.
         pixel_range: the values that stand for black and white.
     """
@@ -74,8 +74,8 @@ class ZooRecord(VersionedRecord):
     Attributes:
         format: the version of the format.
         spec: the weight space of the networks.
-        count: how many networks there are.
-        images, made: where pictures and networks came from.
+        count: the number of networks.
+        images, made: the origin of the pictures and of the networks.
         files: every other file of the zoo, by name.
     """
 

@@ -48,7 +48,7 @@ class SingleFile:
     Args:
         path: the file.
         names: the tensors' names in the order W(1), b(1), W(2), b(2), ...
-        dtypes: of every tensor, in the order of the file.
+        dtypes: the dtype of every tensor by its name, in the order of the file.
         metadata: text by key.
     """
 

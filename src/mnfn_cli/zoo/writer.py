@@ -26,9 +26,9 @@ class ShardWriter:
     """Writes networks into shards as they come, so that a zoo larger than memory can be made.
 
     Args:
-        folder: where the shards go.
+        folder: the folder that the shards are written into.
         spec: the weight space.
-        max_bytes: of one shard.
+        max_bytes: the largest size of one shard in bytes.
     """
 
     def __init__(self, folder: Path, spec: NetworkSpec, max_bytes: int = MAX_SHARD_BYTES) -> None:
@@ -81,11 +81,11 @@ def finish_zoo(
     """Write table.csv, images.safetensors and, last, zoo.json beside shards that are complete.
 
     Args:
-        folder: where ``ShardWriter`` wrote.
+        folder: the folder that ``ShardWriter`` wrote into.
         spec: the weight space.
         table: columns ``id`` (text) and ``split``, then labels and hyperparameters.
-        made: how the zoo was made: command, seed, ranges, source zoo, group elements.
-        images: where the pictures came from, their size, pixel range and normalisation.
+        made: the origin of the networks: command, seed, ranges, source zoo, group elements.
+        images: the origin of the pictures, their size, pixel range and normalisation.
         pictures: tensors for images.safetensors, by name.
         start: tensors for start.safetensors, of the network that all INRs started from, by name.
     """

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from math import prod
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.symmetry import CLASSIFIER_ACTIVATIONS
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.images import ImageSet
 
-ACTIVATIONS = ("relu", "leaky_relu", "tanh")
 CNN_CHANNELS = (16, 16, 16)
 CNN_KERNEL = 3
 CNN_STRIDE = 2
@@ -30,13 +30,13 @@ def cnn_spec(
 
     Args:
         images: pictures ``(count, channels, height, width)`` with labels.
-        activation: one of ``ACTIVATIONS``; it follows every layer but the last.
+        activation: one of ``symmetry.CLASSIFIER_ACTIVATIONS``; it follows every layer but the last.
         channels: output channels of each convolution.
         kernel: pixels along the side of all kernels, or a list with one number for each convolution.
         hidden: widths of the hidden dense layers after the pooling.
 
     Raises:
-        UsageError: the pictures have no labels or only one class, the activation is not one of ``ACTIVATIONS``, a
+        UsageError: the pictures have no labels or only one class, the activation is another one, a
             number is not positive, there are not as many kernels as convolutions, or the pictures are too small even
             with padding 1.
     """
@@ -76,11 +76,11 @@ def mlp_spec(images: ImageSet, activation: str, *, hidden: Sequence[int] = MLP_H
 
     Args:
         images: pictures ``(count, channels, height, width)`` with labels.
-        activation: one of ``ACTIVATIONS``; it follows every layer but the last.
+        activation: one of ``symmetry.CLASSIFIER_ACTIVATIONS``; it follows every layer but the last.
         hidden: widths of the hidden layers, at least one.
 
     Raises:
-        UsageError: the pictures have no labels or only one class, the activation is not one of ``ACTIVATIONS``, or a
+        UsageError: the pictures have no labels or only one class, the activation is another one, or a
             width is not positive.
     """
     _require_classes(images)
@@ -96,5 +96,5 @@ def _require_classes(images: ImageSet) -> None:
 
 
 def _require_activation(activation: str) -> None:
-    if activation not in ACTIVATIONS:
-        raise UsageError("--activation", f"'{activation}'; choose one of {', '.join(ACTIVATIONS)}")
+    if activation not in CLASSIFIER_ACTIVATIONS:
+        raise UsageError("--activation", f"'{activation}'; choose one of {', '.join(CLASSIFIER_ACTIVATIONS)}")
