@@ -39,7 +39,7 @@ def test_it_holds_what_it_says(zoo, digits):
     assert max(zoo.table["test_accuracy"]) > 0.25
     stored, _ = read_tensors(zoo.path / "images.safetensors")
     assert torch.equal(stored["inputs"], inputs[:64])
-    images = zoo.document["images"]
+    images = zoo.record.images.to_json()
     assert (images["channels"], images["size"], images["pixel_range"]) == (1, [8, 8], [0.0, 1.0])
 
 

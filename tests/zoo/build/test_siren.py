@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from mnfn_cli.errors import InterruptedRun, NumericError, OutputError, UsageError
+from mnfn_cli.runtime.context import Context, Interruption
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.build import siren, siren_fit
@@ -69,8 +70,8 @@ def test_a_shared_start_is_one_and_stored(digits, tmp_path):
     torch.testing.assert_close(zoo.read().flatten(), start.flatten().expand(10, -1), rtol=0, atol=1e-6)
     assert "start.safetensors" in zoo.record.files and verify_zoo(zoo.path) == []
     assert zoo.record.made.to_json()["start"] == start_fingerprint(start)
-    other = plan(digits, init="shared", seed=1).design.start
-    assert other != tiny.design.start
+    other = plan(digits, init="shared", seed=1).design.fit.start
+    assert other != tiny.design.fit.start
     with pytest.raises(UsageError, match="equal"):
         plan(digits, init="shared", copies=2)
 
@@ -91,12 +92,13 @@ def test_interrupted_it_continues_to_the_same_zoo(digits, small_chunks, tmp_path
     output = tmp_path / "zoo"
     calls = itertools.count()
 
-    def stop_in_the_second_chunk():
-        if next(calls) == 14:
-            raise InterruptedRun("here", "stop")
+    class StopInTheSecondChunk(Interruption):
+        def check(self, where, what_to_do):
+            if next(calls) == 14:
+                raise InterruptedRun(where, what_to_do)
 
     with pytest.raises(InterruptedRun):
-        build_siren_zoo(plan(digits), digits, output, check=stop_in_the_second_chunk)
+        build_siren_zoo(plan(digits), digits, output, context=Context(interruption=StopInTheSecondChunk()))
     assert not output.exists()
     with pytest.raises(OutputError, match="other seed"):
         build_siren_zoo(plan(digits, seed=1), digits, output)
@@ -165,7 +167,7 @@ def test_what_cannot_be_meant(digits):
 def test_defaults_depend_on_the_size():
     small = siren_design(load_images("digits"))
     large = siren_design(load_images("digits", 17))
-    assert (small.spec.widths, small.spec.omega, small.steps) == ((2, 16, 16, 1), 15.0, 400)
+    assert (small.spec.widths, small.spec.omega, small.fit.steps) == ((2, 16, 16, 1), 15.0, 400)
     assert (large.spec.widths, large.spec.omega) == ((2, 32, 32, 1), 30.0)
 
 
@@ -222,5 +224,7 @@ def test_psnr():
 
 
 def test_the_command_is_on_record(digits, tmp_path):
-    zoo = build_siren_zoo(plan(digits, steps=1), digits, tmp_path / "zoo", command="mnfn zoo build siren")
+    zoo = build_siren_zoo(
+        plan(digits, steps=1), digits, tmp_path / "zoo", context=Context(command="mnfn zoo build siren")
+    )
     assert json.loads((zoo.path / "zoo.json").read_text())["made"]["command"] == "mnfn zoo build siren"
