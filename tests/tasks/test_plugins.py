@@ -133,6 +133,14 @@ def test_plugins_that_cannot_be_run(fresh, tmp_path, code, message):
         plugins.load_plugin(str(file))
 
 
+def test_two_files_of_one_name_are_two_plugins(fresh, tmp_path):
+    for folder, name in (("a", "my-linear"), ("b", "your-linear")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "model.py").write_text(LINEAR.replace("my-linear", name))
+        plugins.load_plugin(str(tmp_path / folder / "model.py"))
+    assert {"my-linear", "your-linear"} <= MODELS["generalization"].keys()
+
+
 def test_a_name_that_is_taken(fresh, tmp_path):
     (tmp_path / "twice.py").write_text(LINEAR.replace("my-linear", "monomial"))
     with pytest.raises(UsageError, match="a model of that name is there already"):

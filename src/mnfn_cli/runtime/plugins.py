@@ -40,7 +40,8 @@ def load_plugin(name: str) -> Plugin:
     path = Path(name)
     is_file = path.suffix == ".py" or path.exists()
     name = str(path.absolute()) if is_file else name
-    module = f"mnfn_plugin_{path.stem}" if is_file else name
+    # Two files of one name in two folders are two modules.
+    module = f"mnfn_plugin_{hashlib.sha256(name.encode()).hexdigest()[:8]}_{path.stem}" if is_file else name
     if module not in _loaded:
         try:
             source = _run_file(path, module) if is_file else importlib.import_module(name).__file__
