@@ -38,7 +38,7 @@ def load_plugin(name: str) -> Plugin:
         UsageError: there is no such file or module, or its code raises an error.
     """
     path = Path(name)
-    is_file = path.suffix == ".py" or path.exists()
+    is_file = path.suffix == ".py" or path.is_file()
     name = str(path.absolute()) if is_file else name
     # Two files of one name in two folders are two modules.
     module = f"mnfn_plugin_{hashlib.sha256(name.encode()).hexdigest()[:8]}_{path.stem}" if is_file else name
