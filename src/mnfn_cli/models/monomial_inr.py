@@ -47,8 +47,8 @@ class AbsoluteClassifier(nn.Module):
 class MonomialClassifier(nn.Module):
     """Classify the picture that an INR encodes, with sign-equivariant layers.
 
-    The logits are invariant to permutations and sign flips of hidden neurons. Sign-equivariant layers with odd activations
-    (``OddFeatures``) are followed by the absolute value, which removes the signs, and by a ``PermutationClassifier``.
+    The logits are invariant to permutations and sign flips of hidden neurons. ``OddFeatures`` are followed by the
+    absolute value, which removes the signs, and by a ``PermutationClassifier``.
 
     Args:
         spec: the weight space of the INRs.
