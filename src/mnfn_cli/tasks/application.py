@@ -38,7 +38,7 @@ class Application:
         summary: the metrics in one sentence; empty where no true value is known.
         shown: the names of the columns that the terminal shows.
         facts: further information by key, for ``--json``.
-        pictures: by name, pictures ``(pictures, channels, height, width)`` on [-1, 1] that ``--picture`` draws as a row.
+        pictures: by name, the pictures that ``--picture`` draws as a row, ``(n, channels, height, width)`` on [-1, 1].
         remarks: sentences that the user should read.
         skipped: an error for each network that was left out because it cannot be used.
     """
@@ -138,8 +138,8 @@ def apply_run(
 def written(checkpoints: Path, output: Path) -> Output:
     """Return the output that a task makes which changes networks.
 
-    It is a zoo if ``checkpoints`` is a zoo, and a folder of files if it is a folder of several files. For one file it is
-    a file if ``output`` ends in .safetensors, else a folder with that file.
+    It is a zoo if ``checkpoints`` is a zoo, and a folder of files if it is a folder of several files. For one file it
+    is a file if ``output`` ends in .safetensors, else a folder with that file.
 
     Raises:
         DataError: ``checkpoints`` holds no checkpoint files.

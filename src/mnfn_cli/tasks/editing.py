@@ -62,7 +62,7 @@ class Editing(Task):
 
     @classmethod
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> EditFacts:
-        """Check that all networks are INRs of pictures of one size, and that all targets are made from the same source."""
+        """Check that all networks are INRs of pictures of one size, and that their targets have the same source."""
         sizes = {InrDesign.of_zoo(zoo).fit.size for zoo in zoos}
         if len(sizes) > 1:
             raise RecipeError("data.zoo", f"pictures of sizes {sorted(sizes)}; an editor learns on one size")

@@ -1,7 +1,7 @@
 """The base class of tasks: what is learned about networks, with which loss, and how the answers are reported.
 
-``task_list`` names the subclass of each task. ``tasks.training`` and ``tasks.application`` hold what is the same for all
-tasks, and use a task through this class only.
+``task_list`` names the subclass of each task. ``tasks.training`` and ``tasks.application`` hold what is the same for
+all tasks, and use a task through this class only.
 """
 
 from abc import ABC, abstractmethod
@@ -55,7 +55,7 @@ class Report:
         summary: the metrics in one sentence; empty where no true value is known.
         shown: the names of the columns that the terminal shows.
         facts: further information by key, for ``--json``.
-        pictures: by name, pictures ``(pictures, channels, height, width)`` on [-1, 1] that ``--picture`` draws as a row.
+        pictures: by name, the pictures that ``--picture`` draws as a row, ``(n, channels, height, width)`` on [-1, 1].
         remarks: sentences that the user should read.
     """
 
@@ -121,7 +121,7 @@ class Task(ABC):
 
     @property
     def model_options(self) -> Mapping[str, Any]:
-        """Arguments of the model's class that depend on the zoos and not on the recipe, such as the number of classes."""
+        """Arguments of the model's class that depend on the zoos, not on the recipe, such as the number of classes."""
         return {}
 
     @abstractmethod
