@@ -1,7 +1,7 @@
-"""The list of tasks: what the terminal says of each, and which class does its work.
+"""The list of tasks: the class of each, and the command that applies its runs.
 
-The class is named and imported when it is needed, so that help pages wait for neither torch nor pydantic. The models of
-each task are declared in ``recipe.models``.
+Classes are named by text and imported when they are needed, so that help pages do not import torch or pydantic. The
+models of each task are declared in ``recipe.models``.
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,16 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class TaskDeclaration:
-    """What recipes and the terminal know of a task.
+    """A task as recipes and the command line know it.
 
     Attributes:
-        engine: where the subclass of ``tasks.task.Task`` is, as ``module:class``.
-        command, short: the command that applies a finished run to networks, and its short name.
-        help: what that command does, in one sentence.
-        writes: what the command makes: a ``table`` with a row a network, or ``networks``.
-        examples: lines for the command's help.
-        requires: keys of the section ``data`` that a recipe of this task has and no other.
+        engine: the subclass of ``tasks.task.Task``, as ``module:class``.
+        command, short: the name of the command that applies a finished run to networks, and its short name.
+        help: the help text of this command.
+        writes: the output of the command: ``table`` with a row for each network, or ``networks``.
+        examples: command lines that the command's help shows.
+        requires: keys of the recipe's section ``data`` that this task needs and others refuse, with the message for a
+            missing key.
     """
 
     engine: str
@@ -73,4 +74,4 @@ TASKS: Mapping[str, TaskDeclaration] = {
         requires={"edit": "an editor learns dilate or contrast"},
     ),
 }
-"""By name."""
+"""All tasks by the name that recipes use."""

@@ -1,1 +1,1 @@
-"""Complete neural functionals; ``recipe.models`` declares them."""
+"""Complete neural functionals: modules that read networks' weights. ``recipe.models`` lists them with their options."""

@@ -1,4 +1,4 @@
-"""What all models for predicting generalisation share: features of a network's weights, an MLP, a number in [0, 1]."""
+"""The base class of all models that predict accuracy: features of a network's weights, an MLP, a number in [0, 1]."""
 
 from collections.abc import Sequence
 
@@ -17,16 +17,17 @@ class AccuracyPredictor(Functional):
     """Predict a network's accuracy from its weights.
 
     Args:
-        spec: the weight space.
-        features: the module that maps raw weights to ``(batch, numbers)``.
+        spec: the weight space of the networks.
+        features: a module that maps raw weights (``WeightSpaceFeatures`` with one channel) to ``(batch, numbers)``.
         numbers: the number of features of each network.
-        head: the widths of the MLP's hidden layers.
-        dropout: the probability with which a hidden unit of the MLP is dropped.
-        canonicalize: bring each network to its canonical form first, which makes any features invariant to scaling or
-            signs.
+        head: the widths of the hidden layers of the MLP that maps the features to one logit.
+        dropout: the dropout probability of the MLP's hidden units.
+        canonicalize: whether each network is first brought to its canonical form (``weightspace.canonical``). Then the
+            prediction is invariant to the scaling or sign group, whatever the features are.
 
     Shapes:
-        in raw weights, one channel; out ``(batch,)``, in [0, 1].
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
+        in [0, 1].
     """
 
     def __init__(
@@ -45,14 +46,17 @@ class AccuracyPredictor(Functional):
         self.head = mlp_head(numbers, head, 1, dropout)
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
-        """Predict."""
+        """Return predicted accuracies, ``(batch,)``."""
         return torch.sigmoid(self.head(self.features(self._prepared(features)))).squeeze(1)
 
     def prepare(self, features: WeightSpaceFeatures) -> None:
-        """Let every ``Standardize`` among the features take its mean and deviation from the training networks.
+        """Fit every ``Standardize`` layer on the training networks.
 
-        They are taken from canonical weights where the features read those: otherwise the scales in which the training
-        networks happen to come would reach the predictions after all.
+        With ``canonicalize`` the layers are fitted on canonical weights. Means and deviations of the weights as they
+        come would depend on the scale of every neuron, and the prediction would no longer be invariant.
+
+        Args:
+            features: raw weights of all training networks, ``(networks, 1, ...)``.
         """
         layers = [module for module in self.features.modules() if isinstance(module, Standardize)]
         prepared = self._prepared(features) if layers else features

@@ -1,7 +1,8 @@
-"""What a neural functional may do beside answering: take statistics of the training networks, or be fitted at once.
+"""Base classes for functionals that need the training networks before gradient steps, or instead of them.
 
-Any ``torch.nn.Module`` that maps raw weights to numbers, or to a change of weights, is a functional that the training
-loop can train. One that needs more derives from a class of this file.
+A functional is any ``torch.nn.Module`` that maps raw weights to numbers or to a change of the weights. The training
+loop can train every such module. Derive from ``Functional`` to compute statistics of the training networks first, and
+from ``ClosedFormFunctional`` to fit without gradients.
 """
 
 from abc import abstractmethod
@@ -15,10 +16,10 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 
 
 class Functional(nn.Module):
-    """A functional that looks at the training networks once before training."""
+    """A functional that reads all training networks once before the first gradient step."""
 
     def prepare(self, features: WeightSpaceFeatures) -> None:
-        """Take from the training networks what is not learned by gradients, such as means and deviations.
+        """Compute what is not learned by gradients, such as means and deviations. The default does nothing.
 
         Args:
             features: raw weights of all training networks, ``(networks, 1, ...)``.
@@ -26,23 +27,27 @@ class Functional(nn.Module):
 
 
 class ClosedFormFunctional(Functional):
-    """A functional that is fitted in one go and has no gradient steps: a linear solve, trees, fitted statistics.
+    """A functional that ``fit`` fits once, without gradient steps: a linear solve, trees, fitted statistics.
 
-    What ``fit`` learns is kept in buffers (``self.register_buffer(name, tensor)``). They are saved with the run, and
-    loading a run gives them back with whatever shapes they were saved with.
+    ``fit`` stores what it learns in buffers (``self.register_buffer(name, tensor)``). They are saved with the run, and
+    loading the run restores them with the shapes in which they were saved.
     """
 
     @abstractmethod
     def fit(self, features: WeightSpaceFeatures, targets: Tensor) -> None:
-        """Learn from all training networks at once.
+        """Fit the functional to all training networks.
 
         Args:
-            features: raw weights, ``(networks, 1, ...)``.
-            targets: the targets of the training networks, ``(networks, ...)``.
+            features: raw weights of the training networks, ``(networks, 1, ...)``.
+            targets: the values that the functional should return for them, ``(networks, ...)``.
         """
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Take the buffers of ``state_dict`` as they are; raises RuntimeError for names that only a part could own."""
+        """Register every tensor of ``state_dict`` as a buffer, with its own shape.
+
+        Raises:
+            RuntimeError: a name has a dot, so it belongs to a submodule, which is not supported here.
+        """
         if nested := [name for name in state_dict if "." in name]:
             raise RuntimeError(f"tensors of a part that is not there: {', '.join(nested)}")
         for name, tensor in state_dict.items():
@@ -51,14 +56,14 @@ class ClosedFormFunctional(Functional):
 
 
 def place_of(model: nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Return the device and the floating dtype of a functional; float32 on the CPU where it holds no numbers."""
+    """Return the device and the floating-point dtype of a functional; the CPU and float32 where it has no tensors."""
     held: Iterable[Tensor] = (*model.parameters(), *model.buffers())
     first = next((tensor for tensor in held if tensor.is_floating_point()), torch.empty(0))
     return first.device, first.dtype
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return how many numbers a functional has learned, or will learn.
+    """Return the number of learned numbers: of parameters, or of buffers for a functional fitted in closed form.
 
     >>> count_parameters(nn.Linear(3, 4))
     16

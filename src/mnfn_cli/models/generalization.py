@@ -1,4 +1,4 @@
-"""Models for predicting generalisation beside the monomial one: statistics, flat weights, NP, HNP, a graph network."""
+"""Baselines that predict a network's accuracy: statistics, an MLP on flat weights, NP, HNP and a graph network."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -21,13 +21,13 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 class StatNN(AccuracyPredictor):
-    """An MLP on seven statistics of every weight and bias tensor (Unterthiner et al. 2020).
+    """Predict accuracy by an MLP on seven statistics of every weight and bias tensor (Unterthiner et al. 2020).
 
-    The statistics are invariant to permutations of neurons; they change when neurons are scaled or flipped.
+    The statistics are invariant to permutations of neurons; they change when a neuron is scaled or its sign is flipped.
 
     Args:
-        spec: the weight space that is read.
-        options: ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
+        spec: the weight space of the networks.
+        options: the arguments ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
     """
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
@@ -36,11 +36,11 @@ class StatNN(AccuracyPredictor):
 
 
 class FlatMlp(AccuracyPredictor):
-    """An MLP on all weights of a network in one vector: what a model without any symmetry does.
+    """Predict accuracy by an MLP on all weights and biases in one vector: the baseline that has no symmetry.
 
     Args:
-        spec: the weight space that is read.
-        options: ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
+        spec: the weight space of the networks.
+        options: the arguments ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
     """
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
@@ -53,14 +53,15 @@ class _Flatten(nn.Module):
 
 
 class Np(AccuracyPredictor):
-    """NP layers on standardised weights, equivariant to permutations of all neurons (Zhou et al. 2023).
+    """Predict accuracy by NP layers, equivariant to permutations of all neurons (Zhou et al. 2023).
 
-    A learned embedding of inputs and outputs stands before each layer and ReLU after it; the mean over neurons follows.
+    The weights are standardised. Each NP layer is preceded by a learned embedding, which tells apart the network's
+    inputs and outputs, and followed by ReLU. The mean over neurons (``MeanPool``) gives the features.
 
     Args:
-        spec: the weight space that is read.
-        channels: the number of channels after each layer.
-        options: ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
+        spec: the weight space of the networks.
+        channels: the number of output channels of each layer.
+        options: the arguments ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
     """
 
     def __init__(self, spec: NetworkSpec, channels: Sequence[int], **options: Any) -> None:
@@ -72,14 +73,14 @@ class Np(AccuracyPredictor):
 
 
 class Hnp(AccuracyPredictor):
-    """HNP layers, equivariant to permutations of hidden neurons, with ReLU after each; then the mean over neurons.
+    """Predict accuracy by HNP layers, equivariant to permutations of hidden neurons (Zhou et al. 2023).
 
-    Zhou et al. 2023.
+    ReLU follows each HNP layer. The mean over neurons (``MeanPool``) gives the features.
 
     Args:
-        spec: the weight space that is read.
-        channels: the number of channels after each layer.
-        options: ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
+        spec: the weight space of the networks.
+        channels: the number of output channels of each layer.
+        options: the arguments ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
     """
 
     def __init__(self, spec: NetworkSpec, channels: Sequence[int], **options: Any) -> None:
@@ -89,15 +90,16 @@ class Hnp(AccuracyPredictor):
 
 
 class Gnn(AccuracyPredictor):
-    """Message passing with edge updates on standardised weights, then the mean over nodes and edges of each layer.
+    """Predict accuracy by message passing on the network's graph, in which weights are edges (Kofinas et al. 2024).
 
-    After Kofinas et al. 2024.
+    The weights are standardised, and every round updates nodes and edges. The mean over the nodes and over the edges of
+    each layer gives the features.
 
     Args:
-        spec: the weight space that is read.
+        spec: the weight space of the networks.
         size: the number of features of each node and of each edge.
         rounds: the number of rounds of message passing.
-        options: ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
+        options: the arguments ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
     """
 
     def __init__(self, spec: NetworkSpec, size: int, rounds: int, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""The flat multilayer perceptron: the baseline that knows no symmetry."""
+"""MLPs on all weights and biases of an INR in one vector: the baselines that have no symmetry."""
 
 from collections.abc import Sequence
 
@@ -14,13 +14,14 @@ class MlpClassifier(nn.Module):
     """Classify the picture inside an INR from its flattened weights.
 
     Args:
-        spec: the weight space.
+        spec: the weight space of the INRs.
         hidden: the widths of the hidden layers.
+        dropout: the dropout probability of hidden units.
         classes: the number of classes.
-        dropout: the probability with which a hidden unit is dropped.
 
     Shapes:
-        in raw weights, one channel; out logits ``(batch, classes)``.
+        The input is raw weights, ``(batch, 1, out, in)`` and ``(batch, 1, out)``; the output is logits,
+        ``(batch, classes)``.
     """
 
     def __init__(self, spec: NetworkSpec, hidden: Sequence[int], dropout: float, classes: int = 10) -> None:
@@ -28,20 +29,20 @@ class MlpClassifier(nn.Module):
         self.mlp = mlp_head(spec.num_parameters, hidden, classes, dropout)
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
-        """Return logits."""
+        """Return logits, ``(batch, classes)``."""
         logits: Tensor = self.mlp(features.flatten())
         return logits
 
 
 class MlpEditor(nn.Module):
-    """Return a change of weights from the flattened weights, with a learned scale for each tensor.
+    """Map the flattened weights of an INR to a change of its weights, with a learned scale for each tensor.
 
     Args:
-        spec: the weight space.
+        spec: the weight space of the INRs.
         hidden: the widths of the hidden layers.
 
     Shapes:
-        in and out raw weights, one channel.
+        The input and the output are ``(batch, 1, out, in)`` and ``(batch, 1, out)``.
     """
 
     def __init__(self, spec: NetworkSpec, hidden: Sequence[int]) -> None:
@@ -50,6 +51,6 @@ class MlpEditor(nn.Module):
         self.scale = LearnedScale(spec)
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Return the change."""
+        """Return the change, which the caller adds to the weights."""
         change: WeightSpaceFeatures = self.scale(features.unflatten(self.mlp(features.flatten())))
         return change

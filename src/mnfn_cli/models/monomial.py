@@ -1,4 +1,4 @@
-"""The Monomial-NFN for one number a network: monomial layers, invariant step, mean pool, MLP (paper, Section 5.3)."""
+"""The Monomial-NFN that predicts accuracy: monomial layers, an invariant step, mean pool, MLP (paper, Section 5.3)."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -18,23 +18,28 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 class MonomialGeneralization(AccuracyPredictor):
-    """Predict a network's accuracy, a number in [0, 1], from its weights: invariant to its monomial group.
+    """Predict a network's accuracy from its weights. The prediction is invariant to the network's monomial group.
+
+    The monomial group permutes hidden neurons, and scales them (ReLU) or flips their signs (tanh, sin).
 
     Args:
-        spec: the weight space.
-        channels: after each monomial layer; an activation follows each one, but where ``invariant`` is ``absolute``
-            the absolute value takes the place of the last activation.
-        activation: ``relu`` for the scaling group, ``tanh`` or ``sin`` for the sign group.
-        invariant: ``normalize`` removes scaling, ``absolute`` removes signs.
-        sign_terms: whether the layers have the terms that only the sign group allows (``MonomialLinear``).
-        hnp_channels: the number of channels after each HNP layer that follows the invariant step (paper, ablation).
-        options: ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
+        spec: the weight space of the networks.
+        channels: the number of output channels of each monomial layer.
+        activation: the activation after each monomial layer: ``relu`` for the scaling group, ``tanh`` or ``sin`` for
+            the sign group.
+        invariant: the step that makes the features invariant: ``normalize`` removes scales, ``absolute`` removes
+            signs. The absolute value stands in place of the last activation.
+        sign_terms: whether the monomial layers have the terms that only the sign group allows (``MonomialLinear``).
+        hnp_channels: the number of output channels of each HNP layer between the invariant step and the mean, each
+            followed by ReLU; empty for none (an ablation of the paper).
+        options: the arguments ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
 
     Shapes:
-        in raw weights, one channel; out ``(batch,)``.
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
+        in [0, 1].
 
     Raises:
-        UsageError: an activation or an invariant step that breaks the spec's group.
+        UsageError: the activation or the invariant step does not fit the networks' group.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The paper's monomial models for INRs: sign-equivariant layers in front of permutation-equivariant ones."""
+"""The paper's monomial models for INRs: sign-equivariant layers followed by permutation-equivariant ones."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -16,17 +16,20 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 class AbsoluteClassifier(nn.Module):
-    """Classify the picture inside an INR by the absolute values of its weights: invariant to permutations and flips.
+    """Classify the picture that an INR encodes from the absolute values of its weights.
+
+    The logits are invariant to permutations and sign flips of hidden neurons.
 
     Args:
-        spec: the weight space; its group is the sign group.
-        options: those of ``PermutationClassifier``.
+        spec: the weight space of the INRs.
+        options: the arguments of ``PermutationClassifier`` other than ``spec`` and ``channels``.
 
     Shapes:
-        in raw weights, one channel; out logits ``(batch, classes)``.
+        The input is raw weights, ``(batch, 1, out, in)`` and ``(batch, 1, out)``; the output is logits,
+        ``(batch, classes)``.
 
     Raises:
-        UsageError: the networks have no sign flips.
+        UsageError: the networks' activation is not odd, so sign flips are no symmetry of theirs.
     """
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
@@ -36,27 +39,29 @@ class AbsoluteClassifier(nn.Module):
         self.layers = nn.Sequential(nn.Identity(), AbsoluteValue(), classify)
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
-        """Return logits."""
+        """Return logits, ``(batch, classes)``."""
         logits: Tensor = self.layers(features)
         return logits
 
 
 class MonomialClassifier(nn.Module):
-    """Classify the picture inside an INR, invariant to permutations and sign flips.
+    """Classify the picture that an INR encodes, with sign-equivariant layers.
 
-    Sign-equivariant layers with an odd function between them, the absolute value, then a ``PermutationClassifier``.
+    The logits are invariant to permutations and sign flips of hidden neurons. ``OddFeatures`` are followed by the
+    absolute value, which removes the signs, and by a ``PermutationClassifier``.
 
     Args:
-        spec: the weight space; its group is the sign group.
-        channels: the number of channels after each sign-equivariant layer.
-        activation, sign_terms, messages, unit_scale, keep_input: options of ``OddFeatures``.
-        options: those of ``PermutationClassifier``.
+        spec: the weight space of the INRs.
+        channels: the number of output channels of each sign-equivariant layer.
+        activation, sign_terms, messages, unit_scale, keep_input: arguments of ``OddFeatures``.
+        options: the arguments of ``PermutationClassifier`` other than ``spec`` and ``channels``.
 
     Shapes:
-        in raw weights, one channel; out logits ``(batch, classes)``.
+        The input is raw weights, ``(batch, 1, out, in)`` and ``(batch, 1, out)``; the output is logits,
+        ``(batch, classes)``.
 
     Raises:
-        UsageError: the networks have no sign flips.
+        UsageError: the networks' activation is not odd, so sign flips are no symmetry of theirs.
     """
 
     def __init__(
@@ -77,7 +82,7 @@ class MonomialClassifier(nn.Module):
         self.layers = nn.Sequential(odd, AbsoluteValue(), classify)
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
-        """Return logits."""
+        """Return logits, ``(batch, classes)``."""
         logits: Tensor = self.layers(features)
         return logits
 
@@ -88,18 +93,21 @@ def _require_sign_flips(spec: NetworkSpec) -> None:
 
 
 class MonomialEditor(nn.Module):
-    """Edit an INR as published: sign-equivariant layers with nothing between or after them, then the NP editor.
+    """The published editor: sign-equivariant linear layers without activations, then an NP editor.
 
-    Not equivariant to sign flips, for Fourier features and ReLU follow; see ``StrictEditor``.
+    It is not equivariant to sign flips, because the NP editor has Fourier features and ReLU; see ``StrictEditor``.
 
     Args:
-        spec: the weight space; its group is the sign group.
-        channels: the number of channels after each sign-equivariant layer; the last one is 1.
-        sign_terms: whether the layers have the terms that only the sign group allows (``MonomialLinear``).
-        editor: further arguments of ``PermutationEditor``.
+        spec: the weight space of the INRs.
+        channels: the number of output channels of each sign-equivariant layer; the last must be 1.
+        sign_terms: whether these layers have the terms that only the sign group allows (``MonomialLinear``).
+        editor: the arguments of ``PermutationEditor`` other than ``spec`` and ``base``.
 
     Shapes:
-        in and out raw weights, one channel.
+        The input and the output are ``(batch, 1, out, in)`` and ``(batch, 1, out)``.
+
+    Raises:
+        UsageError: ``channels`` does not end in 1.
     """
 
     def __init__(self, spec: NetworkSpec, channels: Sequence[int], sign_terms: bool, **editor: Any) -> None:
@@ -110,6 +118,6 @@ class MonomialEditor(nn.Module):
         self.layers = nn.Sequential(*linear, PermutationEditor(spec, "np", **editor))
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Return the change."""
+        """Return the change, which the caller adds to the weights."""
         change: WeightSpaceFeatures = self.layers(features)
         return change

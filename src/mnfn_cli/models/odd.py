@@ -1,4 +1,4 @@
-"""Features that are odd under sign flips: what the sign-invariant and the sign-equivariant models are built on."""
+"""Sign-equivariant features: flipping the sign of a neuron flips the features of its weights."""
 
 from collections.abc import Sequence
 
@@ -13,22 +13,23 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 class OddFeatures(nn.Module):
-    """Sign-equivariant layers from raw weights to the last of ``channels``, an odd function between them.
+    """Compute sign-equivariant features of raw weights: sign-equivariant linear layers with an odd activation between.
 
     Args:
-        spec: the weight space; its group is the sign group.
-        channels: the number of channels after each layer.
-        activation: the odd function between the layers, ``sin`` or ``tanh``.
+        spec: the weight space of the networks, whose activation must be odd (tanh or sin).
+        channels: the number of output channels of each layer.
+        activation: the activation between the layers, ``sin`` or ``tanh``.
         sign_terms: whether the layers have the terms that only the sign group allows (``MonomialLinear``).
-        messages: whether each layer but the first also reads the products of ``SignMessages``.
-        unit_scale: whether every tensor is first divided by its standard deviation at initialisation (``UnitScale``).
-        keep_input: whether the raw weights are appended to the result.
+        messages: whether each layer but the first also reads the products that ``SignMessages`` forms of its input.
+        unit_scale: whether the raw weights first go through ``UnitScale``, which gives all tensors a similar size.
+        keep_input: whether the raw weights are appended to the result as one more channel.
 
     Attributes:
         out_channels: the number of channels of the result.
 
     Shapes:
-        in raw weights, one channel; out ``(batch, out_channels, ...)``.
+        The input is ``(batch, 1, out, in)`` and ``(batch, 1, out)``; the output is ``(batch, out_channels, out, in)``
+        and ``(batch, out_channels, out)``.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class OddFeatures(nn.Module):
         self.out_channels = channels[-1] + keep_input
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Compute the features."""
+        """Return the features."""
         raw = features if self.unit_scale is None else self.unit_scale(features)
         x = raw
         for i, layer in enumerate(self.layers):

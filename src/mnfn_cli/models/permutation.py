@@ -1,7 +1,7 @@
-"""Permutation-equivariant stacks of NP or HNP layers, and the INR classifier and editor made of one.
+"""Permutation-equivariant stacks of NP or HNP layers, and the INR classifier and the INR editor that use them.
 
-Zhou et al. 2023, "Permutation Equivariant Neural Functionals" and "Neural Functional Transformers"; parameters as in
-the Monomial-NFN paper's tables.
+The layers follow Zhou et al. 2023, "Permutation Equivariant Neural Functionals" and "Neural Functional Transformers".
+Numbers of parameters agree with the tables of the Monomial-NFN paper.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,16 +25,21 @@ LAYERS: Mapping[Base, type[NPLinear] | type[HNPLinear]] = {"np": NPLinear, "hnp"
 
 
 class PermutationStack(nn.Sequential):
-    """Fourier features, position encoding, then layers with ReLU: equivariant to permutations of hidden neurons.
+    """Fourier features, a position encoding, then NP or HNP layers, each followed by ReLU.
+
+    It is equivariant to permutations of hidden neurons.
 
     Args:
-        spec: the weight space.
+        spec: the weight space of the networks.
         channels: the number of channels of the input.
-        base: the kind of layers, ``np`` or ``hnp``.
-        base_channels: the number of channels after each layer; ReLU follows each layer.
-        fourier: ``size`` and ``scale`` of Gaussian Fourier features in front; None leaves them out.
-        encoding: ``bands`` and ``max_freq`` of the input/output encoding after those; None leaves it out.
-        channel_dropout: probability with which a channel is dropped after a ReLU.
+        base: the kind of layers: ``np`` (equivariant to permutations of all neurons) or ``hnp`` (of hidden neurons).
+        base_channels: the number of output channels of each layer.
+        fourier: the arguments ``size`` and ``scale`` of ``GaussianFourierFeatures``, which come first; None for none.
+        encoding: the arguments ``bands`` and ``max_freq`` of ``InputOutputEncoding``, which comes next; None for none.
+        channel_dropout: the probability with which a channel is dropped after each ReLU.
+
+    Shapes:
+        The input is ``(batch, channels, ...)``; the output is ``(batch, base_channels[-1], ...)``.
     """
 
     def __init__(
@@ -64,18 +69,22 @@ class PermutationStack(nn.Sequential):
 
 
 class PermutationClassifier(nn.Module):
-    """Classify the picture inside an INR: a stack, mean pool, MLP. Invariant to permutations of hidden neurons.
+    """Classify the picture that an INR encodes: a ``PermutationStack``, the mean over neurons, an MLP.
+
+    The logits are invariant to permutations of hidden neurons.
 
     Args:
-        spec: the weight space.
-        classes: the number of classes.
+        spec: the weight space of the INRs.
+        base, base_channels: the kind of layers and their output channels, as of ``PermutationStack``.
         head: the widths of the MLP's hidden layers.
-        dropout: the probability with which a hidden unit of the MLP is dropped.
+        dropout: the dropout probability of the MLP's hidden units.
+        classes: the number of classes.
         channels: the number of channels of the input; 1 for raw weights.
-        stack: further arguments of ``PermutationStack``.
+        stack: the arguments ``fourier``, ``encoding`` and ``channel_dropout`` of ``PermutationStack``.
 
     Shapes:
-        in ``(batch, channels, ...)``; out logits ``(batch, classes)``.
+        The input is ``(batch, channels, out, in)`` and ``(batch, channels, out)``; the output is logits,
+        ``(batch, classes)``.
     """
 
     def __init__(
@@ -95,22 +104,23 @@ class PermutationClassifier(nn.Module):
         self.head = mlp_head(self.pool.numbers, head, classes, dropout)
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
-        """Return logits."""
+        """Return logits, ``(batch, classes)``."""
         logits: Tensor = self.head(self.pool(self.stack(features)))
         return logits
 
 
 class PermutationEditor(nn.Module):
-    """Return a change of weights: a stack, one more layer to one channel, a learned scale for each tensor.
+    """Map an INR's weights to a change of them: a ``PermutationStack``, a layer to one channel, learned scales.
 
-    Equivariant to permutations of hidden neurons; not to sign flips.
+    It is equivariant to permutations of hidden neurons, but not to sign flips.
 
     Args:
-        spec: the weight space.
-        stack: further arguments of ``PermutationStack``.
+        spec: the weight space of the INRs.
+        base, base_channels: the kind of layers and their output channels, as of ``PermutationStack``.
+        stack: the arguments ``fourier``, ``encoding`` and ``channel_dropout`` of ``PermutationStack``.
 
     Shapes:
-        in and out raw weights, one channel.
+        The input and the output are ``(batch, 1, out, in)`` and ``(batch, 1, out)``.
     """
 
     def __init__(self, spec: NetworkSpec, base: Base, base_channels: Sequence[int], **stack: Any) -> None:
@@ -122,34 +132,34 @@ class PermutationEditor(nn.Module):
         )
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Return the change."""
+        """Return the change, which the caller adds to the weights."""
         change: WeightSpaceFeatures = self.layers(features)
         return change
 
 
 class NpClassifier(PermutationClassifier):
-    """The classifier with NP layers; ``options`` are those of ``PermutationClassifier``."""
+    """``PermutationClassifier`` with NP layers. ``options`` are its arguments other than ``spec`` and ``base``."""
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
         super().__init__(spec, "np", **options)
 
 
 class HnpClassifier(PermutationClassifier):
-    """The classifier with HNP layers; ``options`` are those of ``PermutationClassifier``."""
+    """``PermutationClassifier`` with HNP layers. ``options`` are its arguments other than ``spec`` and ``base``."""
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
         super().__init__(spec, "hnp", **options)
 
 
 class NpEditor(PermutationEditor):
-    """The editor with NP layers; ``options`` are those of ``PermutationEditor``."""
+    """``PermutationEditor`` with NP layers. ``options`` are its arguments other than ``spec`` and ``base``."""
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
         super().__init__(spec, "np", **options)
 
 
 class HnpEditor(PermutationEditor):
-    """The editor with HNP layers; ``options`` are those of ``PermutationEditor``."""
+    """``PermutationEditor`` with HNP layers. ``options`` are its arguments other than ``spec`` and ``base``."""
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
         super().__init__(spec, "hnp", **options)

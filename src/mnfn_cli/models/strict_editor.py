@@ -1,4 +1,4 @@
-"""An editor that commutes with permutations and sign flips: odd features times gates."""
+"""An INR editor that is equivariant to permutations and sign flips: sign-equivariant features times gates."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,24 +14,25 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 class StrictEditor(nn.Module):
-    """Return a change of weights for which ``delta(g x) = g delta(x)``, for every element ``g`` of the sign group.
+    """Map an INR's weights ``x`` to a change with ``delta(g x) = g delta(x)`` for every ``g`` in the sign group.
 
         delta(x) = s * sum_c gate_c(x) * tanh(sharpness * E_c(x))
 
-    The odd features ``E`` are the raw weights and learned ones (``OddFeatures``); the gates are a stack on ``|E|``,
-    which no flip changes, equivariant to permutations. Odd times even is odd, and everything is continuous. The output
-    bias ``b(L)`` is flipped by nothing, so there the gates see ``E`` itself and stand alone.
+    ``E`` are sign-equivariant features, the raw weights among them (``OddFeatures``), and ``s`` is a learned scale for
+    each tensor. The gates are a ``PermutationStack`` applied to ``|E|``, so a sign flip does not change them, and a
+    permutation permutes them. No sign flip changes the output bias ``b(L)``; there the gates read ``E`` itself, and the
+    change is ``s * sum_c gate_c(x)``.
 
     Args:
-        spec: the weight space; its group is the sign group.
-        channels: the number of channels after each sign-equivariant layer.
-        base_channels: the number of channels after each NP layer of the gates.
-        sharpness: the factor inside the tanh; the larger it is, the more only the sign of an odd feature counts.
-        fourier, encoding: what stands in front of the gates' NP layers (``PermutationStack``).
-        odd: further arguments of ``OddFeatures``.
+        spec: the weight space of the INRs.
+        channels: the number of output channels of each sign-equivariant layer.
+        base_channels: the number of output channels of each NP layer of the gates.
+        sharpness: the factor inside ``tanh``; the larger it is, the closer ``tanh`` comes to the sign function.
+        fourier, encoding: arguments of the gates' ``PermutationStack``.
+        odd: the arguments of ``OddFeatures`` other than ``spec``, ``channels`` and ``keep_input``.
 
     Shapes:
-        in and out raw weights, one channel.
+        The input and the output are ``(batch, 1, out, in)`` and ``(batch, 1, out)``.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class StrictEditor(nn.Module):
         self.scale = LearnedScale(spec)
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Return the change."""
+        """Return the change, which the caller adds to the weights."""
         odd: WeightSpaceFeatures = self.odd(features)
         gates = self.gates(without_signs(odd))
         change = odd.zip_map(self._gated, gates)
@@ -68,6 +69,6 @@ class StrictEditor(nn.Module):
 
 
 def without_signs(features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-    """Return absolute values, but ``b(L)`` as it is: no sign flip reaches it."""
+    """Return the absolute values of all tensors but ``b(L)``, which no sign flip changes."""
     weights = [weight.abs() for weight in features.weights]
     return WeightSpaceFeatures(weights, [*(bias.abs() for bias in features.biases[:-1]), features.biases[-1]])

@@ -1,4 +1,4 @@
-"""Apply a run to networks: the one path for every task, from checkpoints to a table or to networks."""
+"""Apply a finished run to networks, for every task: read checkpoints, compute answers, write a table or networks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,24 +23,24 @@ from mnfn_cli.zoo.store import ZOO
 from mnfn_cli.zoo.writer import save_zoo
 
 FEW = 20
-"""With fewer known networks than this an interval says little, and the user is told."""
+"""With fewer networks whose true value is known, metrics mean little, and a remark says so."""
 
 
 @dataclass(frozen=True)
 class Application:
-    """What a run answers about networks, in the order of the checkpoints.
+    """The answers of a run about some networks, in the order of the checkpoints.
 
     Args:
-        columns: a table with one entry for each network; ``network`` holds the names.
-        answers: the answers themselves, ``(networks, ...)``, or the new weights.
-        figures: metrics of the answers by name, over the networks whose truth is known.
-        known: the number of networks whose truth is known.
-        summary: the figures in one sentence; empty where no truth is known.
-        shown: the columns that people look at first.
-        facts: further values that belong to the answers, by key.
-        pictures: rows of pictures for a look, by name.
+        columns: a table by column; every column has one entry for each network, and ``network`` holds their names.
+        answers: the answers as a tensor ``(networks, ...)``, or the new weights of the networks.
+        figures: metrics by name, such as tau, on the networks whose true value is known.
+        known: the number of these networks.
+        summary: the metrics in one sentence; empty where no true value is known.
+        shown: the names of the columns that the terminal shows.
+        facts: further information by key, for ``--json``.
+        pictures: by name, the pictures that ``--picture`` draws as a row, ``(n, channels, height, width)`` on [-1, 1].
         remarks: sentences that the user should read.
-        skipped: bad networks that were left out, with what is wrong.
+        skipped: an error for each network that was left out because it cannot be used.
     """
 
     columns: Mapping[str, Any]
@@ -67,7 +67,7 @@ class Application:
         return pl.DataFrame(dict(self.columns), strict=False).write_csv()
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Return the table as a list of objects, one for each network."""
+        """Return the table as a list with one dict for each network, for JSON."""
         plain = {
             name: getattr(column, "tolist", lambda column=column: list(column))()
             for name, column in self.columns.items()
@@ -86,23 +86,25 @@ def apply_run(
     force: bool = False,
     context: Context | None = None,
 ) -> Application:
-    """Read networks, answer about each, and write what a task writes.
+    """Read networks, compute a run's answer about each, and write new networks if the task makes some.
 
     Args:
-        run: a finished run.
-        checkpoints: one file, a folder of single files, or a zoo.
-        task: the name of the task that the run must have been trained for; any task by default.
-        split: take only this split of a zoo, ``train``, ``val`` or ``test``; all networks by default.
-        skip_bad: leave out networks that cannot be used.
-        output: where new networks go, for a task that writes networks: a zoo becomes a zoo, a folder of files a folder
-            of files; one file becomes one file if the output has its suffix, else a folder with that file.
-        force: replace an existing output.
-        context: the device, the progress and the command of the job.
+        run: the folder of a finished run.
+        checkpoints: a safetensors file, a folder of such files, or a zoo.
+        task: the task that the run must have been trained for; any task by default.
+        split: the split of the zoo to read, ``train``, ``val`` or ``test``; all networks by default.
+        skip_bad: leave out networks that cannot be used, instead of raising an error.
+        output: where new networks are written, for a task that makes some: a zoo from a zoo, and a folder of files from
+            a folder of files. One file gives one file if ``output`` ends in .safetensors, else a folder with that file.
+        force: replace an existing output of the same kind.
+        context: the device on which to compute, and the command to record in a new zoo.
 
     Raises:
-        DataError: the run or a network cannot be read, or comes from another start; all bad networks are named.
+        DataError: the run or a network cannot be read, or an INR was fitted from another start than the run's; all
+            such networks are named.
+        UsageError: the run was trained for another task, or its model comes from a plugin that is not loaded.
         NumericError: an answer is not finite; all such networks are named, and nothing is written.
-        OutputError: the output exists, or collides with an input.
+        OutputError: the output exists, or it is equal to, inside or around an input.
     """
     context = context or Context()
     if output is not None:
@@ -134,13 +136,13 @@ def apply_run(
 
 
 def written(checkpoints: Path, output: Path) -> Output:
-    """Return what a task that writes networks makes of checkpoints.
+    """Return the output that a task makes which changes networks.
 
-    A zoo becomes a zoo, and a folder of files a folder of files; one file becomes one file if ``output`` has its
-    suffix, else a folder with that file.
+    It is a zoo if ``checkpoints`` is a zoo, and a folder of files if it is a folder of several files. For one file it
+    is a file if ``output`` ends in .safetensors, else a folder with that file.
 
     Raises:
-        DataError: there are no checkpoints.
+        DataError: ``checkpoints`` holds no checkpoint files.
     """
     if (checkpoints / "zoo.json").exists():
         return Output(output, ZOO)
@@ -176,7 +178,7 @@ def _unknown_start(networks: Checkpoints) -> list[str]:
 def _write(
     networks: Checkpoints, weights: WeightSpaceFeatures, run: Run, output: Path, force: bool, command: str
 ) -> None:
-    """Write new weights as the old ones came."""
+    """Write the new weights in the form in which the old ones were read: a zoo, a folder of files, or a file."""
     if networks.zoo is not None:
         _write_zoo(networks, weights, run, output, force, command)
         return
@@ -195,7 +197,7 @@ def _write_zoo(
 ) -> None:
     zoo = networks.zoo
     assert zoo is not None and networks.rows is not None
-    # The columns that measured the fit are no longer true, and the networks no longer hold the zoo's pictures.
+    # These columns measured how well the old networks fit the zoo's pictures.
     stale = [name for name in ("psnr", "mse") if name in zoo.table.columns]
     made = {
         "command": command,

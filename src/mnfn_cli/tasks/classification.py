@@ -1,4 +1,4 @@
-"""Name the class of the picture inside an INR, from its weights."""
+"""The task ``classification``: predict the class of the picture that an INR encodes, from its weights."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -31,13 +31,16 @@ from mnfn_cli.zoo.store import Zoo
 
 
 class Classes(Record):
-    """The classes that a classifier tells apart, by name, in the order of its outputs."""
+    """The names of the classes, in the order of the classifier's outputs."""
 
     classes: tuple[str, ...]
 
 
 class Classification(Task):
-    """Cross-entropy over the zoo's classes; accuracy on held-out pictures, on weights as they are and acted on."""
+    """Minimise the cross-entropy over the zoo's classes; the validation accuracy chooses the best model.
+
+    The test accuracy is measured on the weights as they are, and after random permutations and sign flips of neurons.
+    """
 
     Facts = Classes
     facts: Classes
@@ -49,7 +52,7 @@ class Classification(Task):
 
     @classmethod
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> Classes:
-        """Check that all networks are INRs with a class, and name the classes."""
+        """Check that all networks are INRs with a class, and return the sorted names of the classes."""
         for zoo in zoos:
             InrDesign.of_zoo(zoo)
             zoo.require_column(cls.label)
@@ -60,20 +63,20 @@ class Classification(Task):
 
     @property
     def model_options(self) -> Mapping[str, Any]:
-        """The number of classes."""
+        """The argument ``classes`` of classifiers, the number of classes."""
         return {"classes": len(self.facts.classes)}
 
     def targets(self, zoo: Zoo, rows: Sequence[int]) -> Tensor:
-        """Return class numbers, ``(rows,)``."""
+        """Return class indices, an int64 tensor ``(rows,)``."""
         names = _class_names(zoo)
         return torch.tensor([self.facts.classes.index(names[row]) for row in rows], dtype=torch.int64)
 
     def loss(self, model: nn.Module, features: WeightSpaceFeatures, targets: Tensor, where: str) -> Tensor:
-        """Return the cross-entropy."""
+        """Return the cross-entropy, averaged over networks."""
         return F.cross_entropy(model(features), targets)
 
     def validate(self, model: nn.Module, split: Split) -> Mapping[str, float]:
-        """Return loss and accuracy."""
+        """Return the loss and the accuracy on the validation networks."""
         logits, truth = apply_functional(model, split.features), split.targets.cpu()
         if not torch.isfinite(logits).all():
             raise NumericError("training", "a prediction is not finite at validation; lower optimizer.lr")
@@ -81,7 +84,11 @@ class Classification(Task):
         return {"val_loss": float(F.cross_entropy(logits, truth)), "val_accuracy": float(right)}
 
     def conclude(self, model: nn.Module, splits: Splits, folder: Path) -> Conclusion:
-        """Write predictions.csv; return accuracies, the confusion matrix, and how far random group elements move it."""
+        """Write predictions.csv; return accuracies, the confusion matrix and the invariance error.
+
+        The invariance error is the largest change of a probability under random permutations and sign flips, for the
+        functional in float32 and in float64.
+        """
         test = splits.test
         element = MonomialElement.sample(
             self.spec, test.features.batch, (1.0, 1.0), generator=generator(self.recipe.training.seed, "conclusion")

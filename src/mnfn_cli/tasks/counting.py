@@ -1,4 +1,4 @@
-"""Count a model's parameters, layer by layer, from shapes alone: nothing of a model's size is ever in memory."""
+"""Count a model's parameters, layer by layer, without allocating them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,11 +21,11 @@ _FILLERS = {Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_}
 
 
 class _ShapesOnly(TorchFunctionMode):
-    """Put what is allocated on the meta device, and draw no start for it.
+    """Allocate tensors on the meta device, and skip their initialisation.
 
-    ``torch.device("meta")`` alone would do, but the first normal number or product there imports a second of sympy.
-    Parameters are allocated and then filled, so they get shapes only; what is computed at once, the frequencies of
-    Fourier features and the codes of positions, is a few hundred numbers and stays real.
+    ``torch.device("meta")`` would do the same, but the first random number or product there imports sympy, which takes
+    a second. Parameters are allocated and then initialised, so they get shapes only. Tensors that are computed, such as
+    the frequencies of Fourier features, hold a few hundred numbers and are computed as usual.
     """
 
     def __torch_function__(
@@ -35,7 +35,7 @@ class _ShapesOnly(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Call ``func``, or what stands in for it."""
+        """Call ``func``, or replace the call."""
         kwargs = dict(kwargs or {})
         if func in _FILLERS or getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
@@ -46,20 +46,20 @@ class _ShapesOnly(TorchFunctionMode):
 
 @contextmanager
 def shapes_only() -> Iterator[None]:
-    """Modules built inside have parameters on the meta device; torch's random state is as before afterwards."""
+    """Give modules that are built inside the block parameters on the meta device, and keep torch's random state."""
     with torch.random.fork_rng(devices=[]), _ShapesOnly():
         yield
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A module of a model that holds parameters, itself or in modules inside it.
+    """A submodule of a model that holds parameters, itself or in its own submodules.
 
     Attributes:
-        path: the module's name in the model, such as ``head.0``.
-        kind: the name of the module's class.
-        shapes: the shapes of the parameters that the module itself holds; modules inside it have entries of their own.
-        parameters: the number of learned numbers in the module and in all modules inside it.
+        path: the dotted name of the submodule, such as ``head.0``.
+        kind: the name of its class.
+        shapes: the shapes of its own parameters, without those of its submodules.
+        parameters: the number of its parameters, with those of its submodules.
     """
 
     path: str
@@ -69,7 +69,7 @@ class Layer:
 
     @property
     def depth(self) -> int:
-        """How many modules it is inside of."""
+        """The number of submodules of the model that contain this one."""
         return self.path.count(".")
 
     def to_json(self) -> dict[str, Any]:
@@ -79,12 +79,12 @@ class Layer:
 
 
 def skeleton(recipe: Recipe, spec: NetworkSpec, **facts: Any) -> nn.Module:
-    """Build a recipe's model for a weight space, its parameters on the meta device.
+    """Build a recipe's model for a weight space, with parameters on the meta device.
 
     Args:
-        recipe: chooses the model.
-        spec: the weight space.
-        facts: options that the data decide (``Task.model_options``).
+        recipe: the recipe whose model is built.
+        spec: the weight space that the model reads.
+        facts: arguments of the model that depend on the zoos (``Task.model_options``).
 
     Raises:
         UsageError: the model does not fit the weight space.
@@ -94,10 +94,10 @@ def skeleton(recipe: Recipe, spec: NetworkSpec, **facts: Any) -> nn.Module:
 
 
 def layers_of(model: nn.Module) -> list[Layer]:
-    """Return a model's layers, each before what is inside it.
+    """Return the submodules of a model that hold parameters, each before its own submodules.
 
-    What a layer keeps in lists is not taken apart: a list of parameters belongs to the module that has it, and a list
-    of plain modules is one entry with all their shapes.
+    A ``ParameterList`` counts as parameters of the module that holds it. A ``ModuleList`` of modules without submodules
+    is one entry with the shapes of all their parameters.
 
     >>> for layer in layers_of(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))):
     ...     print(layer.path, layer.kind, layer.shapes, layer.parameters)
@@ -124,37 +124,37 @@ def _layers(path: str, module: nn.Module) -> Iterator[Layer]:
 
 _SMALL_CNN = (1, 16, 16, 16)
 _SIRENS = {"mnist": (32, 1), "fashion": (32, 1), "cifar10": (32, 3), "digits": (16, 1), "photos": (32, 3)}
-"""Hidden width and outputs of the SIRENs that shipped recipes are for, by the first word of their names."""
+"""The hidden width and the number of outputs of the SIRENs that shipped recipes read, by the recipe's first word."""
 
 
 def usual_space(name: str, recipe: Recipe) -> NetworkSpec:
-    """Return the weight space that a recipe is for.
+    """Return the weight space for which a recipe is published.
 
-    Recipes for classifiers are for the Small CNN Zoo's layout. Shipped INR recipes are for the published SIRENs, in
-    grey or in colour, or for those that ``mnfn zoo build siren`` makes of digits and photos.
+    Recipes that predict accuracy are for the networks of the Small CNN Zoo. Shipped INR recipes are for the published
+    SIRENs of grey or colour pictures, or for those that ``mnfn zoo build siren`` fits to digits and photos.
 
     Args:
-        name: the name of a shipped recipe, or a recipe file.
-        recipe: the loaded recipe.
+        name: the name of a shipped recipe, or the path of a recipe file.
+        recipe: the recipe that was read from it.
 
     Raises:
-        UsageError: a file of the user's own for INRs, which does not say how large they are.
+        UsageError: the recipe is for INRs and not a shipped one, so the sizes of its networks are unknown.
     """
     if recipe.task == "generalization":
         return NetworkSpec.cnn(_SMALL_CNN, stride=2, outputs=10, activation=recipe.data.activation or "relu")
     if name not in {entry.name for entry in list_recipes()}:
         raise UsageError(name, "a recipe file does not say how large its networks are; give --widths or --zoo")
     width, outputs = _SIRENS[name.partition("/")[2].partition("-")[0]]
-    # Omega changes no count, but it is part of what a weight space says of itself.
+    # Omega changes no count, but it belongs to the weight space.
     return NetworkSpec.mlp([2, width, width, outputs], "sin", omega=30.0 if width == 32 else 15.0)
 
 
 def space_of_zoo(path: Path, recipe: Recipe) -> tuple[NetworkSpec, Mapping[str, Any]]:
-    """Return a zoo's weight space, and what else its networks decide about a recipe's model (``skeleton``'s facts).
+    """Return a zoo's weight space, and the arguments of the recipe's model that depend on the zoo.
 
     Raises:
-        DataError: there is no complete zoo, or none that the recipe's task can learn from.
-        RecipeError: the recipe is for networks of another activation.
+        DataError: there is no complete zoo, or the recipe's task cannot be learned from it.
+        RecipeError: the recipe is for networks with another activation.
     """
     from mnfn_cli.tasks.data import open_zoos, with_absolute_zoos
     from mnfn_cli.tasks.task import task_class

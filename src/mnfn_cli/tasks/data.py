@@ -1,4 +1,4 @@
-"""Networks and what is to be learned from them, split by split, out of one zoo or several."""
+"""Load the weights and targets of networks from one or several zoos, split by split."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
 Picture = tuple[int, str]
-"""The number of a zoo among those that are learned from, and an ``image_id`` in it."""
+"""A picture: the index of its zoo among the run's zoos, and its ``image_id`` in that zoo."""
 
 Skipped = frozenset[tuple[str, str]]
-"""Networks that are left out: the zoo's path, and the id."""
+"""The networks that are left out, as (path of the zoo, network id)."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Split:
 
     Args:
         ids: the networks' ids.
-        pictures: for INRs the picture that each network holds; for other networks its own id stands in its place.
-        features: raw weights, ``(networks, 1, ...)``.
-        targets: ``(networks, ...)``: accuracies, class numbers or target pictures.
+        pictures: the picture that each INR encodes; for other networks the network's own id in place of the picture's.
+        features: raw weights of the networks, ``(networks, 1, ...)``.
+        targets: the targets of the networks, ``(networks, ...)``: accuracies, class indices or target pictures.
     """
 
     ids: list[str]
@@ -37,18 +37,18 @@ class Split:
     targets: Tensor
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Split":
-        """Return the split on another device or in another dtype; class numbers stay integers."""
+        """Return the split on another device or in another dtype; integer targets (class indices) keep their dtype."""
         targets = self.targets.to(device=device, dtype=dtype if self.targets.is_floating_point() else None)
         return Split(self.ids, self.pictures, self.features.to(device=device, dtype=dtype), targets)
 
     def vector(self) -> np.ndarray:
-        """Return scalar targets as float64 numbers on the CPU."""
+        """Return scalar targets as a float64 array ``(networks,)``."""
         return self.targets.double().cpu().numpy()
 
 
 @dataclass(frozen=True)
 class Splits:
-    """All networks that a run learns from and is measured on."""
+    """The training, validation and test networks of a run."""
 
     train: Split
     val: Split
@@ -61,13 +61,16 @@ def load_split(
     targets: Callable[[Zoo, Sequence[int]], Tensor],
     skipped: Skipped = frozenset(),
 ) -> Split:
-    """Join one split of several zoos of one weight space.
+    """Load one split of several zoos and concatenate them.
 
     Args:
-        zoos: the zoos that hold the networks.
-        name: ``train``, ``val`` or ``test``.
-        targets: reads the targets of some rows of a zoo.
-        skipped: networks to leave out.
+        zoos: zoos of one weight space.
+        name: the split: ``train``, ``val`` or ``test``.
+        targets: a function that returns the targets of some rows of a zoo's table, ``(rows, ...)``.
+        skipped: the networks to leave out.
+
+    Raises:
+        DataError: the weights of a zoo cannot be read.
     """
     ids: list[str] = []
     pictures: list[Picture] = []
@@ -83,16 +86,17 @@ def load_split(
 
 
 def rows_of_split(zoo: Zoo, name: str, skipped: Skipped) -> list[int]:
-    """Return the rows of a split, without the networks that are left out."""
+    """Return the indices of a split's rows in the zoo's table, without the networks that are left out."""
     every, path = zoo.ids, str(zoo.path)
     return [row for row in zoo.rows(name) if (path, every[row]) not in skipped]
 
 
 def open_zoos(recipe: Recipe) -> list[Zoo]:
-    """Open a recipe's zoos and check that they fit it and each other; every misfit is named.
+    """Open a recipe's zoos and check that their networks fit the recipe and each other.
 
     Raises:
-        RecipeError: no zoo, or networks of another activation or weight space than the recipe's.
+        RecipeError: the recipe names no zoo; or networks have another activation than the recipe's, or another weight
+            space than those of the first zoo. All such zoos are named.
         DataError: a zoo cannot be read.
     """
     if not recipe.data.zoo:
@@ -112,10 +116,14 @@ def open_zoos(recipe: Recipe) -> list[Zoo]:
 
 
 def find_bad(zoos: Sequence[Zoo], skip_bad: bool) -> Skipped:
-    """Return the networks that hold a number that is not finite.
+    """Return the networks that have a weight or bias that is not finite.
+
+    Args:
+        zoos: the zoos to search.
+        skip_bad: return such networks instead of raising an error.
 
     Raises:
-        DataError: there are some, and ``skip_bad`` is not asked for; all are named.
+        DataError: there are such networks and ``skip_bad`` is False; all are named.
     """
     bad = [(zoo, zoo.ids[row], problem) for zoo in zoos for row, problem in zoo.bad_networks()]
     if bad and not skip_bad:
@@ -130,8 +138,8 @@ def with_absolute_zoos(recipe: Recipe, zoos: Sequence[Path] = ()) -> Recipe:
     """Return the recipe with the paths of its zoos made absolute, so that a run finds them from any folder.
 
     Args:
-        recipe: a recipe, which names zoos unless some are given.
-        zoos: folders of zoos, in place of those that the recipe names.
+        recipe: the recipe to change.
+        zoos: paths of zoos that replace the recipe's; by default the recipe's are kept.
     """
     paths = tuple(str(Path(path).absolute()) for path in (zoos or recipe.data.zoo))
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"zoo": paths})})

@@ -1,4 +1,4 @@
-"""Change the weights of an INR so that its picture changes as asked."""
+"""The task ``editing``: change an INR's weights so that the picture that it encodes is dilated or gains contrast."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -33,20 +33,20 @@ from mnfn_cli.zoo.record import Fit
 from mnfn_cli.zoo.store import Zoo
 
 SHOWN = 12
-"""Networks whose pictures before and after the edit, and the target, are kept for a look."""
+"""The number of networks whose pictures are drawn before and after the edit, beside their targets."""
 
 RENDERINGS = "renderings before the edit"
 
 
 class EditFacts(Record):
-    """The edit that was learned, and what its target pictures were made from."""
+    """The edit that was learned, a key of ``EDITS``, and the source of its target pictures, in words."""
 
     edit: str
     targets_from: str
 
 
 class Editing(Task):
-    """Mean squared error, on [-1, 1], between the picture that the new weights draw and the target."""
+    """Minimise the mean squared error, on [-1, 1], between the picture of the edited weights and the target picture."""
 
     Facts = EditFacts
     facts: EditFacts
@@ -62,7 +62,7 @@ class Editing(Task):
 
     @classmethod
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> EditFacts:
-        """Check that all networks are INRs of one size, with targets of one kind."""
+        """Check that all networks are INRs of pictures of one size, and that their targets have the same source."""
         sizes = {InrDesign.of_zoo(zoo).fit.size for zoo in zoos}
         if len(sizes) > 1:
             raise RecipeError("data.zoo", f"pictures of sizes {sorted(sizes)}; an editor learns on one size")
@@ -72,9 +72,10 @@ class Editing(Task):
         return EditFacts(edit=str(recipe.data.edit), targets_from=origins.pop())
 
     def targets(self, zoo: Zoo, rows: Sequence[int]) -> Tensor:
-        """Return target pictures, ``(rows, channels, height, width)``.
+        """Return target pictures on [-1, 1], ``(rows, channels, height, width)``.
 
-        They are made from the original pictures where the zoo keeps those, else from what the networks draw.
+        They are made from the original pictures where the zoo holds those, else from the pictures that the networks
+        render.
         """
         pictures = zoo.pictures_of(rows)
         if pictures is None:
@@ -87,11 +88,14 @@ class Editing(Task):
         return (render(self.spec, edited, self._size) - targets).square().mean()
 
     def validate(self, model: nn.Module, split: Split) -> Mapping[str, float]:
-        """Return the mean squared error."""
+        """Return the mean squared error on the validation networks."""
         return {"val_mse": float(self._errors(split, apply_functional(model, split.features)).mean())}
 
     def conclude(self, model: nn.Module, splits: Splits, folder: Path) -> Conclusion:
-        """Write errors.csv and examples; return errors beside the baselines, and whether the edit commutes."""
+        """Write errors.csv and examples.safetensors; return mean squared errors and the equivariance error.
+
+        The baselines are no change (``do_nothing``) and the mean training target for every network (``mean_target``).
+        """
         train, test = splits.train, splits.test
         change = apply_functional(model, test.features)
         nothing = test.features.map(torch.zeros_like).to(device="cpu")
@@ -121,12 +125,12 @@ class Editing(Task):
         )
 
     def answers(self, model: nn.Module, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Return the edited weights: summed in float64, then rounded to the dtypes of the old ones."""
+        """Return the edited weights: added in float64, then rounded to the dtypes of ``features``."""
         edited = change_weights(features, apply_functional(model, features), torch.float64)
         return edited.zip_map(lambda new, old: new.to(old.dtype), features)
 
     def report(self, networks: Checkpoints, answers: WeightSpaceFeatures) -> Report:
-        """Return each picture's error against its target, before and after, and some pictures."""
+        """Return the error of each picture against its target, before and after the edit, and some of the pictures."""
         drawn = {
             name: render(self.spec, weights.to(dtype=torch.float64), self._size)
             for name, weights in (("before", networks.features), ("after", answers))
@@ -152,12 +156,12 @@ class Editing(Task):
         )
 
     def figures(self, folder: Path, result: Result) -> Mapping[str, Figure]:
-        """Draw some test pictures before and after the edit, and their targets."""
+        """Draw test pictures before and after the edit, and their targets."""
         drawn, _ = read_tensors(folder / "examples.safetensors")
         return {"edits.png": Grid({name: drawn[name] for name in ("before", "after", "target")})}
 
     def _errors(self, split: Split, change: WeightSpaceFeatures) -> Vector:
-        """Return each network's squared error after a change, averaged over pixels, in float64."""
+        """Return the mean squared error over the pixels of each network after a change of its weights, in float64."""
         parts = []
         for start in range(0, len(split.ids), BLOCK):
             block = slice(start, start + BLOCK)
@@ -182,8 +186,9 @@ def change_weights(
     """Return weights plus a change of them.
 
     Args:
-        features, change: raw weights ``(networks, 1, ...)`` of one weight space.
-        dtype: compute in this dtype, on the CPU; by default where and as they are.
+        features: raw weights of the networks, ``(networks, 1, ...)``.
+        change: the numbers to add to them, ``(networks, 1, ...)``.
+        dtype: compute in this dtype on the CPU; by default the dtype and the device of the tensors are used.
     """
     if dtype is not None:
         features, change = (given.to(device="cpu", dtype=dtype) for given in (features, change))
@@ -191,9 +196,14 @@ def change_weights(
 
 
 def equivariance_error(model: nn.Module, features: WeightSpaceFeatures, element: MonomialElement) -> float:
-    """Return how far an editor is from commuting with the group: max |delta(g x) - g delta(x)| / max |delta(x)|.
+    """Return the equivariance error of an editor: the largest max |delta(g x) - g delta(x)| / max |g delta(x)|.
 
-    The largest over all networks and tensors, in float64 on the CPU.
+    It is taken over all weight and bias tensors, each over all networks, in float64 on the CPU.
+
+    Args:
+        model: the editor ``delta``, a map from weights to a change of them.
+        features: raw weights ``x`` in float64, ``(networks, 1, ...)``.
+        element: one group element ``g`` for each network.
     """
     double = copy.deepcopy(model).double().cpu()
     left = apply_functional(double, element.act(features))
@@ -203,12 +213,12 @@ def equivariance_error(model: nn.Module, features: WeightSpaceFeatures, element:
 
 
 def _target_origin(zoo: Zoo) -> str:
-    """Return what a zoo's target pictures are made from."""
+    """Return the source of a zoo's target pictures, in words."""
     return "original pictures" if zoo.pictures() is not None else RENDERINGS
 
 
 def _spread(count: int, most: int) -> list[int]:
-    """Return at most ``most`` of the numbers below ``count``, evenly spread: neighbours may look alike.
+    """Return at most ``most`` evenly spaced numbers below ``count``; neighbouring networks often look alike.
 
     >>> _spread(9, 3)
     [0, 4, 8]

@@ -1,4 +1,4 @@
-"""The edits of pictures that editors learn; OpenCV defines them, as in every published comparison."""
+"""The picture edits that editors learn. OpenCV computes them, as in all published comparisons."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,14 +11,14 @@ Picture = NDArray[np.uint8]
 
 
 def dilate(picture: Picture) -> Picture:
-    """Dilate once with a 3x3 kernel of ones: every pixel becomes the brightest of its neighbourhood."""
+    """Dilate once with a 3x3 kernel: every pixel of ``(height, width, 3)`` becomes the maximum of its neighbourhood."""
     import cv2
 
     return np.asarray(cv2.dilate(picture, np.ones((3, 3), np.uint8), iterations=1), dtype=np.uint8)
 
 
 def contrast(picture: Picture) -> Picture:
-    """Raise contrast: CLAHE with clip limit 1.0 and 3x3 tiles on the L channel of LAB."""
+    """Raise the contrast of ``(height, width, 3)``: CLAHE with clip limit 1.0 and 3x3 tiles on the L channel of LAB."""
     import cv2
 
     lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)
@@ -30,16 +30,16 @@ EDITS: Mapping[str, Callable[[Picture], Picture]] = {"dilate": dilate, "contrast
 
 
 def edit_pictures(name: str, pictures: Tensor) -> Tensor:
-    """Return what pictures should look like after an edit.
+    """Apply an edit to pictures.
 
     OpenCV works on 8 bits, so pictures are rounded to 256 levels first.
 
     Args:
-        name: a key of ``EDITS``.
-        pictures: ``(count, 1 or 3, height, width)`` on [-1, 1]; what lies beyond is clipped.
+        name: the edit, a key of ``EDITS``.
+        pictures: pictures on [-1, 1], ``(count, 1 or 3, height, width)``; numbers outside are clipped.
 
     Returns:
-        the same shape, float32 on [-1, 1].
+        the edited pictures, float32 on [-1, 1], in the same shape.
     """
     levels = ((pictures.detach().double().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     colour = levels.expand(-1, 3, -1, -1).movedim(1, 3).contiguous().numpy()

@@ -1,4 +1,4 @@
-"""How runs' predictions stand when their test networks are acted on by their group."""
+"""Score runs on their test networks, before and after random group elements change the networks' weights."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -25,13 +25,13 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Condition:
-    """Which version of the test networks is scored.
+    """A version of the test networks on which runs are scored.
 
     Args:
-        group: the group of the networks: ``scale``, ``sign`` or ``permutation``.
-        acted: whether the networks are acted on by random elements; the original ones are not.
-        scale: the interval (low, high) of the factors, for the scaling group; None for other groups.
-        permuted: whether neurons are permuted too.
+        group: the symmetry group of the networks: ``scale``, ``sign`` or ``permutation``.
+        acted: whether random group elements change the weights; False for the original networks.
+        scale: for the scaling group, the interval (low, high) of the factors; None for other groups.
+        permuted: whether the group elements also permute neurons.
     """
 
     group: str
@@ -41,7 +41,7 @@ class Condition:
 
     @property
     def label(self) -> str:
-        """What tables call the condition."""
+        """The text by which tables name the condition, such as ``U[1, 10], permuted``."""
         if not self.acted:
             return "original"
         how = "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
@@ -49,11 +49,17 @@ class Condition:
 
     @property
     def stream(self) -> str:
-        """The name of the random stream that elements come from: it stays, whatever the label becomes."""
+        """The name of the random stream from which group elements are drawn. It must not change when the label does."""
         return "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
 
     def act(self, features: WeightSpaceFeatures, spec: NetworkSpec, seed: int) -> WeightSpaceFeatures:
-        """Return the networks in this condition; those that are acted on in float64."""
+        """Return the networks in this condition: the original ones as they are, changed ones in float64.
+
+        Args:
+            features: raw weights of the original networks, ``(networks, 1, ...)``.
+            spec: their weight space.
+            seed: the seed of the group elements.
+        """
         if not self.acted:
             return features
         element = MonomialElement.sample(
@@ -68,15 +74,16 @@ class Condition:
 
 @dataclass(frozen=True)
 class Row:
-    """Scores of one run on one version of the test networks.
+    """The scores of one run on one version of the test networks.
 
     Args:
-        run: its folder.
-        model: its model's name.
-        condition: the version of the test networks that was scored.
-        tau, low, high: Kendall's tau and its 95 % bootstrap interval; NaN where undefined (constant output).
-        r2, l1: coefficient of determination, mean absolute error.
-        largest_change: largest change of a prediction against the original network's.
+        run: the path of the run's folder.
+        model: the name of the run's model.
+        condition: the version of the test networks.
+        tau, low, high: Kendall's tau of predicted and true accuracies, and its 95 % bootstrap interval; NaN where it is
+            undefined because all predictions are equal.
+        r2, l1: the coefficient of determination and the mean absolute error.
+        largest_change: the largest absolute difference between a prediction and that for the original network.
     """
 
     run: str
@@ -92,15 +99,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What ``evaluate_runs`` found.
+    """The result of ``evaluate_runs``.
 
     Args:
-        group: the group of the networks.
-        count: test networks.
-        precision: dtype of models and networks.
-        permuted: whether neurons were permuted too.
-        augmented: for each run's folder, whether it was trained on networks that were acted on.
-        rows: one for each run and version, run by run.
+        group: the symmetry group of the networks: ``scale``, ``sign`` or ``permutation``.
+        count: the number of test networks.
+        precision: the dtype in which the models computed, such as ``torch.float32``.
+        permuted: whether the group elements also permuted neurons.
+        augmented: by the path of a run, whether it was trained on networks changed by group elements.
+        rows: one row for each run and condition, run by run.
     """
 
     group: str
@@ -111,7 +118,7 @@ class Evaluation:
     rows: tuple[Row, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object; of a row's condition it holds the label (``networks``) and the range (``scale``)."""
+        """Return a dict for JSON. In its rows, ``networks`` is the condition's label and ``scale`` its interval."""
         document = asdict(self)
         for row, entry in zip(self.rows, document["rows"], strict=True):
             del entry["condition"]
@@ -119,15 +126,15 @@ class Evaluation:
         return document
 
     def of_run(self, run: str) -> list[Row]:
-        """Return the rows of one run."""
+        """Return the rows of the run with this path."""
         return [row for row in self.rows if row.run == run]
 
 
 def parse_scales(text: str) -> list[Range]:
-    """Read ``1,10,1e2`` (each x stands for factors from 1 to x) and ranges such as ``0.1:10``.
+    """Parse ranges of factors: each ``low:high`` stands for itself, and each single number x for 1 to x.
 
     Raises:
-        UsageError: something is no number, not positive, reversed, or not finite.
+        UsageError: an entry is not a number or a range, or its numbers are not positive, finite and ascending.
 
     >>> parse_scales("10,0.5:2")
     [(1.0, 10.0), (0.5, 2.0)]
@@ -156,22 +163,22 @@ def evaluate_runs(
     seed: int = 0,
     context: Context | None = None,
 ) -> Evaluation:
-    """Score runs on the test networks of their zoo, as they are and acted on: the same elements for all runs.
+    """Score runs on the test networks of their zoos, before and after group elements change the networks' weights.
 
-    For the scaling group: by factors from each range and a random permutation. For the sign group: by random sign flips
-    and a permutation, once. The stored weights are acted on in float64 and then rounded to the models' dtype.
+    All runs see the same networks. For the scaling group there is one condition for each range of factors, for other
+    groups one condition in all. Group elements act in float64, and the result is rounded to the models' dtype.
 
     Args:
-        runs: finished generalization runs on one zoo, or the same several.
-        scales: ranges of the factors.
-        zoos: the folders in which the runs' zoos are now; by default those in which they were.
-        permute: also permute neurons; without it, scaling or flips alone.
+        runs: finished runs of the task generalization, all trained on the same zoos.
+        scales: the ranges of the factors for the scaling group.
+        zoos: the paths of the runs' zoos now; by default those at which they were trained.
+        permute: whether the group elements also permute neurons.
         seed: the seed of the group elements.
-        context: whom to report to.
+        context: where progress is reported.
 
     Raises:
-        DataError: the zoo is gone or changed.
-        UsageError: runs on other zoos than the first one's, or one run twice.
+        DataError: a zoo cannot be read, or changed since the runs were trained.
+        UsageError: a run was trained on other zoos than the first one, or is given twice.
     """
     context = context or Context()
     _require_alike(runs)
@@ -208,7 +215,7 @@ def _require_alike(runs: Sequence[Run]) -> None:
 
 
 def _learned_from(run: Run) -> tuple[list[str], list[str]]:
-    """Return what identifies a run's networks, wherever its zoos were: fingerprints, and ids that were left out."""
+    """Return what identifies a run's networks: the zoos' fingerprints, and the ids of networks that were left out."""
     record = run.folder.record
     return [zoo.fingerprint for zoo in record.zoos], [name for _, name in record.skipped]
 

@@ -1,4 +1,4 @@
-"""Pictures as data: a task says what is to be seen, and ``report.figures`` draws it."""
+"""The contents of figures: a task returns them, and ``report.figures`` draws them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Scatter:
-    """Predicted against true numbers in [0, 1], a point for each network.
+    """A scatter plot of predicted against true numbers in [0, 1], with a point for each network.
 
     Args:
-        true, predicted: the numbers.
-        labels: names of the two axes, the true one first.
-        title: above the picture.
+        true: the true numbers, one for each network.
+        predicted: the predicted numbers, one for each network.
+        labels: the labels of the axes: first of the true numbers, then of the predicted ones.
+        title: the title above the plot.
     """
 
     true: Sequence[float]
@@ -24,12 +25,12 @@ class Scatter:
 
 @dataclass(frozen=True)
 class Confusion:
-    """A confusion matrix: rows are true classes, columns are predicted ones.
+    """A confusion matrix, whose rows are true classes and whose columns are predicted classes.
 
     Args:
-        counts: for each true class, the number of networks that were given each class.
-        names: the classes.
-        title: above the picture.
+        counts: the number of networks of each true class (row) that were given each class (column).
+        names: the names of the classes.
+        title: the title above the matrix.
     """
 
     counts: Sequence[Sequence[int]]
@@ -39,7 +40,11 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Grid:
-    """Named rows of pictures, one below the other; ``(pictures, channels, height, width)`` on [-1, 1]."""
+    """Rows of pictures, one below the other.
+
+    Args:
+        rows: by the row's name, pictures ``(pictures, channels, height, width)`` on [-1, 1].
+    """
 
     rows: Mapping[str, Tensor]
 

@@ -1,4 +1,4 @@
-"""A finished run, read back: its functional, and what it needs to read networks."""
+"""Load finished runs: the trained functional, its task, and the weight space that it reads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +20,13 @@ from mnfn_cli.zoo.store import open_zoo
 
 
 class Run:
-    """A trained functional.
+    """A finished run with its trained functional.
 
     Attributes:
-        folder: the run's folder.
-        recipe: the resolved recipe that made it.
+        folder: the folder of the run.
+        recipe: the recipe of the run, with all defaults and overrides.
         task: the task that the functional was trained for.
-        spec: the weight space that it reads.
+        spec: the weight space of the networks that the functional reads.
         model: the functional, in evaluation mode.
         remarks: sentences about the run that the user should read.
     """
@@ -43,37 +43,37 @@ class Run:
 
     @property
     def start(self) -> str | None:
-        """Fingerprint of the shared start that all networks had which the run learned from; None for other runs."""
+        """The fingerprint of the initial weights shared by all INRs of the training zoo; None where there are none."""
         return None if self.task.fit is None else self.task.fit.start
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Run":
-        """Move the functional, and return the run."""
+        """Move the functional to a device or a dtype in place, and return the run."""
         self.model.to(device=device, dtype=dtype)
         return self
 
     def predict(self, features: WeightSpaceFeatures) -> Any:
-        """Apply the functional to raw weights, in its dtype and on its device.
+        """Apply the functional to networks, in its dtype and on its device.
 
         Args:
-            features: ``(networks, 1, ...)`` of the run's weight space; a memory map is read block by block.
+            features: raw weights, ``(networks, 1, ...)``; a memory map is read block by block.
 
         Returns:
-            On the CPU: for generalization the predicted accuracies ``(networks,)``, for classification the
-            probabilities ``(networks, classes)``, for editing the edited weights, in the dtypes of the old ones.
+            for generalization the predicted accuracies ``(networks,)``, for classification the probabilities
+            ``(networks, classes)``, for editing the edited weights in the dtypes of ``features``; all on the CPU.
         """
         return self.task.answers(self.model, features)
 
 
 def load_run(path: str | Path, task: str | None = None) -> Run:
-    """Open a finished run.
+    """Load a finished run.
 
     Args:
-        path: its folder.
-        task: the name of the task that the run must have been trained for; any task by default.
+        path: the folder of the run.
+        task: the task that the run must have been trained for; any task by default.
 
     Raises:
-        DataError: there is none, it is not done, or its files are damaged.
-        UsageError: it was trained for another task, or its model comes from a plugin that was not given.
+        DataError: there is no run, it is not finished, or a file of it is missing or damaged.
+        UsageError: the run was trained for another task, or its model comes from a plugin that is not loaded.
     """
     folder = open_finished(Path(path))
     record, file = folder.record, folder.path / RUN_FILE
@@ -94,10 +94,10 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
 
 
 def load_runs(paths: Sequence[Path], task: str) -> list[Run]:
-    """Open several finished runs of a task; what is wrong with any of them is told in one pass.
+    """Load several finished runs of one task.
 
     Raises:
-        DataError, UsageError: as ``load_run`` does.
+        DataError, UsageError: ``load_run`` fails for some of them; all faults are named.
     """
     runs, faults = [], []
     for path in paths:
@@ -111,11 +111,14 @@ def load_runs(paths: Sequence[Path], task: str) -> list[Run]:
 
 
 def design_of(path: Path) -> InrDesign:
-    """Return how the networks of an INR zoo were fitted, or those of the zoo that a finished run was trained on.
+    """Return how the INRs of a zoo, or of the zoo that a finished run was trained on, were fitted.
+
+    Args:
+        path: the folder of a zoo or of a finished run.
 
     Raises:
-        UsageError: the zoo or the run has nothing to do with INRs.
-        DataError: the folder is neither, or it is incomplete.
+        UsageError: the networks of the zoo or of the run are not INRs.
+        DataError: the folder is neither a zoo nor a run, or it is incomplete.
     """
     if not (path / RUN_FILE).exists():
         return InrDesign.of_zoo(open_zoo(path))

@@ -1,4 +1,4 @@
-"""Build functionals by their declarations, and apply them to any number of networks."""
+"""Build functionals by name or from a recipe, and apply them to any number of networks."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,19 +14,19 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 BLOCK = 256
-"""Networks that a functional reads at once."""
+"""The number of networks in a batch when a functional is applied."""
 
 
 def build_model(name: str, spec: NetworkSpec, **options: Any) -> nn.Module:
-    """Build a complete functional.
+    """Build a complete functional with its published options.
 
     Args:
-        name: ``task/model``, such as ``generalization/monomial``.
-        spec: the weight space that it reads.
-        options: the model's options by keyword; an option that is not given has its published value.
+        name: the task and the model, such as ``generalization/monomial``.
+        spec: the weight space of the networks that it reads.
+        options: options of the model that replace the published ones.
 
     Raises:
-        UsageError: an unknown name, or options that do not fit the weight space.
+        UsageError: the name is unknown, or an option does not fit the weight space.
 
     >>> spec = NetworkSpec.cnn([1, 16, 16, 16], stride=2, outputs=10, activation="relu")
     >>> sum(parameter.numel() for parameter in build_model("generalization/monomial", spec).parameters())
@@ -46,26 +46,30 @@ def build_model(name: str, spec: NetworkSpec, **options: Any) -> nn.Module:
 
 
 def build_functional(recipe: Recipe, spec: NetworkSpec, facts: Mapping[str, Any]) -> nn.Module:
-    """Build a recipe's model for a weight space, in the recipe's precision, from torch's random state.
+    """Build a recipe's model in the recipe's precision, initialised from torch's global random state.
 
     Args:
-        recipe: chooses the model and its options.
-        spec: the weight space that it reads.
-        facts: options that the data decide and not the recipe (``Task.model_options``).
+        recipe: the recipe, which names the model and its options.
+        spec: the weight space of the networks that the model reads.
+        facts: arguments of the model that depend on the zoos and not on the recipe (``Task.model_options``).
+
+    Raises:
+        UsageError: an option does not fit the weight space.
     """
     functional: nn.Module = recipe.model.builder()(spec, **recipe.model.options(), **facts)
     return functional.double() if recipe.training.precision == "fp64" else functional
 
 
 def apply_functional(model: nn.Module, features: WeightSpaceFeatures) -> Any:
-    """Apply a functional to any number of networks, block by block, on its device, in its dtype, without gradients.
+    """Apply a functional to any number of networks in batches, on its device, in its dtype, without gradients.
 
     Args:
-        model: the functional, which maps raw weights to numbers, or to a change of weights.
-        features: raw weights, ``(networks, 1, ...)``; a memory map is read block by block.
+        model: a functional that maps raw weights to a tensor ``(batch, ...)``, or to a change of the weights.
+        features: raw weights of the networks, ``(networks, 1, ...)``. Memory-mapped weights are read batch by batch.
 
     Returns:
-        On the CPU, what the model returns: a tensor ``(networks, ...)``, or ``WeightSpaceFeatures``.
+        the outputs of the model for all networks, moved to the CPU: a tensor ``(networks, ...)``, or
+        ``WeightSpaceFeatures``.
     """
     outputs = list(_in_blocks(model, features))
     if not outputs:

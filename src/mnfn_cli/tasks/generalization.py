@@ -1,4 +1,4 @@
-"""Predict a network's test accuracy from its weights."""
+"""The task ``generalization``: predict a network's test accuracy from its weights."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,11 +25,11 @@ from mnfn_cli.zoo.checkpoints import Checkpoints
 from mnfn_cli.zoo.store import Zoo
 
 HARDLY_VARY = 0.02
-"""Predictions with a smaller standard deviation say nearly the same of all networks."""
+"""Predictions with a smaller standard deviation are nearly equal for all networks, and a remark says so."""
 
 
 class Generalization(Task):
-    """Binary cross-entropy against the measured accuracy; Kendall's tau on the validation networks decides."""
+    """Minimise the binary cross-entropy against the measured accuracy; Kendall's tau in validation chooses the model."""
 
     label = "test_accuracy"
     criterion = "val_tau"
@@ -50,15 +50,15 @@ class Generalization(Task):
         return Record()
 
     def targets(self, zoo: Zoo, rows: Sequence[int]) -> Tensor:
-        """Return measured accuracies, ``(rows,)``, in [0, 1]."""
+        """Return measured accuracies in [0, 1], ``(rows,)``."""
         return torch.tensor(zoo.table[self.label].to_numpy()[list(rows)], dtype=torch.float32)
 
     def loss(self, model: nn.Module, features: WeightSpaceFeatures, targets: Tensor, where: str) -> Tensor:
-        """Return the binary cross-entropy."""
+        """Return the binary cross-entropy, averaged over networks."""
         return cross_entropy(model(features), targets, where)
 
     def validate(self, model: nn.Module, split: Split) -> Mapping[str, float]:
-        """Return loss, tau, R2 and L1 error."""
+        """Return the loss, Kendall's tau, R2 and the mean absolute error on the validation networks."""
         predicted = apply_functional(model, split.features)
         loss = cross_entropy(predicted.double(), split.targets.double().cpu(), "validation")
         guess, truth = predicted.double().numpy(), split.vector()
@@ -70,18 +70,18 @@ class Generalization(Task):
         }
 
     def conclude(self, model: nn.Module, splits: Splits, folder: Path) -> Conclusion:
-        """Write predictions.csv; return the metrics with their intervals."""
+        """Write predictions.csv; return tau, R2 and the mean absolute error with their intervals."""
         predicted = apply_functional(model, splits.test.features).double().numpy()
         columns = {"network": splits.test.ids, **_columns(predicted, splits.test.vector())}
         write_text(folder / "predictions.csv", pl.DataFrame(columns).write_csv())
         return Conclusion(_figures(predicted, splits.test.vector()), remarks=_remarks(predicted))
 
     def parse_label(self, text: str) -> float:
-        """Read an accuracy."""
+        """Parse an accuracy."""
         return float(text)
 
     def report(self, networks: Checkpoints, answers: Tensor) -> Report:
-        """Return predicted accuracies, and tau, R2 and L1 error where true ones are known."""
+        """Return predicted accuracies, and tau, R2 and the mean absolute error where true accuracies are known."""
         predicted = answers.double().numpy()
         known = [row for row, label in enumerate(networks.labels) if label is not None]
         truth = np.array([networks.labels[row] for row in known], dtype=float)
@@ -96,7 +96,7 @@ class Generalization(Task):
 
 
 def predicted_against_true(predictions: Path, tau: Metric | None = None) -> Scatter:
-    """Return the picture of a table of predictions, with tau in its title."""
+    """Return the scatter plot of a file predictions.csv, with the number of networks and tau in its title."""
     table = pl.read_csv(predictions, schema_overrides={"network": pl.String})
     title = f"{table.height} networks" + ("" if tau is None or tau.value is None else f", tau {tau}")
     true, predicted = table["true_accuracy"].to_list(), table["predicted_accuracy"].to_list()
@@ -106,8 +106,13 @@ def predicted_against_true(predictions: Path, tau: Metric | None = None) -> Scat
 def cross_entropy(predicted: Tensor, accuracies: Tensor, where: str) -> Tensor:
     """Return the binary cross-entropy of predicted against measured accuracies, averaged over networks.
 
+    Args:
+        predicted: predicted accuracies in [0, 1], ``(batch,)``.
+        accuracies: measured accuracies in [0, 1], ``(batch,)``.
+        where: what an error calls the moment, such as ``step 12``.
+
     Raises:
-        NumericError: a prediction is not finite; ``where`` says when.
+        NumericError: a prediction is not finite.
     """
     if not torch.isfinite(predicted).all():
         raise NumericError("training", f"a prediction is not finite at {where}; lower optimizer.lr, or check the zoo")

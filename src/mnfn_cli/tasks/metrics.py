@@ -1,4 +1,4 @@
-"""How good predictions are, with bootstrap intervals."""
+"""Metrics of predictions, and their bootstrap intervals."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ BOOTSTRAP_SAMPLES = 1000
 
 
 def kendall_tau(predicted: Vector, true: Vector) -> float:
-    """Return Kendall's tau-b; NaN where it is undefined because one side is constant."""
+    """Return Kendall's tau-b, a rank correlation in [-1, 1]; NaN where one of the vectors is constant."""
     from scipy.stats import kendalltau
 
     if np.ptp(predicted) == 0 or np.ptp(true) == 0:
@@ -23,7 +23,7 @@ def kendall_tau(predicted: Vector, true: Vector) -> float:
 
 
 def r_squared(predicted: Vector, true: Vector) -> float:
-    """Return the coefficient of determination; NaN where the truth is constant."""
+    """Return the coefficient of determination; NaN where the true values are constant."""
     spread = float(((true - true.mean()) ** 2).sum())
     return 1 - float(((predicted - true) ** 2).sum()) / spread if spread > 0 else float("nan")
 
@@ -47,7 +47,13 @@ def mean_difference(errors: Vector, baseline: Vector) -> float:
 
 
 class Metric(Record):
-    """A figure with its 95 % bootstrap interval; None where it is undefined."""
+    """A metric's value with its 95 % bootstrap interval.
+
+    Attributes:
+        value: the metric's value; None where it is undefined.
+        interval: the ends of the interval, low and high; None where no bootstrap sample has a defined value.
+        defined: whether the value is defined.
+    """
 
     value: float | None
     interval: tuple[float | None, float | None]
@@ -61,7 +67,7 @@ class Metric(Record):
 
 
 def listed(figures: Mapping[str, Metric]) -> str:
-    """Return figures in words, each with its interval.
+    """Return metrics in words, each with its interval.
 
     >>> listed({"r2": Metric(value=0.5, interval=(0.25, 0.75), defined=True)})
     'R2 0.500 [0.250, 0.750]'
@@ -77,14 +83,15 @@ def with_interval(
     groups: Sequence[Hashable] | None = None,
     seed: int = 0,
 ) -> Metric:
-    """Return a metric with its 95 % percentile bootstrap interval.
+    """Compute a metric with its 95 % percentile bootstrap interval.
 
     Args:
-        metric: a function of two vectors, predictions first.
-        predicted, true: the vectors, one entry for each network.
-        groups: what is drawn with all its networks, such as the picture that each network holds. By default every
-            network is drawn for itself.
-        seed: the seed of the bootstrap's draws.
+        metric: a function of predicted and true values that returns a number, NaN where it is undefined.
+        predicted: the predicted values, one for each network.
+        true: the true values, one for each network.
+        groups: a label for each network. Networks with the same label, such as INRs of the same picture, are resampled
+            together. By default each network is resampled on its own.
+        seed: the seed of the resampling.
     """
     random = np.random.default_rng(seed)
     numbers = np.arange(len(true)) if groups is None else _numbered(groups)
@@ -101,6 +108,6 @@ def with_interval(
 
 
 def _numbered(groups: Sequence[Any]) -> NDArray[np.int64]:
-    """Return the number of each entry's group; groups are numbered in sorted order."""
+    """Return the index of each entry among the sorted distinct entries."""
     numbers = {group: number for number, group in enumerate(sorted(set(groups)))}
     return np.array([numbers[group] for group in groups])

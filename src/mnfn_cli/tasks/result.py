@@ -1,4 +1,4 @@
-"""What result.json holds: the figures of a finished run."""
+"""The contents of result.json: the figures of a finished run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ RESULT_FILE = "result.json"
 
 
 class Learned(Record):
-    """What a run learned from."""
+    """The zoos that a run was trained on, the number of networks in each split, and how they were split, in words."""
 
     zoos: tuple[ZooReference, ...]
     networks: Mapping[str, int]
@@ -20,7 +20,7 @@ class Learned(Record):
 
 
 class Seconds(OpenRecord):
-    """Wall time of the run's last start, in seconds."""
+    """The wall time since the run was started or last resumed, in seconds."""
 
     training: float
     per_step: float
@@ -28,19 +28,21 @@ class Seconds(OpenRecord):
 
 
 class Result(OpenRecord):
-    """The whole of result.json; beside these keys it holds what the task concluded.
+    """All of result.json. It may hold further keys that a task measured (``Conclusion.more``).
 
     Attributes:
         task, model: the names of the task and of the model.
-        parameters: the number of numbers that the model learned.
-        data: the zoos and the numbers of networks that it learned from.
-        test: figures on the test networks, by name.
-        validation: the figure that chose the model, and the step at which it was taken.
-        steps: optimizer steps; 0 for a functional that is fitted in closed form.
-        seed: the run's seed.
-        bit_for_bit: whether a run that was resumed has the numbers of one that was not.
-        environment: what a run must share with another one to agree in every bit.
-        seconds, versions: the run's wall times, and the versions of mnfn, torch and Python.
+        parameters: the number of learned parameters of the model.
+        data: the networks that the run was trained and measured on.
+        test: metrics on the test networks by name.
+        validation: the best value of the figure that chose the model, by its name, and the ``step`` at which it was
+            measured.
+        steps: the number of optimizer steps; 0 for a functional that is fitted in closed form.
+        seed: the seed of the run.
+        bit_for_bit: whether the result is bit for bit that of an uninterrupted run.
+        environment: what another run must have in common with this one to agree bit for bit.
+        seconds: the wall time of the run.
+        versions: the versions of the software that trained the run.
     """
 
     task: str
@@ -58,10 +60,10 @@ class Result(OpenRecord):
 
 
 def read_result(folder: Path) -> Result:
-    """Read the result of a run.
+    """Read result.json of a run.
 
     Raises:
-        DataError: it is missing or cannot be read.
+        DataError: the file is missing, cannot be read, or a key of it is missing or of the wrong type.
     """
     file = folder / RESULT_FILE
     try:

@@ -1,4 +1,4 @@
-"""Train a set of recipes over several seeds, and tabulate: resumable, and no finished run is run again."""
+"""Train recipes over several seeds and tabulate the results. A sweep can be resumed; finished runs are kept."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def _is_table(file: Path) -> bool:
 
 
 SWEEP = Kind("sweep", _own_files)
-"""Folders that hold the runs of a sweep and its tables; an empty folder may become one."""
+"""The kind of folder that holds a sweep: its runs and its tables. An empty folder counts as one."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Trial:
     """One run of a sweep.
 
     Args:
-        recipe: the name of the recipe, or its file.
-        variant: overrides beyond those of the whole sweep; empty for the recipe as it is.
-        seed: the training seed, in place of the recipe's.
+        recipe: the recipe's name or file.
+        variant: the overrides of this variant, such as ``model.channels=[5]``; empty for the recipe as it is.
+        seed: the seed of the run.
         resolved: the recipe with all overrides, the seed and the zoos.
     """
 
@@ -64,7 +64,7 @@ class Trial:
 
     @property
     def folder(self) -> str:
-        """The name of the run's folder inside the sweep's."""
+        """The name of the run's folder inside the folder of the sweep."""
         words = [self.recipe, *self.variant]
         return "+".join(re.sub(r"[^\w.,=-]+", "-", word).strip("-") for word in words) + f"-seed{self.seed}"
 
@@ -77,11 +77,18 @@ def plan_sweep(
     overrides: Sequence[str] = (),
     zoos: Sequence[Path] = (),
 ) -> list[Trial]:
-    """Return every recipe in every variant with every seed.
+    """Return a trial for every combination of recipe, variant and seed.
+
+    Args:
+        recipes: names of shipped recipes, or recipe files.
+        seeds: the seeds of training.
+        variants: a list of overrides for each variant; one empty list for the recipes as they are.
+        overrides: overrides of every trial, such as ``training.epochs=25``.
+        zoos: zoos that replace those of the recipes; by default the recipes' are kept.
 
     Raises:
         RecipeError: a recipe or an override is wrong.
-        UsageError: two trials would be one.
+        UsageError: two combinations have the same recipe, variant and seed.
     """
     trials = []
     for recipe, variant in product(recipes, variants):
@@ -103,16 +110,26 @@ def run_sweep(
     context: Context | None = None,
     illustrate: Illustrate = lambda path: None,
 ) -> list[dict[str, Any]]:
-    """Train what is not trained yet, resume what was interrupted, and tabulate.
+    """Train the trials that have no run yet, resume interrupted runs, and tabulate.
 
-    Every run is a folder inside ``output``; ``results.json`` and ``results.md`` are written again after each.
+    Every run is a folder inside ``output``. ``results.json`` and ``results.md`` there are written again after each run.
+
+    Args:
+        trials: the runs of the sweep.
+        output: the folder of the sweep, which is created if it does not exist.
+        context: the device, and where progress is reported and interrupts are noticed.
+        illustrate: a function that draws the figures of a run, given its folder.
+
+    Returns:
+        the rows of ``summarise``.
 
     Raises:
-        UsageError: a run that is there was made by another recipe; all such runs are named, and none is trained.
-        OutputError: the output holds something else than a sweep, or lies in, on or around a zoo.
-        RecipeError, DataError: a zoo does not fit a recipe, or cannot be read; none is trained.
-        InterruptedRun: stopped; the same sweep continues.
-        DataError, NumericError, StorageError: as of ``train_run``.
+        UsageError: a run in ``output`` was trained with another recipe. All such runs are named, and nothing is
+            trained.
+        OutputError: ``output`` holds something other than a sweep, or is equal to, inside or around a zoo.
+        RecipeError, DataError: a zoo does not fit a recipe or cannot be read; nothing is trained.
+        InterruptedRun: the user interrupted the sweep; the same call continues it.
+        NumericError, StorageError: ``train_run`` raised it.
     """
     context = context or Context()
     _require_fitting_zoos(trials)
@@ -134,7 +151,7 @@ def run_sweep(
 
 
 def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
-    """Return what the finished runs found, one small object a run."""
+    """Return a dict with the settings and figures of each finished run, for results.json."""
     found = []
     for trial in trials:
         folder = RunFolder(output / trial.folder)
@@ -156,9 +173,9 @@ def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
 
 
 def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row for each recipe and variant: mean and standard deviation of every test figure over seeds.
+    """Return a row for each recipe and variant: the mean and the standard deviation of every test figure over seeds.
 
-    The standard deviation of one seed is NaN.
+    The standard deviation over one seed is NaN.
     """
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for result in results:
@@ -172,7 +189,7 @@ def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             "seeds": len(group),
         }
         for name in group[0]["test"]:
-            # A figure that is undefined, such as the tau of a constant output, is null in its result file.
+            # An undefined figure, such as tau of a constant output, is null in result.json.
             values = [float("nan") if r["test"][name]["value"] is None else r["test"][name]["value"] for r in group]
             row[name] = float(np.mean(values))
             row[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
@@ -219,7 +236,7 @@ def _require_same_recipes(trials: Sequence[Trial], output: Path) -> None:
 
 
 def _require_fitting_zoos(trials: Sequence[Trial]) -> None:
-    """Open the zoos of every recipe now: a misfit of the last one is not to be found out after hours."""
+    """Open the zoos of every recipe before any training, so that a zoo that does not fit fails at once."""
     misfits = {}
     for trial in trials:
         try:

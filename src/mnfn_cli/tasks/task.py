@@ -1,7 +1,7 @@
-"""What a task is: the one class behind which everything lies that only this task knows.
+"""The base class of tasks: what is learned about networks, with which loss, and how the answers are reported.
 
-Training, evaluation, application and the terminal reach a task through this class alone; ``recipe.tasks`` names the
-subclass of each. What they do for every task alike is in ``tasks.training`` and ``tasks.application``.
+``task_list`` names the subclass of each task. ``tasks.training`` and ``tasks.application`` hold what is the same for
+all tasks, and use a task through this class only.
 """
 
 from abc import ABC, abstractmethod
@@ -31,11 +31,11 @@ from mnfn_cli.zoo.store import Zoo
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What a finished functional does with the test networks, for result.json.
+    """The measurements of a trained functional on the test networks, which go into result.json.
 
     Args:
-        test: figures by name.
-        more: whatever else the task measured, by key.
+        test: the test figures by name.
+        more: other measurements of the task, by the key that they have in result.json.
         remarks: sentences that the user should read.
     """
 
@@ -46,16 +46,16 @@ class Conclusion:
 
 @dataclass(frozen=True)
 class Report:
-    """What a functional answers about networks, in words and numbers.
+    """The answers of a functional about some networks, as a table and in words.
 
     Args:
-        columns: a table with one entry for each network.
-        figures: metrics of the answers by name, over the networks whose truth is known.
-        known: the number of networks whose truth is known.
-        summary: the figures in one sentence; empty where no truth is known.
-        shown: the columns that people look at first.
-        facts: further values that belong to the answers, by key.
-        pictures: rows of pictures for a look, by name.
+        columns: a table by column; every column has one entry for each network.
+        figures: metrics by name, such as tau, on the networks whose true value is known.
+        known: the number of these networks.
+        summary: the metrics in one sentence; empty where no true value is known.
+        shown: the names of the columns that the terminal shows.
+        facts: further information by key, for ``--json``.
+        pictures: by name, the pictures that ``--picture`` draws as a row, ``(n, channels, height, width)`` on [-1, 1].
         remarks: sentences that the user should read.
     """
 
@@ -70,21 +70,22 @@ class Report:
 
 
 class Task(ABC):
-    """One task on networks of one weight space.
+    """A task on the networks of one weight space.
 
     Args:
-        recipe: the resolved recipe.
+        recipe: the recipe, with all defaults and overrides.
         spec: the weight space of the networks.
-        facts: the result of ``study`` on the zoos, from now or from when the run was trained.
+        facts: what ``study`` returned for the zoos that the functional is, or was, trained on.
         fit: how the INRs were fitted; None for other networks.
 
     Attributes:
-        Facts: the type of ``facts``.
-        label: the table's column, and the key in single files' metadata, that holds the truth; None for no such.
-        criterion: the figure of ``validate`` that chooses the best model.
-        smaller_is_better: whether the best is the smallest.
-        protocol: a phrase that says how networks are divided among the splits.
-        answer: the beginning of a sentence about the functional's answers, for errors.
+        Facts: the class of ``facts``.
+        label: the name of the true value, as a column of a zoo's table and as a key in the metadata of a single
+            checkpoint file; None if the task has no such value.
+        criterion: the name of the figure of ``validate`` that chooses the best model.
+        smaller_is_better: whether smaller values of this figure are better.
+        protocol: how networks are divided among the splits, in words, for result.json.
+        answer: the subject and the verb of an error about answers that are not finite, such as "the prediction is".
     """
 
     Facts: ClassVar[type[Record]] = Record
@@ -100,68 +101,111 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> Record:
-        """Check that the zoos can be learned from, and return what a reader of the run must know about them.
+        """Check that the task can be learned from the zoos, and return what must be known of them to read the run.
+
+        Args:
+            recipe: the recipe, with all defaults and overrides.
+            zoos: zoos of one weight space.
 
         Raises:
-            DataError, RecipeError: they cannot; every fault is named.
+            DataError: a zoo lacks what the task needs.
+            RecipeError: the zoos do not fit the recipe or each other.
         """
 
     @classmethod
     def on_zoos(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> Self:
-        """Return the task on zoos of one weight space, to train it."""
+        """Return the task for zoos of one weight space, after ``study``, which may raise DataError or RecipeError."""
         facts = cls.study(recipe, zoos)
         fit = InrDesign.of_zoo(zoos[0]).fit if is_inr(zoos[0].spec) else None
         return cls(recipe, zoos[0].spec, facts, fit)
 
     @property
     def model_options(self) -> Mapping[str, Any]:
-        """Options of the model that the data decide, such as the number of classes."""
+        """Arguments of the model's class that depend on the zoos, not on the recipe, such as the number of classes."""
         return {}
 
     @abstractmethod
     def targets(self, zoo: Zoo, rows: Sequence[int]) -> Tensor:
-        """Return what is to be learned about some networks of a zoo, ``(rows, ...)``."""
+        """Return the targets of the networks in some rows of a zoo's table, ``(rows, ...)``."""
 
     @abstractmethod
     def loss(self, model: nn.Module, features: WeightSpaceFeatures, targets: Tensor, where: str) -> Tensor:
-        """Return the loss of a batch, a scalar; ``where`` names the step in an error."""
+        """Return the loss of a batch of networks.
+
+        Args:
+            model: the functional.
+            features: raw weights of the batch, ``(batch, 1, ...)``.
+            targets: the targets of the batch, ``(batch, ...)``.
+            where: what an error calls the moment, such as ``step 12``.
+
+        Returns:
+            a scalar with gradients.
+        """
 
     @abstractmethod
     def validate(self, model: nn.Module, split: Split) -> Mapping[str, float]:
-        """Return figures of the model as it is, ``criterion`` among them."""
+        """Return the model's figures on the validation networks by name; ``criterion`` is one of the names."""
 
     @abstractmethod
     def conclude(self, model: nn.Module, splits: Splits, folder: Path) -> Conclusion:
-        """Measure the best model on the test networks; tables and tensors of their answers go into the run's folder."""
+        """Measure the trained model on the test networks, and write tables of its answers into the run's folder.
+
+        Args:
+            model: the functional with its best weights, in evaluation mode.
+            splits: the networks of all splits.
+            folder: the run's folder.
+        """
 
     def answers(self, model: nn.Module, features: WeightSpaceFeatures) -> Any:
-        """Return what a run answers about raw weights ``(networks, 1, ...)``, on the CPU.
+        """Return the functional's answers about networks.
 
-        One entry for each network: a tensor ``(networks, ...)``, or, for a task that writes networks, new weights in
-        the dtypes of the old ones.
+        Args:
+            model: the functional.
+            features: raw weights of the networks, ``(networks, 1, ...)``.
+
+        Returns:
+            a tensor ``(networks, ...)`` on the CPU or, for a task that changes networks, their new weights on the CPU,
+            in the dtypes of ``features``.
         """
         return apply_functional(model, features)
 
     def parse_label(self, text: str) -> Any:
-        """Read the truth from a single file's metadata; raises ValueError."""
+        """Parse the true value in a checkpoint file's metadata; raises ValueError if it has another form."""
         return text
 
     @abstractmethod
     def report(self, networks: Checkpoints, answers: Any) -> Report:
-        """Put answers about networks into a table, with figures where the truth is known."""
+        """Put answers into a table, and compute metrics over the networks whose true value is known.
+
+        Args:
+            networks: the networks, with their names and true values.
+            answers: what ``answers`` returned for them.
+        """
 
     @abstractmethod
     def figures(self, folder: Path, result: Result) -> Mapping[str, Figure]:
-        """Return what to draw of a concluded run, by the pictures' file names."""
+        """Return the figures to draw of a finished run, by file name, from the files in its folder and its result."""
 
 
 def task_class(name: str) -> type[Task]:
-    """Return the class of a task, by its name in recipes."""
+    """Return the class of the task with this name, a key of ``TASKS``."""
     found: type[Task] = TASKS[name].load()
     return found
 
 
 def task_of_run(name: str, recipe: Recipe, spec: NetworkSpec, facts: Any, fit: Fit | None, where: Path) -> Task:
-    """Return the task of a run that is read back; raises ``DataError`` for facts in ``where`` that cannot be read."""
+    """Return the task of a finished run.
+
+    Args:
+        name: the task's name, a key of ``TASKS``.
+        recipe: the run's recipe.
+        spec: the weight space of the networks that the run reads.
+        facts: the section ``facts`` of run.json.
+        fit: how the INRs were fitted; None for other networks.
+        where: the file that an error about ``facts`` names.
+
+    Raises:
+        DataError: a key of ``facts`` is missing or of the wrong type.
+    """
     found = task_class(name)
     return found(recipe, spec, parse_record(facts, where, found.Facts), fit)

@@ -1,4 +1,4 @@
-"""Train a recipe's functional: from zoos to a run folder that explains itself, the same for every task."""
+"""Train a recipe's functional on zoos, for every task, and write the folder of the run."""
 
 import math
 import platform
@@ -45,10 +45,10 @@ from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.store import SPLITS, ZOO, Zoo
 
 MAX_PARAMETERS = 100_000_000
-"""Larger models are refused unless ``training.max_parameters`` allows them; the largest published has 42 million."""
+"""Models with more parameters need ``training.max_parameters``. The largest published model has 42 million."""
 
 Illustrate = Callable[[Path], None]
-"""Draws the pictures of a run into its folder."""
+"""A function that draws the figures of a run, given its folder."""
 
 
 def train_run(
@@ -60,20 +60,26 @@ def train_run(
     context: Context | None = None,
     illustrate: Illustrate = lambda path: None,
 ) -> Result:
-    """Train a recipe's model and leave a run folder that explains itself.
+    """Train a recipe's model and write the folder of the run.
 
     Args:
-        recipe: resolved, with its zoos.
-        path: the run folder to make.
-        force: replace an existing one.
-        skip_bad: leave out networks that are not finite.
-        context: where to train, whom to report to, and who may interrupt, asked between steps and validations.
-        illustrate: draws the run's pictures, given its folder, before it counts as done.
+        recipe: the recipe, with all overrides and with the paths of its zoos.
+        path: the folder of the run, which is created.
+        force: replace an existing run.
+        skip_bad: leave out networks with a weight that is not finite, instead of raising an error.
+        context: the device, and where progress is reported and interrupts are noticed.
+        illustrate: a function that draws the figures of the run, given its folder.
+
+    Returns:
+        the contents of result.json.
 
     Raises:
-        RecipeError, DataError, OutputError, StorageError: before any training.
-        NumericError: a loss or gradient was not finite.
-        InterruptedRun: stopped; the run can be resumed.
+        RecipeError: a zoo does not fit the recipe, a split is smaller than a batch, or the model is too large.
+        DataError: a zoo cannot be read, lacks what the task needs, or has fewer than 2 networks in a split.
+        OutputError: the folder exists, or is equal to, inside or around a zoo.
+        StorageError: the folder cannot be written.
+        NumericError: a loss or a gradient is not finite.
+        InterruptedRun: the user interrupted the training; ``resume_run`` continues it.
     """
     context = context or Context()
     recipe = with_absolute_zoos(recipe)
@@ -95,11 +101,21 @@ def train_run(
 
 
 def resume_run(path: Path, *, context: Context | None = None, illustrate: Illustrate = lambda path: None) -> Result:
-    """Continue an interrupted run, to the same bytes as if it had not been interrupted.
+    """Continue an interrupted run. The result is bit for bit that of an uninterrupted run in the same environment.
+
+    Args:
+        path: the folder of the run.
+        context: the device, and where progress is reported and interrupts are noticed.
+        illustrate: a function that draws the figures of the run, given its folder.
+
+    Returns:
+        the contents of result.json.
 
     Raises:
-        UsageError: the run is done, or was started by another version or other code of the user's own.
-        DataError: there is none, its zoo changed, or its newest state is damaged.
+        UsageError: the run is finished, was started by another version of mnfn, or needs a plugin that is not loaded
+            or has changed.
+        DataError: there is no run, a zoo of it changed, or its newest state is damaged.
+        NumericError, InterruptedRun: as in ``train_run``.
     """
     with resuming(path) as folder:
         if changed := folder.require_plugins():
@@ -122,9 +138,9 @@ def _require_fitting_batch(recipe: Recipe, networks: int) -> None:
 
 
 def _require_bounded_size(task: Task, context: Context) -> None:
-    """Count the model's parameters from shapes alone, before any memory is taken, and say how many there are.
+    """Report the number of the model's parameters, counted without allocating them, and refuse a model too large.
 
-    What does not fit the weight space is found here too.
+    A model that does not fit the weight space is refused here too.
     """
     count = count_parameters(skeleton(task.recipe, task.spec, **task.model_options))
     limit = task.recipe.training.max_parameters or MAX_PARAMETERS
@@ -176,7 +192,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     trained = time.monotonic()
     save_tensors(folder.model, model.state_dict())
     before = {path.name for path in folder.path.iterdir()}
-    # The test split is touched here, once, by the model that validation chose.
+    # The test networks are read here, once, with the model that validation chose.
     concluded = task.conclude(model.eval(), Splits(train, val, load("test")), folder.path)
     result = Result(
         task=recipe.task,
@@ -243,7 +259,7 @@ def _fit(task: Task, model: nn.Module, train: Split, val: Split, folder: RunFold
 
 
 class _BatchLoss:
-    """The loss of a step: which networks it sees, and by which elements they are acted on, depend on its number."""
+    """The loss of a step. Its batch of networks and their group elements are derived from the step's number."""
 
     def __init__(self, task: Task, model: nn.Module, train: Split, batch_size: int, steps_per_epoch: int) -> None:
         self._task = task

@@ -1,1 +1,1 @@
-"""The training loop, the run folder and what a resumed run needs."""
+"""The training loop, the run folder, and the training states from which an interrupted run is resumed."""

@@ -1,4 +1,4 @@
-"""Fitting in one go, for functionals that have no gradient steps."""
+"""Fit functionals that have no gradient steps."""
 
 from collections.abc import Callable, Mapping
 
@@ -23,19 +23,22 @@ def fit_at_once(
     run: RunFolder,
     context: Context,
 ) -> Position:
-    """Fit a functional on all training networks, validate it once, and leave the figures in the run.
+    """Fit a functional on all training networks, validate it once, and write the figures to metrics.jsonl.
 
     Args:
-        model: the functional.
+        model: the functional to fit.
         features: raw weights of the training networks, ``(networks, 1, ...)``.
-        targets: the targets of the training networks, ``(networks, ...)``.
-        validate: a function that returns validation figures of the functional as it is.
-        criterion: the name of the figure that is recorded as the run's validation.
-        run: its folder. A run that was interrupted is fitted again from the start, to the same numbers.
-        context: whom to report to, and who may interrupt.
+        targets: the values that the functional should return for them, ``(networks, ...)``.
+        validate: a function without arguments that returns the validation figures of ``model`` by name.
+        criterion: the name of the figure that is recorded as the best value.
+        run: the run's folder. An interrupted run is fitted again from the start, with the same result.
+        context: where progress is reported.
+
+    Returns:
+        a position at step 0 with the value of ``criterion``.
 
     Raises:
-        NumericError: the fit left a number that is not finite.
+        NumericError: a fitted number is not finite.
     """
     context.progress.start("fitting", 1)
     run.metrics.unlink(missing_ok=True)

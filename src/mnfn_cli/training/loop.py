@@ -1,4 +1,4 @@
-"""The training loop of every task: steps, validation, the best model, states to resume from."""
+"""The training loop of every task: optimizer steps, validation, the best model, and states to resume from."""
 
 import json
 import os
@@ -22,21 +22,23 @@ from mnfn_cli.training.state import Position, describe_environment, load_state, 
 
 @dataclass(frozen=True)
 class Job:
-    """What a task hands to the loop.
+    """What ``run_job`` trains, and how.
 
     Args:
-        loss: the loss of one step, given the number of steps done before: a scalar with gradients. It must depend on
-            that number and on torch's random state alone.
-        validate: figures of the model as it is; called without gradients, in evaluation mode.
-        criterion: the name of the figure of ``validate`` that chooses the best model.
-        smaller_is_better: whether the best is the smallest.
-        total_steps: the number of optimizer steps in all.
-        steps_per_epoch: the number of steps in which every training network is seen once.
-        validate_every: a validation follows so many steps, and the last one.
-        learning_rate, warmup_steps: the rate rises linearly over the warm-up.
-        schedule: after it the rate stays (``constant``) or falls to 0 as half a cosine (``cosine``).
-        weight_decay: the L2 penalty that ``torch.optim.Adam`` takes.
-        seed: the seed of torch's random state, which dropout draws from.
+        loss: a function that takes the number of steps done so far and returns the loss of the next step, a scalar
+            with gradients. It may depend only on that number and on torch's random state.
+        validate: a function that returns the model's validation figures by name. It is called in evaluation mode,
+            without gradients.
+        criterion: the name of the figure that chooses the best model.
+        smaller_is_better: whether smaller values of this figure are better.
+        total_steps: the total number of optimizer steps.
+        steps_per_epoch: the number of steps in which every training network is used once.
+        validate_every: the number of steps between validations; one more follows the last step.
+        learning_rate: the largest learning rate.
+        warmup_steps: the number of steps over which the learning rate rises linearly to ``learning_rate``.
+        schedule: how it goes on: ``constant``, or ``cosine``, which falls to 0 as half a cosine.
+        weight_decay: the argument of ``torch.optim.Adam``.
+        seed: the seed of torch's random state during training (dropout).
     """
 
     loss: Callable[[int], Tensor]
@@ -53,7 +55,7 @@ class Job:
     seed: int
 
     def rate(self, step: int) -> float:
-        """Return the learning rate of a step, given the number of steps done before."""
+        """Return the learning rate of the step that follows ``step`` steps."""
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
         if self.schedule == "constant":
@@ -63,11 +65,22 @@ class Job:
 
 
 def run_job(job: Job, model: nn.Module, run: RunFolder, context: Context) -> Position:
-    """Train ``model`` from the newest state in ``run``, or from the start; leave the best weights in it.
+    """Train ``model`` from the newest state in the run's folder, or from the start.
+
+    The model ends with the weights of its best validation.
+
+    Args:
+        job: the loss, the validation and the settings of the training.
+        model: the model to train, as it was initialised.
+        run: the run's folder. Metrics are appended to it, and states are written to its folder ``checkpoints``.
+        context: where progress is reported, and where interrupts are noticed.
+
+    Returns:
+        the position after the last step.
 
     Raises:
-        InterruptedRun: a signal came; the state on disk is whole.
-        NumericError: a loss or a gradient was not finite; the newest finite state stays on disk.
+        InterruptedRun: the user interrupted the training; a complete state is on disk, and the run can be resumed.
+        NumericError: a loss or a gradient is not finite; the state of the last validation stays on disk.
         DataError: the newest state is damaged.
     """
     progress = context.progress
@@ -95,7 +108,7 @@ def run_job(job: Job, model: nn.Module, run: RunFolder, context: Context) -> Pos
                 progress.advance(loss=position.loss_sum / (position.step - position.validated))
             context.interruption.check(run.path, f"continue with: mnfn train --resume {run.path}")
     except InterruptedRun:
-        # Mid-epoch or before a validation: nothing of the step or the validation that was cut short is in here.
+        # The interrupted step or validation has changed neither model nor position, so the state is consistent.
         save_state(run.checkpoints, position, model, best, optimizer)
         raise
     model.load_state_dict(best)
@@ -157,13 +170,13 @@ def _can_fuse(model: nn.Module) -> bool:
 
 
 def _truncate(path: Path, size: int) -> None:
-    """Drop what was written after the state that training goes on from, a torn last line included."""
+    """Cut the file to ``size`` bytes: lines written after the state from which training resumes are removed."""
     with file_system_errors(path), path.open("ab") as file:
         file.truncate(size)
 
 
 def append_metrics(path: Path, line: Mapping[str, float | None]) -> None:
-    """Write one validation's figures as a line of JSON, and flush it to the disk."""
+    """Append the figures of one validation to ``path`` as a line of JSON, and flush it to the disk."""
     text = json.dumps(json.loads(to_json(line)))
     with file_system_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(text + "\n")

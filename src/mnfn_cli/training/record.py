@@ -1,4 +1,4 @@
-"""What run.json holds."""
+"""The contents of run.json."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -8,14 +8,14 @@ from mnfn_cli.zoo.record import Fit, SpecField
 
 
 class ZooReference(Record):
-    """A zoo that a run learned from: where it was, and a text that changes when the zoo does."""
+    """A zoo that a run was trained on: its absolute path, and a fingerprint that changes when the zoo changes."""
 
     path: str
     fingerprint: str
 
 
 class Versions(Record):
-    """What a run was made with."""
+    """The versions of the software that trained a run."""
 
     mnfn: str
     torch: str
@@ -23,29 +23,29 @@ class Versions(Record):
 
 
 class PluginReference(Record):
-    """Code of the user's own that a run's model comes from: what was given, and the SHA-256 of the file."""
+    """The code behind a model that the user wrote: the argument of ``--plugin``, and the SHA-256 of its file."""
 
     name: str
     sha256: str | None = None
 
 
 class RunRecord(VersionedRecord):
-    """The whole of run.json.
+    """All of run.json.
 
     Attributes:
-        format: the version of the format.
-        state: ``running`` until everything is written, then ``done``.
-        task: the name of the task that the run learned, such as ``generalization``.
-        spec: the weight space that the functional reads.
-        facts: what the task found out about its zoos; the task knows the keys.
-        inr: how the INRs that the run learned from were fitted; None for other networks.
-        zoos: the zoos that the run learned from.
+        format: the version of the file format.
+        state: ``running`` until every file of the run is written, then ``done``.
+        task: the name of the task.
+        spec: the weight space of the networks that the functional reads.
+        facts: what the task recorded about the zoos, such as the names of classes (``Task.Facts``).
+        inr: how the INRs that the run was trained on were fitted; None for other networks.
+        zoos: the zoos that the run was trained on.
         networks: the number of networks in each split.
-        skipped: the networks that were left out, each as (path of its zoo, id).
+        skipped: the (zoo path, network id) of every network that was left out.
         command: the command line that started the run.
-        versions: the versions of mnfn, torch and Python that started the run.
-        files: names of what the run holds beside the files that every run has.
-        plugins: code of the user's own that must be given again to read the run.
+        versions: the versions of the software that trained the run.
+        files: the names of the run's files beyond those that every run has.
+        plugins: the user's own code that must be loaded with ``--plugin`` to read the run.
     """
 
     VERSION = 2

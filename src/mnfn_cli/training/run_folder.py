@@ -1,4 +1,4 @@
-"""A run's folder: it explains itself, and it says whether it is done."""
+"""The folder of a training run: creating, opening and completing it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ from mnfn_cli.training.record import RunRecord
 
 RUN_FILE = "run.json"
 STATES = "step-*.safetensors"
-"""Names of training states in the folder ``checkpoints``."""
+"""The pattern of the names of training states in the folder ``checkpoints``."""
 
 _FILES = frozenset(
     {RUN_FILE, "recipe.yaml", "model.safetensors", "metrics.jsonl", "result.json", "start.safetensors", "training.png"}
     | {"predictions.csv", "predicted-vs-true.png", "confusion.png", "errors.csv", "examples.safetensors", "edits.png"}
 )
-"""What runs hold; runs of the first format do not list their files themselves."""
+"""The files that any run may hold. Runs of format 1 do not list theirs in run.json."""
 
 
 def _own_files(folder: Path) -> frozenset[str] | None:
@@ -39,14 +39,21 @@ def _is_finished(folder: Path) -> bool:
 
 
 RUN = Kind("run", _own_files, _is_finished, "mnfn train --resume")
-"""Folders that hold a run, done or not."""
+"""The kind of folder that holds a run, finished or not."""
 
 
 class RunFolder:
     """A training run on disk.
 
-    ``run.json`` holds its state (``running`` or ``done``) and all that a reader needs beside the model: the spec, the
-    zoo's fingerprint, versions. ``recipe.yaml`` is the resolved recipe, ``metrics.jsonl`` has one line a validation.
+    ``run.json`` holds the run's state (``running`` or ``done``), the weight space of its networks, the fingerprints of
+    its zoos and the versions of the software. ``recipe.yaml`` is the recipe with all defaults and overrides.
+    ``metrics.jsonl`` has one line for each validation.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        DataError: there is no run in it, or its run.json cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,37 +62,37 @@ class RunFolder:
 
     @property
     def done(self) -> bool:
-        """Whether the run is complete."""
+        """Whether the run is finished."""
         return self.record.state == "done"
 
     @property
     def recipe(self) -> Path:
-        """The resolved recipe."""
+        """The file of the recipe, with all defaults and overrides written out."""
         return self.path / "recipe.yaml"
 
     @property
     def model(self) -> Path:
-        """The best model; there once the run is done."""
+        """The file of the best model, which is written when training has ended."""
         return self.path / "model.safetensors"
 
     @property
     def metrics(self) -> Path:
-        """One JSON object a validation, and no times: a resumed run writes the same bytes."""
+        """The file with one JSON object for each validation, without times: a resumed run writes the same bytes."""
         return self.path / "metrics.jsonl"
 
     @property
     def checkpoints(self) -> Path:
-        """Where training states are kept until the run is done."""
+        """The folder that holds training states until the run is finished."""
         return self.path / "checkpoints"
 
     def require_plugins(self) -> list[str]:
-        """Check that code of the user's own, which the run's model comes from, was loaded.
+        """Check that the user's own code, from which the run's model comes, is loaded.
 
         Returns:
-            sentences about code that changed since the run was trained.
+            a sentence for each plugin that changed since the run was trained.
 
         Raises:
-            UsageError: some of it was not loaded.
+            UsageError: a plugin is not loaded.
         """
         remarks = []
         for known in self.record.plugins:
@@ -97,10 +104,10 @@ class RunFolder:
         return remarks
 
     def finish(self, files: Iterable[str] = ()) -> None:
-        """Say that everything is written; the checkpoints, and an older run that this one replaces, go.
+        """Mark the run as done, and delete its training states and the older run that it replaces.
 
         Args:
-            files: names of what was written into the run beside the files that every run has.
+            files: the names of the run's files beyond those that every run has.
         """
         self.record = self.record.changed(state="done", files=tuple(sorted(files)))
         write_record(self.path / RUN_FILE, self.record)
@@ -121,7 +128,11 @@ def create_run(
 ) -> RunFolder:
     """Make the folder of a new run, in state ``running``; the caller holds its lock.
 
-    With ``force`` an older run is set aside until the new one is done.
+    Args:
+        path: the folder to create.
+        recipe: the text of recipe.yaml.
+        record: the contents of run.json.
+        force: replace an existing run, which is kept aside until the new one is done.
 
     Args:
         path: the folder.
@@ -131,7 +142,7 @@ def create_run(
         fill: writes what else the run holds from its start.
 
     Raises:
-        OutputError: the folder exists, and may not be replaced.
+        OutputError: the folder exists, and ``force`` is not given or it holds something other than a run.
         StorageError: the folder cannot be written.
     """
     with growing_folder(path, RUN, force=force) as folder:
@@ -173,10 +184,10 @@ def zoos_of(runs: Sequence[Path]) -> list[Path]:
 
 
 def open_finished(path: Path) -> RunFolder:
-    """Open a run that is done.
+    """Open a finished run.
 
     Raises:
-        DataError: there is no run, it is still running, or files of it are gone.
+        DataError: there is no run, it is not finished, or files are missing in it.
     """
     folder = RunFolder(path)
     if not folder.done:
@@ -188,11 +199,11 @@ def open_finished(path: Path) -> RunFolder:
 
 
 def open_unfinished(path: Path) -> RunFolder:
-    """Open a run to resume it.
+    """Open an unfinished run, to resume it.
 
     Raises:
-        DataError: there is no run, or its training states are gone.
-        UsageError: it is done.
+        DataError: there is no run.
+        UsageError: the run is finished.
     """
     folder = RunFolder(path)
     if folder.done:

@@ -1,4 +1,4 @@
-"""Everything that training needs to go on bit for bit, in safetensors files: no pickle."""
+"""Training states on disk, as safetensors files. A run resumed from one ends with the same bits."""
 
 import json
 import platform
@@ -16,17 +16,18 @@ KEPT = 2
 
 @dataclass
 class Position:
-    """Where training stands, beside its tensors.
+    """The progress of a training, without its tensors.
 
     Args:
         step: the number of optimizer steps done.
-        validated: the step after which the newest validation ran.
-        best_value, best_step: the best validation so far; not finite before the first.
+        validated: the number of steps that were done at the newest validation.
+        best_value, best_step: the best value of the criterion so far, not finite before the first validation, and the
+            step at which it was measured.
         loss_sum: the sum of the training losses since the newest validation.
-        metrics_bytes: length of metrics.jsonl that belongs to this state.
-        step_seconds: time spent in steps.
-        exact: False once the run was resumed in another environment.
-        environment: the machine, device, thread count and torch version, on which every bit depends.
+        metrics_bytes: the size of metrics.jsonl at this step, in bytes.
+        step_seconds: the time spent in optimizer steps, in seconds.
+        exact: whether the run was never resumed in another environment.
+        environment: what ``describe_environment`` returned where the run was started or last resumed.
     """
 
     step: int = 0
@@ -41,7 +42,7 @@ class Position:
 
 
 def describe_environment(device: torch.device) -> dict[str, str]:
-    """Return what two runs must share to agree in every bit."""
+    """Return what two runs must have in common to agree bit for bit: machine, device, threads and torch version."""
     return {
         "machine": platform.node(),
         "device": str(device),
@@ -53,7 +54,17 @@ def describe_environment(device: torch.device) -> dict[str, str]:
 def save_state(
     folder: Path, position: Position, model: nn.Module, best: dict[str, Tensor], optimizer: torch.optim.Optimizer
 ) -> None:
-    """Write ``step-XXXXXXXX.safetensors`` and remove all but the newest ``KEPT`` states."""
+    """Write a state and remove all but the newest ``KEPT`` states.
+
+    Args:
+        folder: where states are written, as ``step-STEP-VALIDATED.safetensors``.
+        position: the progress of the training.
+        model, optimizer: the model and its optimizer, whose states are written.
+        best: the state dict of the best model so far.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
     for number, slots in optimizer.state_dict()["state"].items():
@@ -67,13 +78,17 @@ def save_state(
 
 
 def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Position, dict[str, Tensor]]:
-    """Put the newest state into ``model``, ``optimizer`` and the random generators.
+    """Load the newest state into ``model``, ``optimizer`` and torch's random generators.
+
+    Args:
+        folder: where ``save_state`` writes states.
+        model, optimizer: the model and its optimizer, which are changed in place.
 
     Returns:
-        The position and the best model's tensors; a fresh position if there is no state yet.
+        the position, and the state dict of the best model; a new position and an empty dict if there is no state.
 
     Raises:
-        DataError: the newest state is damaged; the one before it is named, and never taken silently.
+        DataError: the newest state is damaged. The message names the state before it, which is not used silently.
     """
     files = sorted(folder.glob("step-*.safetensors"))
     if not files:
