@@ -154,6 +154,9 @@ def done(monkeypatch, capsys, world, command, out, force):
 FORCE = pytest.mark.parametrize("force", [False, True], ids=["", "--force"])
 EVERY = pytest.mark.parametrize("command", COMMANDS)
 FOLDERS = pytest.mark.parametrize("command", [name for name, (_, kind, _) in COMMANDS.items() if kind != "file"])
+GROWING = pytest.mark.parametrize(  # a sweep grows nowhere else, and replaces nothing
+    "command", [name for name, (_, kind, _) in COMMANDS.items() if kind not in ("file", "sweep")]
+)
 FILES = pytest.mark.parametrize("command", [name for name, (_, kind, _) in COMMANDS.items() if kind == "file"])
 
 
@@ -173,23 +176,19 @@ def test_neighbours_stay(monkeypatch, capsys, world, command, force):
 @pytest.mark.parametrize("suffix", [".mnfn-partial", ".mnfn-replaced"])
 @pytest.mark.parametrize("as_file", [False, True], ids=["folder", "file"])
 @FORCE
-@FOLDERS
+@GROWING
 def test_reserved_names_without_a_mark(monkeypatch, capsys, world, command, suffix, as_file, force):
     if as_file:
         Path(f"o{suffix}").write_text("mine")
     else:
         shutil.copytree("thesis", f"o{suffix}")
-    if command == "sweep":  # it grows nowhere else, and replaces nothing
-        return
     refused(monkeypatch, capsys, world, command, "o", force)
 
 
 @FORCE
-@FOLDERS
+@GROWING
 def test_a_lock_of_the_users(monkeypatch, capsys, world, command, force):
     Path(".o.mnfn-lock").write_text("mine")
-    if command == "sweep":
-        return
     refused(monkeypatch, capsys, world, command, "o", force)
 
 
@@ -220,12 +219,17 @@ IN_THE_WAY = {
 }
 
 
-@pytest.mark.parametrize("thing", IN_THE_WAY)
+NEVER_REPLACED = [
+    (command, thing)
+    for command in COMMANDS
+    for thing in IN_THE_WAY
+    if (command, thing) != ("sweep", "an empty folder")  # which may become a sweep
+]
+
+
+@pytest.mark.parametrize(("command", "thing"), NEVER_REPLACED)
 @FORCE
-@EVERY
 def test_what_is_never_replaced(monkeypatch, capsys, world, command, thing, force):
-    if command == "sweep" and thing == "an empty folder":
-        pytest.skip("an empty folder may become a sweep")
     IN_THE_WAY[thing](Path(output_of(command, "o")))
     refused(monkeypatch, capsys, world, command, "o", force)
 
@@ -265,14 +269,16 @@ def test_the_same_kind_is_replaced_unless_something_foreign_is_in_it(monkeypatch
     done(monkeypatch, capsys, world, command, "o", True)
 
 
-@pytest.mark.parametrize("other", ["z2", "r2", "evaluation"])
+OTHERS = {"zoo": "z", "run": "r", "evaluation": FIRST / "evaluation"}
+OTHER_KINDS = [
+    (command, other) for command, (_, kind, _) in COMMANDS.items() for other in OTHERS if kind not in ("file", other)
+]
+
+
+@pytest.mark.parametrize(("command", "other"), OTHER_KINDS)
 @FORCE
-@FOLDERS
 def test_another_kind_is_never_replaced(monkeypatch, capsys, world, command, other, force):
-    kind = {"z2": "zoo", "r2": "run", "evaluation": "evaluation"}[other]
-    if COMMANDS[command][1] == kind:
-        pytest.skip("the same kind")
-    shutil.copytree({"z2": "z", "r2": "r", "evaluation": FIRST / "evaluation"}[other], "o")
+    shutil.copytree(OTHERS[other], "o")
     refused(monkeypatch, capsys, world, command, "o", force)
 
 
@@ -293,13 +299,17 @@ def test_outputs_and_inputs(monkeypatch, capsys, world, command, force):
             refused(monkeypatch, capsys, world, command, place, force)
 
 
-@pytest.mark.parametrize("part", ["z/table.csv", "z/zoo.json", "c/model.safetensors", "c/run.json", "c/recipe.yaml"])
-@FILES
+OWN_FILES = ["z/table.csv", "z/zoo.json", "c/model.safetensors", "c/run.json", "c/recipe.yaml"]
+PARTS = [
+    *((command, part) for command, (_, kind, _) in COMMANDS.items() for part in OWN_FILES
+      if kind == "file" and command != "edit one file"),
+    ("edit one file", "z/weights-00001-of-00001"),  # the command adds the suffix
+    ("edit one file", "c/model"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "part"), PARTS)
 def test_a_part_of_a_zoo_or_a_run_that_is_no_input(monkeypatch, capsys, world, command, part):
-    if command == "edit one file":
-        part = {"z/table.csv": "z/weights-00001-of-00001", "c/model.safetensors": "c/model"}.get(part)
-        if part is None:
-            pytest.skip("the output has a suffix of its own")
     refused(monkeypatch, capsys, world, command, part, True)
 
 
