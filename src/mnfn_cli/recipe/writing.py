@@ -1,4 +1,4 @@
-"""A recipe back to a document and to YAML, as a run folder keeps it."""
+"""Convert a recipe to a dict and to YAML."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from mnfn_cli.recipe.yaml12 import CoreDumper
 
 
 def recipe_to_document(recipe: Recipe) -> dict[str, Any]:
-    """Return every key of ``recipe`` with its value, defaults too, as dicts, lists and plain values.
+    """Return the recipe with all defaults as dicts, lists and plain values, without keys whose value is None.
 
-    What is None in the recipe is absent. :func:`parse_recipe` of the document gives ``recipe`` again.
+    :func:`parse_recipe` turns the result into an equal recipe.
     """
     return recipe.model_dump(mode="json", exclude_none=True)
 
 
 def recipe_to_yaml(recipe: Recipe) -> str:
-    """Return ``recipe`` as YAML text, in the order of the schema, that reads back as the same recipe."""
+    """Return the recipe with all defaults as YAML; reading it gives an equal recipe."""
     return yaml.dump(
         recipe_to_document(recipe),
         Dumper=CoreDumper,
