@@ -1,4 +1,4 @@
-"""Recipes: what to train, on what and how, as closed YAML files. Nothing here imports torch."""
+"""Recipes: YAML files that say which model to train, on which zoos and how. This package does not import torch."""
 
 from mnfn_cli.recipe.catalogue import CatalogueEntry, find_recipe, list_recipes
 from mnfn_cli.recipe.loading import load_recipe, parse_recipe, recipe_to_document, recipe_to_yaml

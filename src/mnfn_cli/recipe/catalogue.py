@@ -37,12 +37,10 @@ def list_recipes() -> list[CatalogueEntry]:
 
 
 def find_recipe(name_or_path: str) -> Path:
-    """Return the file of a recipe: a shipped one by its name, or any file by its path.
-
-    A name is only ever looked up in the list of shipped recipes, so none leads out of it.
+    """Return the file of a recipe: of a shipped recipe by its name, else the file with this path.
 
     Raises:
-        RecipeError: neither a shipped recipe nor a file; the message holds the nearest name.
+        RecipeError: there is neither a shipped recipe nor a file of this name. The message suggests a similar name.
     """
     shipped = {entry.name: entry.path for entry in list_recipes()}
     if name_or_path in shipped:

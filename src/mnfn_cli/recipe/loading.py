@@ -1,4 +1,4 @@
-"""From a name, a file or a document to a :class:`Recipe`, with all faults in one pass, and back to YAML."""
+"""Load and check recipes. All faults of a recipe are reported together."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -16,15 +16,15 @@ from mnfn_cli.recipe.yaml12 import CoreDumper
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Load a shipped recipe by its name, or a file, and set the overrides.
+    """Load a shipped recipe or a recipe file, and apply overrides.
 
     Args:
-        name_or_path: the name of a shipped recipe such as ``generalization/relu-monomial``, or a file.
-        overrides: replacements of values such as ``optimizer.lr=1e-3``; see :func:`apply_overrides`.
+        name_or_path: the name of a shipped recipe, such as ``generalization/relu-monomial``, or the path of a file.
+        overrides: texts ``key=value``, such as ``optimizer.lr=1e-3``; see :func:`apply_overrides`.
 
     Raises:
-        RecipeError: all faults of the recipe, one a line: ``FILE:key: what is wrong, what to do``; or all
-            faults of the overrides' form; or an unknown name.
+        RecipeError: there is no such recipe, or the recipe or an override is wrong. All faults are named, each on a
+            line ``FILE:key: what is wrong, what to do``.
         StorageError: the file cannot be read.
 
     >>> load_recipe("generalization/relu-monomial", ["training.epochs=5"]).training.epochs
@@ -44,15 +44,15 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def parse_recipe(document: Mapping[str, Any], where: str, overridden: Collection[str] = ()) -> Recipe:
-    """Check a document against the schema.
+    """Check the keys and values of a recipe.
 
     Args:
-        document: keys and values, as :func:`recipe_to_document` gives them.
-        where: the name of the document in messages, most often its file.
-        overridden: dotted keys set on the command line; a fault in one of them names the override instead.
+        document: the sections and values of the recipe, as :func:`recipe_to_document` returns them.
+        where: the name of the recipe in errors, usually its file.
+        overridden: dotted keys that come from overrides; errors about them name the override and not the file.
 
     Raises:
-        RecipeError: all faults, one a line.
+        RecipeError: a key or a value is wrong. All faults are named, each on a line.
 
     >>> parse_recipe({"version": 1, "task": "generalization"}, "my.yaml")
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""What the schema found, in plain words: one line per fault, with the key and what to do."""
+"""Translate pydantic's validation errors into plain messages, one for each fault."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -38,14 +38,14 @@ _MESSAGES = {
 def plain_faults(
     error: ValidationError, document: Mapping[str, Any], where: str, overridden: Collection[str] = ()
 ) -> list[RecipeError]:
-    """Translate pydantic's error into recipe errors, one a fault.
+    """Translate a validation error into recipe errors, one for each fault.
 
     Args:
-        error: the error that validating a recipe raised.
-        document: the recipe.
-        where: the name of the recipe in messages, most often its file.
-        overridden: dotted keys that were set on the command line; faults in them, or in their sections
-            as a whole, name the override instead.
+        error: the error that pydantic raised for the recipe.
+        document: the sections and values of the recipe.
+        where: the name of the recipe in errors, usually its file.
+        overridden: dotted keys that come from overrides; errors about them, or about a whole section that holds one,
+            name the override and not the file.
     """
     models, chosen = _models(document)
     faults = []
@@ -69,7 +69,7 @@ def _path(detail: ErrorDetails) -> list[str]:
 
 
 def _models(document: Mapping[str, Any]) -> tuple[Collection[str], Collection[type[Model]]]:
-    """Return the names that the recipe's task has, and the schema of the one it chose; all of them if it chose none."""
+    """Return the names of the task's models, and the schema of the chosen model, or all schemas if none is chosen."""
     section = document.get("model")
     name = section.get("name") if isinstance(section, dict) else None
     models = MODELS[likely_task(document.get("task"), name)]
@@ -98,7 +98,7 @@ def _suggestion(parts: Sequence[str], models: Iterable[type[Model]]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Show a value as the recipe writes it; collections by their kind, for they may be large."""
+    """Return a value as a recipe writes it; a section or a list, which may be long, by its kind only."""
     match value:
         case None:
             return "null"

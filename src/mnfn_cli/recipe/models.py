@@ -1,7 +1,7 @@
-"""The one place that declares models: options with their defaults, the class that is built, the published design.
+"""The declarations of models: their options with defaults, the class that is built, and the published recipe.
 
-A recipe's task and the model's name choose the declaration. Nothing here imports torch: the class is named, and
-imported when a model is built.
+A recipe's task and the name of its model choose the declaration. Classes are named by text and imported when a model is
+built, so that nothing here imports torch.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,14 +25,15 @@ from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, INVARIANT_STEPS, Group
 
 
 class Model(Section):
-    """What every declaration of a model has.
+    """The base class of declarations. The fields of a subclass are the model's options in the section ``model``.
 
     Attributes:
-        built_by: the functional's class, or where it is, as ``module:class``. It is called with the ``NetworkSpec`` and
-            all options by keyword.
-        published: the name of the shipped recipe that holds the published design; ``{family}`` in it stands for
-            ``relu`` or ``tanh``, as the networks are. Empty where every option has a default.
-        closed_form: whether the functional is fitted in one go instead of by gradient steps.
+        built_by: the class of the functional, or its place as the text ``module:class``. It is called with the
+            ``NetworkSpec`` and with all options as keyword arguments.
+        published: the name of the shipped recipe with the published options. ``{family}`` in it stands for ``relu`` or
+            ``tanh``, according to the networks. Empty if every option has a default.
+        closed_form: whether the functional is fitted in closed form instead of by gradient steps.
+        name: the name by which recipes choose the model.
     """
 
     built_by: ClassVar[str | Callable[..., Any]]
@@ -43,29 +44,29 @@ class Model(Section):
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """Return the names by which recipes choose this declaration."""
+        """Return the names by which recipes choose this model."""
         return get_args(cls.model_fields["name"].annotation)
 
     @classmethod
     def builder(cls) -> Any:
-        """Return the functional's class, imported if need be."""
+        """Return the class of the functional, after importing it if necessary."""
         if not isinstance(cls.built_by, str):
             return cls.built_by
         module, _, name = cls.built_by.partition(":")
         return getattr(import_module(module), name)
 
     def options(self) -> dict[str, Any]:
-        """Return what to hand to the functional's class by keyword: every option, without the model's name."""
+        """Return the keyword arguments of the functional's class: all options, without the model's name."""
         return self.model_dump(exclude={"name"})
 
     @property
     def respects(self) -> Group | None:
-        """The group that networks must have for this model to make sense; None if it does not matter."""
+        """The symmetry group that the networks must have; None if the model reads networks of any group."""
         return None
 
 
 class AccuracyModel(Model):
-    """Options of every model that predicts generalisation."""
+    """Options of all models that predict accuracy (``models.accuracy.AccuracyPredictor``)."""
 
     head: TwoWidths
     dropout: Probability = 0.0
@@ -73,7 +74,7 @@ class AccuracyModel(Model):
 
 
 class Monomial(Model):
-    """Equivariant layers, an invariant function, mean pooling, and a head with two hidden layers."""
+    """Monomial layers, an invariant step, mean pooling, and an MLP with two hidden layers."""
 
     built_by = "mnfn_cli.models.monomial:MonomialGeneralization"
     published = "generalization/{family}-monomial"
@@ -98,12 +99,12 @@ class Monomial(Model):
 
     @property
     def respects(self) -> Group:
-        """The group that the layers' activation keeps."""
+        """The group of the layers' activation."""
         return GROUP_OF_ACTIVATION[self.activation]
 
 
 class StatNN(AccuracyModel):
-    """A head on statistics of the weights."""
+    """An MLP on statistics of the weights."""
 
     built_by = "mnfn_cli.models.generalization:StatNN"
     published = "generalization/{family}-statnn"
@@ -112,7 +113,7 @@ class StatNN(AccuracyModel):
 
 
 class FlatMlp(AccuracyModel):
-    """A head on the flat weights."""
+    """An MLP on the flattened weights."""
 
     built_by = "mnfn_cli.models.generalization:FlatMlp"
     published = "generalization/{family}-mlp"
@@ -121,7 +122,7 @@ class FlatMlp(AccuracyModel):
 
 
 class Gnn(AccuracyModel):
-    """Message passing on the network's graph, mean pooling and a head."""
+    """Message passing on the network's graph, mean pooling and an MLP."""
 
     built_by = "mnfn_cli.models.generalization:Gnn"
     published = "generalization/{family}-gnn"
@@ -132,7 +133,7 @@ class Gnn(AccuracyModel):
 
 
 class Np(AccuracyModel):
-    """NP layers on standardised weights, mean pooling and a head."""
+    """NP layers on standardised weights, mean pooling and an MLP."""
 
     built_by = "mnfn_cli.models.generalization:Np"
     published = "generalization/{family}-np"
@@ -142,7 +143,7 @@ class Np(AccuracyModel):
 
 
 class Hnp(AccuracyModel):
-    """HNP layers, mean pooling and a head."""
+    """HNP layers, mean pooling and an MLP."""
 
     built_by = "mnfn_cli.models.generalization:Hnp"
     published = "generalization/{family}-hnp"
@@ -152,21 +153,21 @@ class Hnp(AccuracyModel):
 
 
 class Fourier(Section):
-    """Gaussian Fourier features: how many frequencies, and their standard deviation."""
+    """Options of Gaussian Fourier features: the number of frequencies and their standard deviation."""
 
     size: Count
     scale: Positive
 
 
 class Encoding(Section):
-    """Input/output encoding: how many bands, and twice the highest frequency."""
+    """Options of the input/output encoding: the number of frequencies, and twice the highest of them."""
 
     bands: Count
     max_freq: Real = Field(ge=2)
 
 
 class Stack(Model):
-    """Options of permutation-equivariant layers with what stands in front of them."""
+    """Options of ``models.permutation.PermutationStack``: Fourier features, encoding, and channels of the layers."""
 
     fourier: Fourier | None = None
     encoding: Encoding | None = None
@@ -174,7 +175,7 @@ class Stack(Model):
 
 
 class Classifier(Stack):
-    """Options of every classifier that ends in permutation-equivariant layers."""
+    """Options of ``models.permutation.PermutationClassifier``."""
 
     channel_dropout: Probability = 0.0
     head: TwoWidths
@@ -182,7 +183,7 @@ class Classifier(Stack):
 
 
 class NpClassifier(Classifier):
-    """NP layers, mean pooling and a head."""
+    """A classifier with NP layers, mean pooling and an MLP."""
 
     built_by = "mnfn_cli.models.permutation:NpClassifier"
     published = "classification/mnist-np"
@@ -191,7 +192,7 @@ class NpClassifier(Classifier):
 
 
 class HnpClassifier(Classifier):
-    """HNP layers, mean pooling and a head."""
+    """A classifier with HNP layers, mean pooling and an MLP."""
 
     built_by = "mnfn_cli.models.permutation:HnpClassifier"
     published = "classification/mnist-hnp"
@@ -200,7 +201,7 @@ class HnpClassifier(Classifier):
 
 
 class AbsoluteClassifier(Classifier):
-    """The absolute value of every weight in front of NP or HNP layers."""
+    """A classifier that applies NP or HNP layers to the absolute values of the weights."""
 
     built_by = "mnfn_cli.models.monomial_inr:AbsoluteClassifier"
     published = "classification/mnist-absolute"
@@ -210,12 +211,12 @@ class AbsoluteClassifier(Classifier):
 
     @property
     def respects(self) -> Group:
-        """Sign flips."""
+        """The sign group."""
         return "sign"
 
 
 class MonomialClassifier(AbsoluteClassifier):
-    """Sign-equivariant layers and the absolute value in front of NP or HNP layers."""
+    """A classifier with sign-equivariant layers and the absolute value, followed by NP or HNP layers."""
 
     built_by = "mnfn_cli.models.monomial_inr:MonomialClassifier"
     published = "classification/mnist-monomial"
@@ -230,7 +231,7 @@ class MonomialClassifier(AbsoluteClassifier):
 
 
 class MlpClassifier(Model):
-    """A multilayer perceptron on the flat weights, with dropout of hidden units."""
+    """A classifier that is an MLP on the flattened weights."""
 
     built_by = "mnfn_cli.models.mlp:MlpClassifier"
     published = "classification/mnist-mlp"
@@ -241,7 +242,7 @@ class MlpClassifier(Model):
 
 
 class MlpEditor(Model):
-    """A multilayer perceptron on the flat weights."""
+    """An editor that is an MLP on the flattened weights."""
 
     built_by = "mnfn_cli.models.mlp:MlpEditor"
     published = "editing/mnist-dilate-mlp"
@@ -251,7 +252,7 @@ class MlpEditor(Model):
 
 
 class NpEditor(Stack):
-    """NP layers, one more to one channel, and learned scales."""
+    """An editor with NP layers, the last with one output channel, and learned scales."""
 
     built_by = "mnfn_cli.models.permutation:NpEditor"
     published = "editing/mnist-dilate-np"
@@ -260,7 +261,7 @@ class NpEditor(Stack):
 
 
 class HnpEditor(Stack):
-    """HNP layers, one more to one channel, and learned scales."""
+    """An editor with HNP layers, the last with one output channel, and learned scales."""
 
     built_by = "mnfn_cli.models.permutation:HnpEditor"
     published = "editing/mnist-dilate-hnp"
@@ -269,7 +270,7 @@ class HnpEditor(Stack):
 
 
 class MonomialEditor(Stack):
-    """Sign-equivariant layers with nothing between them, in front of the NP editor, as published."""
+    """The published editor: sign-equivariant layers without activations, followed by the editor with NP layers."""
 
     built_by = "mnfn_cli.models.monomial_inr:MonomialEditor"
     published = "editing/mnist-dilate-monomial"
@@ -280,12 +281,12 @@ class MonomialEditor(Stack):
 
     @property
     def respects(self) -> Group:
-        """Sign flips."""
+        """The sign group."""
         return "sign"
 
 
 class StrictEditor(Stack):
-    """Odd features times gates: commutes with permutations and sign flips."""
+    """An editor that is equivariant to permutations and sign flips: sign-equivariant features times gates."""
 
     built_by = "mnfn_cli.models.strict_editor:StrictEditor"
     published = "editing/mnist-dilate-monomial-strict"
@@ -300,7 +301,7 @@ class StrictEditor(Stack):
 
     @property
     def respects(self) -> Group:
-        """Sign flips."""
+        """The sign group."""
         return "sign"
 
 
@@ -313,21 +314,21 @@ MODELS: Mapping[str, dict[str, type[Model]]] = {
     "classification": _by_name(MonomialClassifier, AbsoluteClassifier, HnpClassifier, NpClassifier, MlpClassifier),
     "editing": _by_name(StrictEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
 }
-"""By task, then by name."""
+"""All declarations, by the name of the task and then by the name of the model."""
 
 
 def declare_model(task: str, model: type[Model]) -> type[Model]:
-    """Make a model known, so that recipes of ``task`` may choose it by its name.
+    """Add a declaration to ``MODELS``, so that recipes of ``task`` can choose the model by its name.
 
     Args:
-        task: a key of ``MODELS``.
-        model: its declaration.
+        task: the task of the model, a key of ``MODELS``.
+        model: the declaration of the model.
 
     Returns:
         ``model``.
 
     Raises:
-        RecipeError: there is no such task, or it has another model of that name.
+        RecipeError: there is no such task, or it already has another model of this name.
     """
     if task not in MODELS:
         raise RecipeError(task, f"no such task; known: {', '.join(MODELS)}")

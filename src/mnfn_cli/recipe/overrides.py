@@ -1,4 +1,4 @@
-"""``key=value`` after a recipe on the command line."""
+"""Overrides: texts ``key=value`` that replace values of a recipe."""
 
 import copy
 from collections.abc import Iterable
@@ -18,14 +18,18 @@ def override_key(override: str) -> str:
 
 
 def apply_overrides(document: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Return ``document`` with every override set, in their order; ``document`` itself stays as it is.
+    """Return a copy of ``document`` with the overrides applied in order.
 
-    The key is dotted, and sections on its way are made where they are not. The value is read as recipes are;
-    null removes the key. Whether a key is known is for the schema to say.
+    The key of an override is dotted, and missing sections are added. The value is YAML; null removes the key. Unknown
+    keys are accepted here and refused by :func:`parse_recipe`.
+
+    Args:
+        document: the sections and values of a recipe.
+        overrides: texts such as ``optimizer.lr=1e-3``.
 
     Raises:
-        RecipeError: all overrides that have not the form ``key=value``, whose value is not YAML, or whose
-            key leads through something that is not a section.
+        RecipeError: an override does not have the form ``key=value``, its value is not YAML, or a part of its key is a
+            value and not a section. All such overrides are named.
 
     >>> apply_overrides({"training": {"epochs": 50}}, ["training.epochs=5", "augment.scale=[1, 1e4]"])
     {'training': {'epochs': 5}, 'augment': {'scale': [1, 10000.0]}}

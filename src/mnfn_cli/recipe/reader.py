@@ -1,7 +1,6 @@
-"""One reader of YAML for recipe files and for the values of overrides.
+"""Read the YAML of recipe files and of override values.
 
-It reads less than YAML has: no anchors, aliases or tags, one document, shallow. What it refuses, it refuses
-with the line.
+Anchors, aliases, tags, several documents and deep nesting are refused. Errors name the line.
 """
 
 from collections.abc import Callable
@@ -22,12 +21,12 @@ _Place = Callable[[int], str]  # from a line number to what an error calls the p
 
 @dataclass(frozen=True)
 class Document:
-    """The keys and values of a recipe as written, before any schema.
+    """The contents of a recipe file, before they are checked against the schema.
 
     Attributes:
-        content: text keys; values are dicts, lists, text, numbers, booleans and None.
-        faults: duplicate keys and keys that are not text. The rest of the document is there nevertheless, so
-            that its other faults can be reported in the same pass.
+        content: the sections and values: dicts with text keys, lists, text, numbers, booleans and None.
+        faults: errors about duplicate keys and keys that are not text. ``content`` holds the rest of the recipe, so
+            that its other faults can be reported together with these.
     """
 
     content: dict[str, Any]
@@ -38,9 +37,9 @@ def read_file(path: Path) -> Document:
     """Read a recipe file.
 
     Raises:
-        RecipeError: no such file, a folder, over 1 MiB, not UTF-8, or anything that :func:`read_text`
-            refuses.
-        StorageError: the file system does not let us read it.
+        RecipeError: the file does not exist, is a folder, is larger than 1 MiB or not UTF-8, or :func:`read_text`
+            refuses its text.
+        StorageError: the file system refuses to read the file.
     """
     try:
         with path.open("rb") as file:
@@ -61,11 +60,11 @@ def read_file(path: Path) -> Document:
 
 
 def read_text(text: str, where: str) -> Document:
-    """Read the text of a recipe; ``where`` is what errors call it.
+    """Read the text of a recipe; errors name it ``where``.
 
     Raises:
-        RecipeError: text that is not YAML, an anchor, alias or tag, several documents or none, nesting deeper
-            than 20, or a document that is not a set of keys.
+        RecipeError: the text is not YAML, has an anchor, an alias or a tag, holds no document or several, is nested
+            deeper than 20 levels, or has no keys at the top level.
 
     >>> read_text("optimizer: {lr: 1e-3}", "example.yaml").content
     {'optimizer': {'lr': 0.001}}
@@ -81,10 +80,10 @@ def read_text(text: str, where: str) -> Document:
 
 
 def read_value(text: str, where: str) -> Any:
-    """Read one value, as after the ``=`` of an override; None for empty text.
+    """Read one value, such as that after the ``=`` of an override; None for empty text.
 
     Raises:
-        RecipeError: as for :func:`read_text`, and for duplicate keys.
+        RecipeError: the text is not YAML that :func:`read_text` would accept, or has duplicate keys.
 
     >>> read_value("[1, 1e4]", "augment.scale")
     [1, 10000.0]
@@ -112,7 +111,7 @@ def _read(text: str, place: _Place, faults: list[RecipeError]) -> Any:
 
 
 def _line(mark: Any) -> int:
-    """Return the number that an editor shows; PyYAML counts from 0, and leaves some marks out."""
+    """Return the line number of a mark, counted from 1; PyYAML counts from 0 and may give no mark."""
     return 1 if mark is None else mark.line + 1
 
 
@@ -124,7 +123,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError) -> str:
 
 
 def _check_events(text: str, place: _Place) -> None:
-    """Refuse what must not reach the composer, which recurses and follows aliases."""
+    """Refuse aliases, tags and deep nesting before the YAML is composed, which is recursive and follows aliases."""
     depth = documents = 0
     faults = []
     for event in yaml.parse(text, CoreLoader):

@@ -1,6 +1,6 @@
-"""What a recipe may say: one closed, frozen model per section.
+"""The schema of recipes: a class for each section, with the types, defaults and checks of its keys.
 
-The sections hold plain numbers, texts and tuples. What they mean is for the engine; nothing here imports it.
+Values are plain numbers, texts and tuples; nothing here imports torch.
 """
 
 import difflib
@@ -49,7 +49,13 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
 
 
 class Data(Section):
-    """The zoos to learn from, which activation their networks must have for this recipe, and which edit to learn."""
+    """The section ``data``.
+
+    Attributes:
+        zoo: the paths of the zoos to train on.
+        activation: the activation that the zoos' networks must have; None for any.
+        edit: the edit that the task editing learns; None for other tasks.
+    """
 
     model_config = ConfigDict(revalidate_instances="always")  # a recipe without the section meets the same checks
 
@@ -92,7 +98,7 @@ def _declared_model(value: Any, info: ValidationInfo) -> Model:
 
 
 def likely_task(task: object, model: object) -> str:
-    """Return ``task``, or the nearest task that has such a model, so that the model's other faults are found too."""
+    """Return ``task``, or if there is no such task the most similar one, so that faults of the model are found too."""
     if isinstance(task, str) and task in TASKS:
         return task
     having = [known for known in TASKS if isinstance(model, str) and model in MODELS[known]] or list(TASKS)
@@ -108,7 +114,11 @@ def _known_task(value: object) -> str:
 
 
 class Augment(Section):
-    """Fresh group elements for every batch; scales are for networks that scale, and sign flips need none."""
+    """The section ``augment``: random group elements act on the networks of every batch.
+
+    Attributes:
+        scale: the interval (low, high) of the factors of hidden neurons, for the scaling group.
+    """
 
     scale: (
         Annotated[
@@ -121,7 +131,15 @@ class Augment(Section):
 
 
 class Optimizer(Section):
-    """Adam, its learning rate, the steps over which the rate rises to it, and whether it falls again."""
+    """The section ``optimizer``.
+
+    Attributes:
+        name: the optimizer; only ``adam``.
+        lr: the largest learning rate.
+        warmup_steps: the number of steps over which the learning rate rises linearly to ``lr``.
+        schedule: how it goes on: ``constant``, or ``cosine``, which falls to 0 as half a cosine.
+        weight_decay: the argument of ``torch.optim.Adam``.
+    """
 
     name: Literal["adam"]
     lr: Positive
@@ -131,9 +149,15 @@ class Optimizer(Section):
 
 
 class Training(Section):
-    """How long, in which batches, validated how often, with how many parameters at most, from which seed, how precise.
+    """The section ``training``. A model that is fitted in closed form needs no epochs, steps and batches.
 
-    A model that is fitted in one go needs neither a duration nor batches.
+    Attributes:
+        epochs, steps: the length of the training; one of the two.
+        batch_size: the number of networks in a batch.
+        validate_every: the number of steps between validations; by default an epoch.
+        max_parameters: the largest number of parameters of the model; by default 100 million.
+        seed: the seed of the model's initial weights, the batches and the group elements.
+        precision: ``fp32`` for float32 or ``fp64`` for float64.
     """
 
     model_config = ConfigDict(revalidate_instances="always")
@@ -176,7 +200,13 @@ def _training_of_model(value: Any, handler: object, info: ValidationInfo) -> Tra
 
 
 class Recipe(Section):
-    """A whole recipe; :func:`mnfn_cli.recipe.load_recipe` makes one and explains what is wrong with it."""
+    """A recipe. Use :func:`mnfn_cli.recipe.load_recipe` to read one, with plain messages about its faults.
+
+    Attributes:
+        version: the version of the format, 1.
+        task: the task, a key of ``TASKS``.
+        data, model, augment, optimizer, training: the sections of the recipe.
+    """
 
     version: Annotated[Literal[1], BeforeValidator(_this_version)]
     task: Annotated[str, PlainValidator(_known_task)]
@@ -212,10 +242,10 @@ class Recipe(Section):
 
 
 def dotted_keys(models: Iterable[type[Model]] | None = None) -> Iterator[str]:
-    """Yield every key that a recipe with one of these models may hold, dotted, sections before what is in them.
+    """Yield the dotted keys that a recipe with one of these models may have, each section before its own keys.
 
     Args:
-        models: schemas; those of every task by default.
+        models: declarations of models; by default those of all tasks.
 
     >>> [key for key in dotted_keys() if key.startswith("optimizer")]
     ['optimizer', 'optimizer.name', 'optimizer.lr', 'optimizer.warmup_steps', 'optimizer.schedule', \

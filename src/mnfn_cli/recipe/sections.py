@@ -1,4 +1,4 @@
-"""What all sections of a recipe share: their habits, and the kinds of values in them."""
+"""The base class of a recipe's sections, and the types of their values."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ def _listed(value: object) -> object:
 
 
 def two(value: object) -> object:
-    """Refuse a list that has not two entries."""
+    """Return the value; raises ValueError for a list that does not have two entries."""
     if isinstance(value, list | tuple) and len(value) != 2:
         raise ValueError(f"two numbers are needed, not {len(value)}")
     return value
@@ -38,7 +38,7 @@ ZooPaths = Annotated[tuple[ZooPath, ...], BeforeValidator(_listed)]
 
 
 class Section(BaseModel):
-    """The habits of every section: closed, frozen, and a key set to null is a key left out."""
+    """A section of a recipe. Unknown keys are refused, values cannot change, and a key set to null counts as missing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

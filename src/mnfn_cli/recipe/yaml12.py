@@ -1,6 +1,6 @@
-"""The YAML that recipes are written in: the core schema of YAML 1.2 on PyYAML's machinery.
+"""A loader and a dumper for PyYAML that follow the core schema of YAML 1.2.
 
-PyYAML by itself speaks YAML 1.1, where ``1e-3`` is text, ``no`` is false and ``010`` is eight.
+PyYAML by default follows YAML 1.1, in which ``1e-3`` is text, ``no`` is false and ``010`` is eight.
 """
 
 import re
@@ -27,7 +27,7 @@ _PATTERNS = {
 
 
 class CoreLoader(yaml.SafeLoader):
-    """Reads text into YAML nodes, whose tags follow the core schema."""
+    """Loads text as YAML nodes with the tags of the core schema."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own way
 

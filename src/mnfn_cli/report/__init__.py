@@ -1,1 +1,1 @@
-"""Figures and tables, from result files."""
+"""Figures and tables of runs, evaluations, zoos and parameter counts."""

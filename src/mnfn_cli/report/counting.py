@@ -1,4 +1,4 @@
-"""The paper's counts of parameters: tables of models (Appendix D) with ours beside, and a layer's growth (Table 1)."""
+"""Parameter counts: the paper's models (Appendix D) beside ours, and the growth of single layers (Table 1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,19 +52,19 @@ _PAPER: Mapping[str, Mapping[str, str | None]] = {
         "editing/cifar10-contrast-mlp": "4.5M",
     },
 }
-"""By table, then by recipe: what the paper says, in its own rounding, which sometimes cuts off; None where it has no
-such model. Its figures for editing are those of colour pictures; that of the GNN stands in its text."""
+"""By the table's title, then by recipe: the paper's count as it prints it, rounded or truncated; None where the paper has
+no such model. The counts for editing are those for colour pictures. The count of the GNN is given in the paper's text."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A model of the paper.
+    """The parameters of a model, as mnfn and the paper count them.
 
     Attributes:
-        recipe: the shipped recipe of its published size.
-        space: the weight space that the model reads, as text.
-        parameters: the count of our model.
-        paper: what the paper says, such as ``0.25M``; None where it says nothing.
+        recipe: the name of the shipped recipe with the published size of the model.
+        space: the weight space of the networks that the model reads, in words.
+        parameters: the number of parameters that mnfn counts.
+        paper: the paper's count as it prints it, such as ``0.25M``; None where the paper has no such model.
     """
 
     recipe: str
@@ -74,7 +74,7 @@ class Row:
 
     @property
     def ours(self) -> str:
-        """Our count in millions, with as many decimals as the paper gives."""
+        """Our count in millions, with as many decimals as the paper's."""
         decimals = 2 if self.paper is None else len(self.paper.rstrip("M").partition(".")[2])
         return f"{self.parameters / 1e6:.{decimals}f}M"
 
@@ -90,7 +90,7 @@ class Row:
 
 
 def paper_tables() -> dict[str, list[Row]]:
-    """Return the paper's three tables by title, each model counted from its shipped recipe."""
+    """Return the rows of three tables by title, one table for each task, counted from the shipped recipes."""
     return {title: [_row(name, paper) for name, paper in rows.items()] for title, rows in _PAPER.items()}
 
 
@@ -108,12 +108,13 @@ _LAYERS = {"monomial": MonomialLinear, "hnp": HNPLinear, "np": NPLinear}
 
 @dataclass(frozen=True)
 class Size:
-    """What one layer of each kind costs on dense ReLU networks 2 -> width -> ... -> 1 of a depth.
+    """The parameters of one layer of each kind, for dense ReLU networks 2 -> width -> ... -> 1.
 
     Attributes:
-        depth: layers of the networks, ``L``.
-        width: the width of every hidden layer.
-        parameters: the count for each kind of layer; ``no symmetry`` is a dense layer between the flattened weights.
+        depth: the number of layers of the networks.
+        width: the width of their hidden layers.
+        parameters: the number of parameters by kind of layer; ``no symmetry`` is a dense layer that maps the flattened
+            weights to a vector of the same length.
     """
 
     depth: int
@@ -126,7 +127,7 @@ class Size:
 
 
 def size_of_layers(depth: int, width: int, channels: int = CHANNELS) -> Size:
-    """Count one layer of each kind, from ``channels`` to ``channels``.
+    """Count the parameters of one layer of each kind, with ``channels`` input and output channels.
 
     >>> size_of_layers(depth=3, width=8).parameters["monomial"]
     3344
@@ -139,7 +140,7 @@ def size_of_layers(depth: int, width: int, channels: int = CHANNELS) -> Size:
 
 
 def growth() -> dict[str, list[Size]]:
-    """Return how layers grow with the networks' depth, at width 16, and with their width, at depth 4."""
+    """Return sizes of layers for networks of growing ``depth`` (at width 16) and of growing ``width`` (at depth 4)."""
     return {
         "depth": [size_of_layers(depth, 16) for depth in DEPTHS],
         "width": [size_of_layers(4, width) for width in WIDTHS],

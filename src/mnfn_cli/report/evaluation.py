@@ -1,4 +1,4 @@
-"""An evaluation on disk: table, JSON, Markdown and picture."""
+"""Write an evaluation to disk as JSON, CSV, Markdown and a figure."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from mnfn_cli.tasks.evaluation import Condition, Evaluation
 
 
 class EvaluationRecord(Record):
-    """What tells an evaluation from another folder with a file of that name."""
+    """The keys of evaluation.json by which a folder is recognised as an evaluation."""
 
     group: str
     rows: tuple[dict[str, Any], ...]
@@ -30,14 +30,21 @@ def _own_files(folder: Path) -> frozenset[str] | None:
 
 
 EVALUATION = Kind("evaluation", _own_files)
-"""Folders that hold an evaluation."""
+"""The kind of folder that holds an evaluation."""
 
 
 def write_evaluation(evaluation: Evaluation, output: Path, *, command: str, force: bool = False) -> None:
-    """Write ``evaluation.{json,csv,md}`` and ``robustness.png`` into a new folder; ``command`` made it.
+    """Write ``evaluation.json``, ``evaluation.csv``, ``evaluation.md`` and ``robustness.png`` into a new folder.
+
+    Args:
+        evaluation: the scores to write.
+        output: the folder to create.
+        command: the command line that made the evaluation, for evaluation.json.
+        force: replace an existing evaluation.
 
     Raises:
-        OutputError: the folder exists.
+        OutputError: the folder exists, and ``force`` is not given or it holds something other than an evaluation.
+        StorageError: the folder cannot be written.
     """
     import polars as pl
 
@@ -52,12 +59,12 @@ def write_evaluation(evaluation: Evaluation, output: Path, *, command: str, forc
 
 
 def to_document(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the evaluation as a JSON object; ``published`` is a table of its own, measured on another data set."""
+    """Return the evaluation as a dict for JSON, with the rows of ``published_rows`` under ``published``."""
     return evaluation.to_json() | {"published": published_rows(evaluation)}
 
 
 def published_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Return what the paper gives for the evaluated models under the evaluated conditions, on its own data set."""
+    """Return the paper's tau for the evaluated models and conditions, measured on the paper's data set."""
     rows: dict[tuple[str, str, Condition], dict[str, Any]] = {}
     for row in evaluation.rows:
         augmented = evaluation.augmented[row.run]
@@ -70,7 +77,7 @@ def published_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 
 def markdown(evaluation: Evaluation) -> str:
-    """Return the evaluation as a Markdown table, and below it, where there are some, the paper's figures as another."""
+    """Return the evaluation as a Markdown table, followed by a table of the paper's figures where there are some."""
     several = len(evaluation.augmented) > 1
     precision = evaluation.precision.removeprefix("torch.")
     heading = ["test networks", "tau", "95 % interval", "R2", "L1", "largest change of a prediction"]

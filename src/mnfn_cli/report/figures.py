@@ -1,4 +1,4 @@
-"""Pictures of runs, drawn without a screen."""
+"""Draw the figures of runs, evaluations and parameter counts as PNG files, without a display."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,12 @@ ACCENT = "#c8553d"
 
 
 def draw_run(folder: Path) -> None:
-    """Draw a run's pictures into its folder: what it does with the test networks, and its training."""
+    """Draw the figures of a run into its folder: those of its task, and the course of its training.
+
+    Raises:
+        DataError: a file of the run is missing or cannot be read.
+        StorageError: a figure cannot be written.
+    """
     result = read_result(folder)
     run = RunFolder(folder)
     record = run.record
@@ -38,7 +43,7 @@ def draw_run(folder: Path) -> None:
 
 
 def draw_figure(figure: Figure, picture: Path) -> None:
-    """Draw what a task wants to be seen, as a PNG."""
+    """Draw a figure of a task into the PNG file ``picture``."""
     match figure:
         case Scatter():
             _draw_scatter(figure, picture)
@@ -72,7 +77,13 @@ def _draw_confusion(figure: Confusion, picture: Path) -> None:
 
 
 def draw_training(metrics: Path, picture: Path, best_step: int) -> None:
-    """Draw training and validation loss over epochs, and the figure that chooses the model where it is another one."""
+    """Draw the training and validation loss over epochs, and the figure that chooses the model if it is another one.
+
+    Args:
+        metrics: the file metrics.jsonl of a run.
+        picture: the PNG file to write.
+        best_step: the step of the best validation, which a vertical line marks.
+    """
     lines = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
     epochs = [line["epoch"] for line in lines]
     loss = "val_loss" if "val_loss" in lines[0] else "val_mse"
@@ -101,16 +112,15 @@ def _number(value: float | None) -> float:
 
 
 def draw_robustness(evaluation: Evaluation, picture: Path) -> None:
-    """Draw tau with its interval against the range of the factors, a line a run; the original networks stand first."""
+    """Draw tau and its interval over the conditions of an evaluation, with a line for each run, into a PNG file."""
     with _figure(picture, 6.2, 3.8) as axes:
         plot_robustness(evaluation, axes)
 
 
 def plot_robustness(evaluation: Evaluation, axes: "Axes") -> None:
-    """Draw what :func:`draw_robustness` draws on axes.
+    """Draw the plot of :func:`draw_robustness` on axes.
 
-    Where tau is undefined, because a model says the same of all networks, a cross stands at the foot of the axes, above
-    those of other runs.
+    A cross at the bottom of the axes marks a condition for which tau is undefined because all predictions are equal.
     """
     shuffled = " and a random permutation" if evaluation.permuted else ""
     models = [evaluation.of_run(run)[0].model for run in evaluation.augmented]
@@ -138,10 +148,14 @@ def plot_robustness(evaluation: Evaluation, axes: "Axes") -> None:
 
 
 def draw_growth(sizes: Mapping[str, Sequence[Size]], picture: Path) -> None:
-    """Draw how many parameters one layer of each kind has, over the depth of networks and over their width.
+    """Draw the number of parameters of one layer of each kind, over the networks' depth and over their width.
 
-    Over the depth on plain axes, where linear and quadratic can be told apart; over the width on logarithmic ones,
-    with the layer that knows no symmetry beside.
+    The axes of the depth are linear, those of the width logarithmic. The dense layer between flattened weights is drawn
+    over the width only.
+
+    Args:
+        sizes: the result of ``report.counting.growth``.
+        picture: the PNG file to write.
     """
     with _figure(picture, 8.4, 3.6) as left:
         grid = left.figure.add_gridspec(1, 2)
@@ -165,7 +179,7 @@ def draw_growth(sizes: Mapping[str, Sequence[Size]], picture: Path) -> None:
 
 @contextmanager
 def _figure(picture: Path, width: float, height: float) -> Iterator["Axes"]:
-    """Yield axes, and write the picture, atomically, when the block ends well."""
+    """Yield axes of a new figure of this size in inches, and write it atomically when the block ends without error."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

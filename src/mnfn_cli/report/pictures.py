@@ -1,4 +1,4 @@
-"""Grids of pictures as PNG: what networks hold, beside what they should."""
+"""Draw grids of pictures as PNG files, such as the pictures that INRs encode beside the original pictures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,22 +20,26 @@ if TYPE_CHECKING:
     Font = ImageFont | FreeTypeFont
 
 TILE = 96
-"""Smallest side of an enlarged picture, in pixels of the PNG."""
+"""The least length of the shorter side of an enlarged picture, in pixels of the PNG."""
 GAP = 6
 FONT_SIZE = 12
 LINE = 15
 COLUMNS = 12
-"""Pictures side by side before the next ones go below."""
+"""The largest number of pictures in a row of the grid; further pictures go below."""
 
 
 def draw_grid(rows: Mapping[str, Tensor], picture: Path, titles: Sequence[str] = ()) -> None:
-    """Draw pictures enlarged without smoothing, one named row above the other; a column belongs together.
+    """Draw rows of pictures, enlarged without smoothing. Each column shows versions of one picture.
 
     Args:
-        rows: by name ``(n, channels, height, width)`` on [-1, 1] (beyond it is cut off), grey or colour, all with the
-            same ``n`` >= 1, height and width.
-        picture: the PNG to write.
-        titles: a text above each of the ``n`` columns, of one or more lines; one too long loses its beginning.
+        rows: by the row's name, grey or colour pictures ``(n, channels, height, width)`` on [-1, 1], to which they are
+            clipped. All rows have the same ``n`` >= 1, height and width.
+        picture: the PNG file to write.
+        titles: a text of one or more lines for each of the ``n`` columns. The beginning of a line that is too long is
+            cut off.
+
+    Raises:
+        StorageError: the file cannot be written.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -68,16 +72,16 @@ def draw_grid(rows: Mapping[str, Tensor], picture: Path, titles: Sequence[str] =
 
 
 def draw_zoo(zoo: Zoo, rows: Sequence[int], picture: Path) -> None:
-    """Draw what networks of an INR zoo hold, below the pictures they were fitted to where the zoo keeps those.
+    """Draw the pictures that INRs encode, below the original pictures if the zoo holds those.
 
     Args:
-        zoo: the zoo of INRs.
-        rows: the rows of the networks to draw, at least one.
-        picture: the PNG to write.
+        zoo: a zoo of INRs.
+        rows: the rows of the networks to draw in the zoo's table; at least one.
+        picture: the PNG file to write.
 
     Raises:
-        UsageError: the zoo's networks are no INRs.
-        DataError: the zoo does not say how large its pictures are.
+        UsageError: the zoo's networks are not INRs.
+        DataError: zoo.json does not hold the size of the pictures.
     """
     design = InrDesign.of_zoo(zoo)
     low, high = design.fit.pixel_range
@@ -92,7 +96,7 @@ def draw_zoo(zoo: Zoo, rows: Sequence[int], picture: Path) -> None:
 
 
 def _to_image(tensor: Tensor) -> "Image":
-    """Turn ``(1 or 3, height, width)`` on [-1, 1] into a picture; what is not a number shows red."""
+    """Convert a tensor ``(1 or 3, height, width)`` on [-1, 1] into an image; pixels that are NaN become red."""
     from PIL import Image
 
     known = tensor.detach().float().cpu()
@@ -104,7 +108,7 @@ def _to_image(tensor: Tensor) -> "Image":
 
 def _write(pen: "ImageDraw", font: "Font", place: tuple[int, int], text: str, room: int) -> None:
     for number, line in enumerate(text.split("\n")):
-        # Names that belong together differ at their ends.
+        # The beginning is cut off, because similar names differ at their ends.
         shown = line
         while len(shown) > 4 and font.getlength(shown) > room:
             shown = "..." + shown.removeprefix("...")[1:]

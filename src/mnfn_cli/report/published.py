@@ -1,4 +1,4 @@
-"""Figures that the paper gives for predicting generalisation, to stand beside ours and never among them."""
+"""The paper's results for predicting accuracy. They are shown in a table apart from measured results."""
 
 from collections.abc import Mapping
 
@@ -8,14 +8,14 @@ DATA_SET = "Small CNN Zoo, CIFAR-10"
 
 _SCALES = (10.0, 100.0, 1000.0, 10_000.0)
 
-# By (group, model, trained on networks that were acted on): tau on the original test networks, then under U[1, x].
+# By (model, trained on networks changed by group elements): tau on the original test networks, then under U[1, x].
 _RELU: Mapping[tuple[str, bool], tuple[float, ...]] = {
     ("monomial", True): (0.922, 0.920, 0.919, 0.920, 0.920),
     ("gnn", True): (0.897, 0.892, 0.885, 0.858, 0.851),
     ("monomial", False): (0.922, 0.920, 0.919, 0.920, 0.920),
     ("gnn", False): (0.897, 0.794, 0.679, 0.586, 0.562),
 }
-# On the original networks, and flipped.
+# Tau on the original test networks, and after sign flips.
 _TANH: Mapping[tuple[str, bool], tuple[float, float]] = {
     ("monomial", True): (0.939, 0.943),
     ("gnn", True): (0.893, 0.902),
@@ -25,12 +25,12 @@ _TANH: Mapping[tuple[str, bool], tuple[float, float]] = {
 
 
 def published_tau(model: str, augmented: bool, condition: Condition) -> float:
-    """Return the paper's Kendall's tau on ``DATA_SET``; NaN where it gives none.
+    """Return the Kendall's tau that the paper gives for ``DATA_SET``; NaN where it gives none.
 
     Args:
-        model: its name here.
-        augmented: trained on networks that were acted on.
-        condition: which version of the test networks.
+        model: the name of the model in recipes.
+        augmented: whether the model was trained on networks changed by group elements.
+        condition: the version of the test networks.
     """
     scale = condition.scale
     if condition.group == "sign":

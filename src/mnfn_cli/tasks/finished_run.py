@@ -55,7 +55,7 @@ class Run:
         """Apply the functional to networks, in its dtype and on its device.
 
         Args:
-            features: raw weights, ``(networks, 1, ...)``; a memory map is read block by block.
+            features: raw weights of the networks, ``(networks, 1, ...)``. Memory-mapped weights are read in batches.
 
         Returns:
             for generalization the predicted accuracies ``(networks,)``, for classification the probabilities

@@ -29,7 +29,7 @@ HARDLY_VARY = 0.02
 
 
 class Generalization(Task):
-    """Minimise the binary cross-entropy against measured accuracies; Kendall's tau in validation chooses the model."""
+    """Minimise the binary cross-entropy against the measured accuracy; the validation tau chooses the model."""
 
     label = "test_accuracy"
     criterion = "val_tau"
