@@ -1,4 +1,4 @@
-"""Which device a command runs on."""
+"""Choose the device of a command."""
 
 import torch
 
@@ -6,7 +6,7 @@ from mnfn_cli.errors import UsageError
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device that ``name`` asks for: ``auto``, ``cpu``, ``cuda`` or ``cuda:i``.
+    """Return the device named ``auto`` (CUDA if available, else the CPU), ``cpu``, ``cuda`` or ``cuda:i``.
 
     Raises:
         UsageError: the name is unknown or this machine has no such device.

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, taken at a safe point instead of wherever they fall."""
+"""Handle Ctrl-C and SIGTERM at points where all files are complete, instead of at once."""
 
 import signal
 import threading
@@ -10,9 +10,9 @@ from mnfn_cli.errors import InterruptedRun
 
 
 class Interruption:
-    """Remembers a signal until the job comes to a point where everything on disk is whole.
+    """Remembers a signal until the job calls ``check`` at a point where all files are complete.
 
-    A second signal raises KeyboardInterrupt at once: the user means it.
+    A second signal raises KeyboardInterrupt at once.
     """
 
     def __init__(self) -> None:
@@ -20,11 +20,16 @@ class Interruption:
 
     @property
     def requested(self) -> bool:
-        """Whether a signal has come."""
+        """Whether a signal was received."""
         return self._signal is not None
 
     def check(self, where: object, what_to_do: str) -> None:
-        """Raise ``InterruptedRun`` if a signal has come."""
+        """Raise ``InterruptedRun`` if a signal was received.
+
+        Args:
+            where: the file or folder that the message names.
+            what_to_do: the end of the message, such as how to continue.
+        """
         if self._signal is not None:
             raise InterruptedRun(where, f"interrupted; {what_to_do}", exit_code=128 + self._signal)
 
@@ -36,7 +41,7 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Catch SIGINT and SIGTERM inside the block; outside the main thread, where Python cannot, do nothing."""
+    """Catch SIGINT and SIGTERM inside the block; outside the main thread, where Python cannot, catch nothing."""
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption

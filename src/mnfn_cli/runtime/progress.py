@@ -1,29 +1,29 @@
-"""How an engine reports: the protocol that the terminal implements and that engines are handed."""
+"""The protocol by which long computations report their progress."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """A listener of one long job. Engines call it; they never print."""
+    """Receives the progress of a job. Computations call it and never print."""
 
     def start(self, description: str, total: int) -> None:
-        """Begin a stage of ``total`` steps; a stage before it ends here."""
+        """Begin a stage of ``total`` steps, and end the stage before it."""
 
     def advance(self, steps: int = 1, **figures: float) -> None:
-        """Report ``steps`` more done, with the newest figures (a loss, a rate) by name."""
+        """Report that ``steps`` more steps are done, with the newest figures, such as the loss, by name."""
 
     def note(self, text: str) -> None:
-        """Say one line that the user should read."""
+        """Show one line of text to the user."""
 
 
 class Silent:
-    """A ``Progress`` that says nothing: the default of every engine."""
+    """A ``Progress`` that shows nothing; the default."""
 
     def start(self, description: str, total: int) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def advance(self, steps: int = 1, **figures: float) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def note(self, text: str) -> None:
-        """Ignore it."""
+        """Do nothing."""
