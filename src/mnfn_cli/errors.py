@@ -1,7 +1,7 @@
 """The exceptions of mnfn, each with the exit code of the command line.
 
-The command line prints each fault on one line, ``mnfn: error: WHERE: what is wrong, what to do``. Any other exception is
-a bug in mnfn: exit code 1 and a traceback.
+The command line prints each fault on one line, ``mnfn: error: WHERE: what is wrong, what to do``. Any other exception
+is a bug in mnfn: exit code 1 and a traceback.
 """
 
 from collections.abc import Iterable

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 Group = Literal["scale", "sign", "permutation"]
-"""What leaves a network's function unchanged besides permutations: scaling hidden neurons, flipping signs, or nothing."""
+"""What may be done to hidden neurons besides permuting them: scaling, flipping signs, or nothing."""
 
 GROUP_OF_ACTIVATION: Mapping[str, Group] = {
     "relu": "scale",

@@ -1,4 +1,4 @@
-"""mnfn count-params: how many parameters models have, beside the paper's figures."""
+"""mnfn count-params: count the parameters of models, and compare with the paper's counts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,25 +29,38 @@ def count_params(
     overrides: Overrides = None,
     recipe: Annotated[
         list[str] | None,
-        typer.Option(help="A recipe, layer by layer; may be given more than once.", autocompletion=recipes),
+        typer.Option(
+            help="Count this recipe's model, layer by layer; may be given more than once.", autocompletion=recipes
+        ),
     ] = None,
     zoo: Annotated[
-        Path | None, typer.Option(help="Read this zoo's networks.", show_default="those the recipe is for")
+        Path | None,
+        typer.Option(help="Count the model for the networks of this zoo.", show_default="those the recipe is for"),
     ] = None,
     widths: Annotated[
-        str | None, typer.Option(help="Read dense networks, such as 2,32,32,1.", show_default="as above")
+        str | None,
+        typer.Option(
+            help="Count the model for dense networks of these widths, such as 2,32,32,1.", show_default="as above"
+        ),
     ] = None,
-    activation: Annotated[str | None, typer.Option(help="Of those.", show_default="the recipe's")] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="Activation of the networks of --widths.", show_default="the recipe's")
+    ] = None,
     growth: Annotated[
-        bool, typer.Option("--growth", help="How one layer grows with the depth and the width of networks.")
+        bool, typer.Option("--growth", help="Count one layer for networks of growing depth and width.")
     ] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also draw the growth, as a PNG.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="With --growth, also draw the counts into this PNG file.")
+    ] = None,
     plugin: Plugins = None,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Count parameters: the paper's models, a recipe layer by layer, or the growth of one layer."""
+    """Count the parameters of the paper's models, of a recipe's model layer by layer, or of single layers.
+
+    Without --recipe and --growth, the paper's models are counted, and its own counts are shown beside.
+    """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
 
@@ -67,7 +80,7 @@ def count_params(
     if growth:
         _growth(console, out, force)
     elif recipe:
-        # The recipe itself then says whether its model fits such networks.
+        # As an override, so that reading the recipe checks that its model fits networks with this activation.
         chosen = [] if activation is None else [f"data.activation={activation}"]
         _recipes(console, recipe, [*(overrides or []), *chosen], zoo, widths)
     else:

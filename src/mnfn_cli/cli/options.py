@@ -81,16 +81,16 @@ Plugins = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE_OR_MODULE",
-        help="A Python file or an importable module that declares models of your own. Its code is run.",
+        help="Run this Python file or importable module, which declares models of your own.",
     ),
 ]
 
 
 def command_line() -> str:
-    """Return this command as it was typed, for the record."""
+    """Return the command line of this process, quoted for a shell."""
     return shlex.join(["mnfn", *sys.argv[1:]])
 
 
 def examples(*lines: str) -> str:
-    """Return the end of a help page: commands that work as typed, a line each."""
+    """Return the end of a help page: the heading ``Examples:`` and a command on each line."""
     return "\n".join(["Examples:", *(f"  {line}" for line in lines)])

@@ -4,7 +4,7 @@ from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.options import Json, Overrides, Quiet, RecipeName, examples
 
-app = App(help="List, show and check recipes, which say what to train, on what and how.")
+app = App(help="List, show and check recipes, which say which model to train, on which zoos and how.")
 
 
 @app.command("list", epilog=examples("mnfn recipe list"))
@@ -19,7 +19,7 @@ def list_all(quiet: Quiet = False, json: Json = False) -> None:
 
 @app.command("show", epilog=examples("mnfn recipe show generalization/relu-monomial > my-recipe.yaml"))
 def show(recipe: RecipeName, overrides: Overrides = None, quiet: Quiet = False, json: Json = False) -> None:
-    """Print a recipe: as it is written, or, with overrides or --json, as it is understood."""
+    """Print a recipe as its file is written; with overrides or --json, with all defaults and overrides."""
     from mnfn_cli.recipe import find_recipe, load_recipe, recipe_to_document, recipe_to_yaml
 
     resolved = load_recipe(recipe, overrides or [])
@@ -29,7 +29,7 @@ def show(recipe: RecipeName, overrides: Overrides = None, quiet: Quiet = False, 
 
 @app.command("validate", epilog=examples("mnfn recipe validate generalization/relu-monomial training.epochs=5"))
 def validate(recipe: RecipeName, overrides: Overrides = None, quiet: Quiet = False, json: Json = False) -> None:
-    """Check a recipe and name all its faults."""
+    """Check a recipe, and name all of its faults."""
     from mnfn_cli.recipe import load_recipe, recipe_to_document
 
     resolved = load_recipe(recipe, overrides or [])

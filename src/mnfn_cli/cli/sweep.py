@@ -1,4 +1,4 @@
-"""mnfn sweep: several recipes, several seeds, one table."""
+"""mnfn sweep: train several recipes with several seeds."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,23 +19,35 @@ EXAMPLES = examples(
 
 
 def sweep(
-    out: Annotated[Path, typer.Option("--out", "-o", help="A folder for the runs and the table; a sweep continues.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Write the runs and tables into this folder, or continue the sweep in it."),
+    ],
     overrides: Overrides = None,
     recipe: Annotated[
-        list[str] | None, typer.Option(help="A recipe; may be given more than once.", autocompletion=recipes)
+        list[str] | None,
+        typer.Option(help="Train by this recipe; may be given more than once.", autocompletion=recipes),
     ] = None,
     vary: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE[;...]", help="A variant of every recipe; may be given more than once."),
+        typer.Option(
+            metavar="KEY=VALUE[;...]",
+            help="Train a variant of every recipe with these values; may be given more than once.",
+        ),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds, with commas between.")] = "0",
-    zoo: Annotated[list[Path] | None, typer.Option(help="A zoo; may be given more than once.")] = None,
+    seeds: Annotated[
+        str, typer.Option(help="Train with each of these seeds, with commas between, such as 0,1,2.")
+    ] = "0",
+    zoo: Annotated[list[Path] | None, typer.Option(help="Train on this zoo; may be given more than once.")] = None,
     plugin: Plugins = None,
     device: Device = "auto",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train recipes over several seeds and tabulate; interrupted, the same command continues."""
+    """Train recipes over several seeds, and tabulate the mean and the standard deviation of every test figure.
+
+    An interrupted sweep continues when the same command is given again. Runs that are finished are not trained again.
+    """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
     from mnfn_cli.report.figures import draw_run

@@ -1,4 +1,4 @@
-"""mnfn train: a recipe and a zoo in, a run folder out."""
+"""mnfn train: train a recipe's model on zoos, or resume a run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -25,12 +25,16 @@ def train(
     overrides: Overrides = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="The name of a recipe that comes with mnfn, or a YAML file.", autocompletion=recipes),
+        typer.Option(
+            help="Train by this recipe: the name of one that comes with mnfn, or a YAML file.", autocompletion=recipes
+        ),
     ] = None,
-    zoo: Annotated[list[Path] | None, typer.Option(help="A zoo; may be given more than once.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder to make.")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="In place of the recipe's training.seed.")] = None,
+    zoo: Annotated[list[Path] | None, typer.Option(help="Train on this zoo; may be given more than once.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the run into this new folder.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue this interrupted run.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Use this seed in place of the recipe's training.seed.")
+    ] = None,
     on_bad: Annotated[
         Literal["fail", "skip"] | None, typer.Option("--on-bad", help=ON_BAD_HELP, show_default="fail")
     ] = None,
@@ -40,7 +44,11 @@ def train(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train a neural functional from a recipe; the run folder explains itself."""
+    """Train a neural functional on zoos, as a recipe says, and write the folder of the run.
+
+    The folder holds the model, the recipe, figures on the test networks and pictures. An interrupted run continues with
+    --resume.
+    """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
 

@@ -39,7 +39,7 @@ class InrDesign:
         return self.spec.widths[-1]
 
     def start_tensors(self) -> dict[str, Tensor]:
-        """Return the tensors of start.safetensors, named as in a shard but without the batch axis; none if not shared."""
+        """Return the tensors of start.safetensors, named as in a shard, without the batch axis."""
         if self.start_weights is None:
             return {}
         return self.start_weights.to_state_dicts(tensor_names(self.spec))[0]
@@ -55,8 +55,8 @@ class InrDesign:
 
         Raises:
             UsageError: the zoo's networks are not INRs.
-            DataError: zoo.json does not hold the size of the pictures, or the shared initial weights are missing or not
-                those that zoo.json names.
+            DataError: zoo.json does not hold the size of the pictures, or the shared initial weights are missing or
+                not those that zoo.json names.
         """
         if not is_inr(zoo.spec):
             raise UsageError(zoo.path, f"holds networks {zoo.spec}, no INRs")
@@ -72,7 +72,7 @@ class InrDesign:
             fit: the settings of the fit.
 
         Raises:
-            DataError: the shared initial weights are missing, cannot be read, or do not have the fingerprint in ``fit``.
+            DataError: the shared initial weights are missing, cannot be read, or do not match ``fit.start``.
         """
         if fit.init != "shared":
             return cls(spec, fit)
@@ -84,6 +84,6 @@ class InrDesign:
 
 
 def start_fingerprint(start: WeightSpaceFeatures) -> str:
-    """Return the first 16 hex digits of the SHA-256 of initial weights, as float32 in the order W(1), b(1), W(2), ..."""
+    """Return 16 hex digits of the SHA-256 of initial weights, as float32 in the order W(1), b(1), W(2), ..."""
     content = b"".join(tensor[0, 0].float().contiguous().numpy().tobytes() for tensor in start.tensors())
     return hashlib.sha256(content).hexdigest()[:16]

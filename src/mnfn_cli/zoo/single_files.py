@@ -58,7 +58,7 @@ class SingleFile:
     metadata: Mapping[str, str]
 
     def write(self, network: WeightSpaceFeatures, target: Path) -> None:
-        """Write one network, ``(1, 1, ...)``, to ``target`` with the names, the dtypes and the metadata of this file."""
+        """Write one network, ``(1, 1, ...)``, to ``target`` with the names, dtypes and metadata of this file."""
         tensors = network.to_state_dicts(self.names)[0]
         save_tensors(target, {name: tensors[name].to(dtype) for name, dtype in self.dtypes.items()}, self.metadata)
 

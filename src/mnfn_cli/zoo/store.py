@@ -126,7 +126,7 @@ class Zoo:
         return {name: row for row, name in enumerate(names)}, pictures
 
     def pictures_of(self, rows: Sequence[int] | None = None) -> Tensor | None:
-        """Return the picture of each network in some rows, or in all, ``(rows, channels, height, width)``; None if unknown."""
+        """Return the picture of each network, ``(rows, channels, height, width)``; None for a zoo without pictures."""
         found = self.pictures()
         if found is None:
             return None
@@ -231,7 +231,7 @@ def _read_table(path: Path) -> "pl.DataFrame":
 
     try:
         header = pl.read_csv(path, n_rows=0).columns
-        # Ids are text, since 001 is not 1. The types of other columns are inferred from all values, not from the first 100.
+        # Ids are text, since 001 is not 1. Other columns get their types from all values, not from the first 100.
         text: dict[str, Any] = {name: pl.String for name in ("id", "source_id", "image_id", "split") if name in header}
         return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:

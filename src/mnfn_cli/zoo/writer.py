@@ -133,7 +133,7 @@ def save_zoo(
         path: the folder to create.
         spec: the weight space of the networks.
         features: raw weights of the networks, ``(networks, 1, ...)``.
-        table: a row for each network, with a column ``id`` of unique texts and a column ``split`` of train, val or test.
+        table: a row for each network, with columns ``id`` (unique text) and ``split`` (train, val or test).
         made, images, pictures, start: further contents, as in ``finish_zoo``.
         force: replace an existing zoo.
 
