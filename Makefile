@@ -10,19 +10,19 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 .PHONY: help install demo test lint format bench clean
 
 help:
-	@echo "make install   make .venv with pinned packages"
-	@echo "make demo      the main job on real images; look into demo/"
-	@echo "make test      all tests"
-	@echo "make lint      ruff, mypy, import directions"
-	@echo "make format    put the code in order"
+	@echo "make install   create .venv with pinned packages"
+	@echo "make demo      build zoos of real images, train and evaluate; results are in demo/"
+	@echo "make test      run all tests"
+	@echo "make lint      check style, types and imports (ruff, mypy, import-linter)"
+	@echo "make format    format the code (ruff)"
 	@echo "make bench     measure speed, as ratios (REFERENCE=path to a clone of Monomial-NFN for the published layers;"
 	@echo "               ZOO=path to a zoo of CNNs for the cost of every model)"
-	@echo "make clean     remove what the others made"
+	@echo "make clean     remove .venv, .cache and demo/"
 
 install: $(STAMP)
 
-# The build backend is pinned and installed first, and pip builds without isolation: once the environment stands, no
-# target needs a network.
+# The build backend is pinned and installed first, and pip builds without isolation, so that no target needs a network
+# once the environment exists.
 $(STAMP): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "mnfn needs Python 3.11 or newer with the venv module (Debian: apt install python3-venv);" \

@@ -1,6 +1,6 @@
 """Neural networks' weights as data: zoos, monomial symmetry, neural functionals and their tasks.
 
-The names below are the public API. They load on first use, so that ``import mnfn_cli`` does not import torch.
+The names below are the public API. They are imported on first use, so that ``import mnfn_cli`` does not import torch.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""``python -m mnfn_cli`` is the same program as ``mnfn``."""
+"""Run the command line: ``python -m mnfn_cli`` is the same as ``mnfn``."""
 
 from mnfn_cli.cli.app import main
 

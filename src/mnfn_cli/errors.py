@@ -1,7 +1,7 @@
-"""The errors that mnfn raises on purpose; each class knows the exit code of its kind.
+"""The exceptions of mnfn, each with the exit code of the command line.
 
-The terminal prints every fault as one line, ``mnfn: error: WHERE: what is wrong, what to do``. Anything that is
-not an :class:`MnfnError` is a bug of ours: exit code 1 and a traceback.
+The command line prints each fault on one line, ``mnfn: error: WHERE: what is wrong, what to do``. Any other exception
+is a bug in mnfn: exit code 1 and a traceback.
 """
 
 from collections.abc import Iterable
@@ -14,9 +14,9 @@ def one_line(text: object) -> str:
 
 
 def printable(text: object) -> str:
-    r"""Return ``text`` on one line as :func:`one_line` does, and cut what is longer than 300 characters.
+    r"""Return ``text`` as :func:`one_line` does, shortened to about 300 characters.
 
-    File, tensor and network names come from foreign files: they must not move the cursor of a terminal.
+    Names of files, tensors and networks may hold control characters, which must not reach a terminal.
 
     >>> printable("a\nb\x1b[31m")
     'a\\nb\\x1b[31m'
@@ -26,11 +26,14 @@ def printable(text: object) -> str:
 
 
 class MnfnError(Exception):
-    """A fault with a place and an explanation.
+    """The base class of all errors of mnfn.
 
     Args:
-        where: the file, and after a colon the tensor, row or key, that is at fault.
+        where: the file, option or argument at fault, followed by a colon and the tensor, row or key where there is one.
         problem: what is wrong and what to do, without a final full stop.
+
+    Attributes:
+        faults: a line ``WHERE: PROBLEM`` for each fault; several after ``together``.
     """
 
     exit_code = 1
@@ -43,7 +46,7 @@ class MnfnError(Exception):
 
     @classmethod
     def together(cls, errors: Iterable["MnfnError"]) -> Self:
-        """Join several faults into one error, so that all are reported in one pass."""
+        """Return one error of this class with the faults of all ``errors``, so that they are reported together."""
         found = list(errors)
         joined = cls(found[0].where, found[0].problem)
         joined.faults = tuple(fault for error in found for fault in error.faults)
@@ -52,41 +55,41 @@ class MnfnError(Exception):
 
 
 class UsageError(MnfnError):
-    """A command or a call that cannot be meant (exit code 2)."""
+    """A command or a function was called with wrong arguments (exit code 2)."""
 
     exit_code = 2
 
 
 class RecipeError(UsageError):
-    """A recipe or an override that is wrong (exit code 2)."""
+    """A recipe or an override is wrong (exit code 2)."""
 
 
 class DataError(MnfnError):
-    """Input that cannot be read as what it should be (exit code 3)."""
+    """An input file or folder is missing, damaged or of the wrong kind (exit code 3)."""
 
     exit_code = 3
 
 
 class StorageError(MnfnError):
-    """The file system refused (exit code 4)."""
+    """The file system refused to read or write (exit code 4)."""
 
     exit_code = 4
 
 
 class NumericError(MnfnError):
-    """A loss, a gradient or a weight that is not finite (exit code 5)."""
+    """A loss, a gradient, a weight or a prediction is not finite, or a network's function changed (exit code 5)."""
 
     exit_code = 5
 
 
 class OutputError(MnfnError):
-    """An output that exists already or is in use (exit code 6)."""
+    """An output exists, is in use, or would overwrite something else (exit code 6)."""
 
     exit_code = 6
 
 
-class InterruptedRun(MnfnError):  # noqa: N818 - an interruption is no error of anybody's
-    """The user or the system asked to stop; what is on disk is whole (exit code 130, or 143 for SIGTERM)."""
+class InterruptedRun(MnfnError):  # noqa: N818 - an interruption is not an error
+    """The job was stopped by Ctrl-C (exit code 130) or SIGTERM (143); all files on disk are complete."""
 
     exit_code = 130
 

@@ -1,10 +1,10 @@
-"""Which symmetry a network's activation allows, and which functions keep it: plain facts, without torch."""
+"""The symmetry group of each activation, and the functions that are compatible with a group. No torch is imported."""
 
 from collections.abc import Mapping
 from typing import Literal
 
 Group = Literal["scale", "sign", "permutation"]
-"""What may happen to a hidden neuron, beside changing places with others of its layer, while the function stays."""
+"""What may be done to hidden neurons besides permuting them: scaling, flipping signs, or nothing."""
 
 GROUP_OF_ACTIVATION: Mapping[str, Group] = {
     "relu": "scale",
@@ -15,20 +15,21 @@ GROUP_OF_ACTIVATION: Mapping[str, Group] = {
     "silu": "permutation",
     "sigmoid": "permutation",
 }
-"""Which numbers may multiply a hidden neuron without changing the function (paper, Prop. 3.4).
+"""The symmetry group of each activation ``phi`` (paper, Prop. 3.4).
 
-For ``scale`` any positive number, since ``phi(d x) = d phi(x)``; for ``sign`` -1, since ``phi(-x) = -phi(x)``.
+In the group ``scale`` hidden neurons may be multiplied by any positive number, since ``phi(d x) = d phi(x)``; in the
+group ``sign`` by -1, since ``phi(-x) = -phi(x)``.
 """
 
 GROUP_NAMES: Mapping[Group, str] = {"scale": "scalings", "sign": "sign flips", "permutation": "permutations alone"}
-"""What a message calls a group."""
+"""The name of each group in messages."""
 
 LAYER_ACTIVATIONS: Mapping[Group, tuple[str, ...]] = {
     "scale": ("relu",),
     "sign": ("tanh", "sin"),
     "permutation": ("relu", "tanh", "sin"),
 }
-"""Functions of single entries that may stand between layers equivariant to a group; the published one comes first."""
+"""By group, the activations that may follow an equivariant layer; the published one comes first."""
 
 INVARIANT_STEPS: Mapping[Group, tuple[str, ...]] = {
     "scale": ("normalize",),

@@ -1,8 +1,7 @@
-"""Public checks of symmetry, for our layers and for yours.
+"""Assertions that a layer is equivariant or invariant, for tests.
 
-A check draws random weights and group elements, compares, and fails with an AssertionError that gives the largest
-relative difference. ``assert_breaks`` is the negative: a wrong element must change the output, so that a constant
-layer cannot pass.
+Each draws random weights and group elements, and raises an AssertionError with the largest relative difference if the
+layer fails. ``assert_breaks`` checks the opposite for elements outside of the group, which a constant layer fails.
 
 >>> from mnfn_cli import MonomialLinear, NetworkSpec
 >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="sin")
@@ -19,14 +18,14 @@ from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
-"""Largest relative difference that rounding explains, with factors up to 10,000."""
+"""By dtype, the largest relative difference that rounding may cause, for factors up to 10,000."""
 
 Output = WeightSpaceFeatures | Tensor
 Functional = Callable[[WeightSpaceFeatures], Output]
 
 
 def relative_difference(a: Output, b: Output) -> float:
-    """Return the largest of max |a - b| / max |b| over all tensors and all rows of their batch axis."""
+    """Return the largest max |a - b| / max |b|, taken for each tensor and each entry of its batch axis."""
     pairs = zip(_tensors(a), _tensors(b), strict=True)
     return max(max(map(_row_difference, rows_a, rows_b)) for rows_a, rows_b in pairs)
 
@@ -44,13 +43,17 @@ def assert_equivariant(
     """Assert ``layer(g x) = g layer(x)`` for random weights ``x`` and group elements ``g``.
 
     Args:
-        layer: takes and returns features; its parameters' dtype chooses the tolerance.
-        spec: the weight space.
-        channels: the number of channels that the layer takes.
-        batch: the number of pairs of weights and elements.
-        scale: the interval of the factors, for the scaling group.
-        seed: the seed of everything drawn.
-        element: this ``g`` instead of random ones.
+        layer: a map from ``WeightSpaceFeatures`` to ``WeightSpaceFeatures``. The dtype of its parameters, float64
+            without any, is that of the weights and chooses the tolerance.
+        spec: the weight space of the networks.
+        channels: the number of channels of the layer's input.
+        batch: the number of pairs ``x`` and ``g`` to draw.
+        scale: for the scaling group, the interval (low, high) of the factors.
+        seed: the seed of the random numbers.
+        element: group elements ``g``, one for each of the ``batch`` networks, instead of random ones.
+
+    Raises:
+        AssertionError: the relative difference exceeds ``TOLERANCE``.
     """
     features, element = _draw(layer, spec, channels, batch, scale, seed, element)
     with torch.no_grad():
@@ -69,7 +72,11 @@ def assert_invariant(
     seed: int = 0,
     element: MonomialElement | None = None,
 ) -> None:
-    """Assert ``layer(g x) = layer(x)``; arguments as in ``assert_equivariant``."""
+    """Assert ``layer(g x) = layer(x)`` for random weights ``x`` and group elements ``g``.
+
+    ``layer`` may return a tensor ``(batch, ...)``. The other arguments and the error are those of
+    ``assert_equivariant``.
+    """
     features, element = _draw(layer, spec, channels, batch, scale, seed, element)
     with torch.no_grad():
         after, before = layer(element.act(features)), layer(features)
@@ -85,15 +92,18 @@ def assert_breaks(
     seed: int = 0,
     least: float = 1e-2,
 ) -> None:
-    """Assert that a wrong element is noticed: ``layer(w x)`` is neither ``layer(x)`` nor ``w layer(x)``.
+    """Assert that a layer is not equivariant (or not invariant) to an element ``w`` outside of its group.
 
     Args:
-        layer: equivariant or invariant under the right group.
-        spec: the weight space.
-        wrong: elements outside of the group, one for each network to draw.
-        channels: the number of channels that the layer takes.
-        seed: the seed of the weights.
-        least: the smallest relative difference that counts as noticed.
+        layer: a map from ``WeightSpaceFeatures`` to ``WeightSpaceFeatures`` or to a tensor.
+        spec: the weight space of the networks.
+        wrong: elements ``w`` outside of the group, one for each network to draw.
+        channels: the number of channels of the layer's input.
+        seed: the seed of the random weights.
+        least: the smallest relative difference between ``layer(w x)`` and ``w layer(x)`` (or ``layer(x)``) that passes.
+
+    Raises:
+        AssertionError: the relative difference is smaller than ``least``.
     """
     features, wrong = _draw(layer, spec, channels, wrong.scales[0].shape[0], (1.0, 1.0), seed, wrong)
     with torch.no_grad():

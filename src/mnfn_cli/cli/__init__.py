@@ -1,1 +1,1 @@
-"""The terminal: the only package that imports typer, rich or tqdm."""
+"""The command line. No other package imports typer, rich or tqdm."""

@@ -1,4 +1,4 @@
-"""Assemble the commands, and turn every outcome into an exit code."""
+"""The command ``mnfn``: its subcommands, and the exit code of every outcome."""
 
 import os
 import sys
@@ -71,15 +71,15 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Hold what stands before a command's name."""
+    """Declare the options that come before a command's name."""
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 a bug, 2 to 6 and 130, 143 as docs/errors.md says."""
+    """Run the command line and exit with one of the codes of docs/errors.md."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed before we started
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
-        # A name that the terminal's encoding lacks is escaped, not a crash.
+        # Characters that the terminal's encoding lacks are escaped instead of raising an error.
         getattr(getattr(sys, name), "reconfigure", lambda **_: None)(errors="backslashreplace")
     sys.exit(_run())
 
@@ -92,7 +92,7 @@ def _run() -> int:
     except MnfnError as error:
         return _fail(error)
     except BrokenPipeError:
-        # The reader of stdout has had enough; nothing must be written to it again, not even at exit.
+        # The reader closed stdout; nothing must be written to it again, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def table_command(task: str) -> Callable[..., None]:
-    """Return the command of a task that answers with a table."""
+    """Return the command that applies runs of a task, a key of ``TASKS``, and prints or writes a table."""
 
     def apply(
         run: RunPath,
@@ -72,7 +72,7 @@ def table_command(task: str) -> Callable[..., None]:
 
 
 def networks_command(task: str) -> Callable[..., None]:
-    """Return the command of a task that answers with networks."""
+    """Return the command that applies runs of a task, a key of ``TASKS``, and writes new networks."""
 
     def apply(
         run: RunPath,

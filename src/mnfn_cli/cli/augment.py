@@ -1,4 +1,4 @@
-"""mnfn augment: act on a zoo with random group elements."""
+"""mnfn augment: change the weights of a zoo's networks without changing what they compute."""
 
 from typing import Annotated
 
@@ -19,7 +19,10 @@ def augment(
     out: Out,
     scale: Annotated[
         tuple[float, float],
-        typer.Option(help="Draw the factors of ReLU networks' neurons between these two numbers.", metavar="LOW HIGH"),
+        typer.Option(
+            help="Draw factors between these numbers for the hidden neurons of ReLU and leaky ReLU networks.",
+            metavar="LOW HIGH",
+        ),
     ] = (1.0, 1e4),
     copies: Annotated[int, typer.Option(min=1, help="Make this many copies of each network.")] = 1,
     keep_original: Annotated[
@@ -32,14 +35,17 @@ def augment(
         bool, typer.Option("--no-permute", help="Scale neurons or flip their signs, but leave them in their order.")
     ] = False,
     no_verify: Annotated[
-        bool, typer.Option("--no-verify", help="Do not run the networks to prove that they compute the same. Faster.")
+        bool,
+        typer.Option(
+            "--no-verify", help="Do not run the networks to check that they compute the same, which is faster."
+        ),
     ] = False,
     seed: Seed = 0,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Change the weights of every network so that it computes the same, and prove that it does.
+    """Change the weights of every network without changing what it computes, and check that nothing changed.
 
     Hidden neurons are permuted, and scaled (ReLU and leaky ReLU) or flipped in sign (tanh and sine), at random.
     """

@@ -50,14 +50,19 @@ def build_cnn(
     images: LabelledImages = "digits",
     activation: Activation = "relu",
     channels: Annotated[
-        str, typer.Option(help="Output channels of each convolution, with commas between.")
+        str, typer.Option(help="Give the convolutions these numbers of output channels, with commas between.")
     ] = "16,16,16",
     kernel: Annotated[
-        str, typer.Option(help="Side of the square kernels in pixels: one number, or one for each convolution.")
+        str,
+        typer.Option(
+            help="Give the convolutions square kernels of this side: one number, or one for each convolution."
+        ),
     ] = "3",
     hidden: Annotated[
         str | None,
-        typer.Option(help="Widths of hidden dense layers after the pooling, such as 32.", show_default="none"),
+        typer.Option(
+            help="Add hidden dense layers of these widths after the pooling, such as 32.", show_default="none"
+        ),
     ] = None,
     count: Count = 600,
     epochs: Epochs = 10,
@@ -98,7 +103,9 @@ def build_mlp(
     out: Out,
     images: LabelledImages = "digits",
     activation: Activation = "relu",
-    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers, with commas between.")] = "32",
+    hidden: Annotated[
+        str, typer.Option(help="Give the networks hidden layers of these widths, with commas between.")
+    ] = "32",
     count: Count = 600,
     epochs: Epochs = 10,
     size: Size = None,
@@ -133,7 +140,7 @@ def _train_classifiers(
     device: str,
     force: bool,
 ) -> None:
-    """Build a zoo of classifiers of one architecture and print what it holds."""
+    """Build a zoo of classifiers of one architecture, and print a summary of it."""
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.zoo.build.classifiers import ClassifierZooPlan, build_classifier_zoo
     from mnfn_cli.zoo.images import image_paths
@@ -187,16 +194,28 @@ def build_siren(
         int, typer.Option(min=1, help="Fit this many networks to each picture, from different initial weights.")
     ] = 1,
     width: Annotated[
-        int | None, typer.Option(min=1, help="Width of the hidden layers.", show_default="16 up to 16x16, else 32")
+        int | None,
+        typer.Option(
+            min=1, help="Give the networks hidden layers of this width.", show_default="16 up to 16x16, else 32"
+        ),
     ] = None,
-    depth: Annotated[int | None, typer.Option(min=1, help="Number of hidden layers.", show_default="2")] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Give the networks this many hidden layers.", show_default="2")
+    ] = None,
     omega: Annotated[
-        float | None, typer.Option(help="Factor inside the sine.", show_default="15 up to 16x16, else 30")
+        float | None,
+        typer.Option(
+            help="Multiply by this factor inside the sine: sin(omega * (W x + b)).",
+            show_default="15 up to 16x16, else 30",
+        ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Number of steps of Adam.", show_default="400 up to 16x16, else 150")
+        int | None,
+        typer.Option(
+            min=1, help="Fit each network in this many steps of Adam.", show_default="400 up to 16x16, else 150"
+        ),
     ] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="0.001")] = None,
+    lr: Annotated[float | None, typer.Option(help="Fit with this learning rate.", show_default="0.001")] = None,
     size: Size = None,
     count: Annotated[
         int | None,

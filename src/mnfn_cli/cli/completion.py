@@ -1,4 +1,4 @@
-"""What the shell offers at the tab key. Nothing here imports torch."""
+"""Shell completion of options and arguments. Nothing here imports torch."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ DEVICES = {
 
 
 def recipes(incomplete: str) -> Offers:
-    """Offer the names of shipped recipes, with what they do."""
+    """Offer the names of shipped recipes, with their summaries."""
     from mnfn_cli.recipe import list_recipes
 
     return [(entry.name, entry.summary) for entry in list_recipes() if entry.name.startswith(incomplete)]
@@ -30,7 +30,7 @@ def activations(incomplete: str) -> Offers:
 
 
 def devices(incomplete: str) -> Offers:
-    """Offer kinds of devices; how many there are only torch could say."""
+    """Offer names of devices, without asking torch which of them exist."""
     return [(name, text) for name, text in DEVICES.items() if name.startswith(incomplete)]
 
 
@@ -39,7 +39,7 @@ def overrides(ctx: typer.Context, incomplete: str) -> Offers:
     key, equals, value = incomplete.partition("=")
     if equals:
         return [f"{key}={name}" for name in _values(ctx, key, value)]
-    # Bash takes an equals sign for a word of its own, which typer drops where it is the last one.
+    # Bash makes the equals sign a word of its own, which typer drops if it is the last one.
     words: list[str] = ctx.params.get("overrides") or []
     *before, last = ["", *words]
     if last == "=":
@@ -50,7 +50,7 @@ def overrides(ctx: typer.Context, incomplete: str) -> Offers:
 
 
 def _document(ctx: typer.Context) -> Mapping[str, Any]:
-    """Return the recipe that stands on the command line, with keys by section; nothing if there is none to be read."""
+    """Return the contents of the recipe that the command line names; empty if there is none or it cannot be read."""
     from mnfn_cli.errors import MnfnError
     from mnfn_cli.recipe import load_recipe, recipe_to_document
 

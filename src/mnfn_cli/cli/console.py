@@ -1,4 +1,4 @@
-"""The one sink of output: data to stdout; notes, progress and errors to stderr."""
+"""All output of commands: results go to stdout; notes, progress and errors to stderr."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Console:
-    """What a command says.
+    """Prints the results, notes and progress of a command.
 
     Args:
-        quiet: no notes and no progress.
-        json: one JSON document on stdout in place of text and tables.
+        quiet: print no notes and no progress.
+        json: print results as one JSON document instead of text and tables.
     """
 
     def __init__(self, *, quiet: bool = False, json: bool = False) -> None:
@@ -26,12 +26,17 @@ class Console:
         self.json = json
 
     def note(self, text: str) -> None:
-        """Say one line to the user, not to a program that reads stdout."""
+        """Print one line to stderr, unless ``quiet``."""
         if not self.quiet:
             say(sys.stderr, "mnfn:", "cyan", printable(text))
 
     def result(self, document: Any, *parts: str | Table) -> None:
-        """Print a command's result: ``document`` as JSON where that was asked for, else the texts and tables."""
+        """Print the result of a command.
+
+        Args:
+            document: the result as JSON data, printed if ``json``.
+            parts: the result as texts and tables, printed otherwise.
+        """
         from mnfn_cli.storage.atomic import to_json
 
         if self.json:
@@ -48,13 +53,13 @@ class Console:
         title: str = "",
         formats: Mapping[str, str] | None = None,
     ) -> None:
-        """Print a result that is one table; as JSON it is the list of all rows with all their keys.
+        """Print a result that is one table; in JSON it is the list of its rows.
 
         Args:
-            rows: one mapping a row.
-            columns: which keys people see, and under which headings; by default all.
-            title: a line above the table for people.
-            formats: format specifications by key.
+            rows: the rows, each with its values by key.
+            columns: the headings of the columns to show, by key; by default all keys.
+            title: a line above the table; not part of JSON.
+            formats: format specifications by key, as in ``Table``.
         """
         self.result(list(rows), Table(rows, columns, title, formats or {}))
 
@@ -64,6 +69,6 @@ class Console:
 
 
 def print_error(error: MnfnError) -> None:
-    """Print one line a fault."""
+    """Print each fault of an error on a line of stderr."""
     for fault in error.faults:
         say(sys.stderr, "mnfn: error:", "bold red", fault)

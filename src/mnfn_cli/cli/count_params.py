@@ -1,4 +1,4 @@
-"""mnfn count-params: how many parameters models have, beside the paper's figures."""
+"""mnfn count-params: count the parameters of models, and compare with the paper's counts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,7 +49,10 @@ def count_params(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Count what models learn: the paper's models, a recipe layer by layer, or single layers as networks grow."""
+    """Count the parameters of the paper's models, of a recipe's model layer by layer, or of single layers.
+
+    Without --recipe and --growth, the paper's models are counted, and its own counts are shown beside.
+    """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
 
@@ -69,7 +72,7 @@ def count_params(
     if growth:
         _growth(console, out, force)
     elif recipe:
-        # The recipe itself then says whether its model fits such networks.
+        # As an override, so that reading the recipe checks that its model fits networks with this activation.
         chosen = [] if activation is None else [f"data.activation={activation}"]
         _recipes(console, recipe, [*(overrides or []), *chosen], zoo, widths)
     else:

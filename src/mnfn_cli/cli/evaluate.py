@@ -1,4 +1,4 @@
-"""mnfn evaluate: how runs' predictions stand when their test networks are rescaled."""
+"""mnfn evaluate: score runs before and after the weights of their test networks are changed."""
 
 from pathlib import Path
 from typing import Annotated, Literal

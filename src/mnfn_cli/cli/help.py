@@ -1,4 +1,4 @@
-"""Help pages: commands in groups, whole sentences, examples as they are typed; panels on a terminal."""
+"""Help pages: commands in groups, options with their texts, and examples; in panels on a terminal."""
 
 import inspect
 import re
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 WIDEST = 100
-"""Columns beyond which lines of help would be hard to read."""
+"""The largest width of a help page in columns."""
 
 Entry = tuple[str, str]
 
 _PLAIN_TYPE = re.compile(r"<(?:list\[)?(\w+)(?: range)?\]?>")
-"""A type as typer writes it: ``<int range>`` and ``<list[Path]>`` are shown as ``<int>`` and ``<path>``."""
+"""Matches a type as typer writes it; ``<int range>`` and ``<list[Path]>`` are shown as ``<int>`` and ``<path>``."""
 
 
 class Command(TyperCommand):
-    """A command with our help page."""
+    """A typer command with the help page of ``help_page``."""
 
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
-        """Write the page for stdout."""
+        """Write the help page for stdout."""
         formatter.write(help_page(self, ctx, sys.stdout))
 
 
 class Group(TyperGroup):
-    """A group of commands with our help page, which is also what it prints when no command is given."""
+    """A typer group of commands that prints ``help_page``, also when no command is given."""
 
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
-        """Write the page for stdout."""
+        """Write the help page for stdout."""
         formatter.write(help_page(self, ctx, sys.stdout))
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Print help and end with exit code 2 where nothing is asked for."""
+        """Parse the arguments; without any, print the help page and exit with code 2."""
         if not args and not ctx.resilient_parsing:
             print(ctx.get_help())
             raise typer.Exit(2)
@@ -48,7 +48,7 @@ class Group(TyperGroup):
 
 
 class App(typer.Typer):
-    """A Typer whose groups and commands have our help pages."""
+    """A Typer whose groups and commands print ``help_page``."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(cls=Group, rich_markup_mode=None, pretty_exceptions_enable=False, **settings)
@@ -59,9 +59,14 @@ class App(typer.Typer):
 
 
 def help_page(command: Command | Group, ctx: typer.Context, stream: TextIO) -> str:
-    """Return a command's help page for a stream.
+    """Return the help page of a command.
 
-    Lines fit the terminal, or 80 columns where there is none; only examples are never broken.
+    Lines are broken to the width of the terminal, or to 80 columns without one; examples are never broken.
+
+    Args:
+        command: the command or the group.
+        ctx: the context of the call.
+        stream: the stream on which the page is printed, which decides on colour and panels.
     """
     width = min(shutil.get_terminal_size().columns, WIDEST)
     console = rich_console(stream, width)

@@ -1,4 +1,4 @@
-"""What a command sets up before its work: plugins, a device, progress, and Ctrl-C at safe points only."""
+"""What commands set up before their work: plugins, the check of outputs, device, progress and interruption."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run_plugins(console: Console, plugins: Sequence[str] | None) -> None:
-    """Run code of the user's own, and say so; models that it declares are known afterwards."""
+    """Run the code of plugins, and print a note about each. Recipes can then name the models that they declare."""
     from mnfn_cli.runtime.plugins import load_plugin
 
     for name in plugins or ():
@@ -23,15 +23,16 @@ def run_plugins(console: Console, plugins: Sequence[str] | None) -> None:
 
 
 def claim(outputs: Sequence["Output"], inputs: Iterable[str | Path | None], *, force: bool = False) -> None:
-    """Check all that a command writes against all that it reads, and against what must not be touched, before any work.
+    """Check before any work that a command's outputs can be written and damage nothing (``check_outputs``).
 
     Args:
-        outputs: what the command writes.
-        inputs: what it reads, beside plugins that were loaded; None stands for an option that was not given.
+        outputs: everything that the command writes.
+        inputs: everything that it reads; None stands for an option that was not given.
         force: whether ``--force`` was given.
 
     Raises:
-        OutputError, StorageError: as ``check_outputs`` does.
+        OutputError: an output exists, or is equal to, inside or around an input or another output.
+        StorageError: an output cannot be written.
     """
     from mnfn_cli.report.evaluation import EVALUATION
     from mnfn_cli.runtime.plugins import plugin_files
@@ -47,7 +48,7 @@ def claim(outputs: Sequence["Output"], inputs: Iterable[str | Path | None], *, f
 
 
 def recipe_files(names: Iterable[str]) -> list[Path]:
-    """Return which of the recipes are files of the user's own."""
+    """Return the paths among names of recipes: those that are not names of shipped recipes."""
     from mnfn_cli.recipe import list_recipes
 
     shipped = {entry.name for entry in list_recipes()}

@@ -91,10 +91,10 @@ Plugins = Annotated[
 
 
 def command_line() -> str:
-    """Return this command as it was typed, for the record."""
+    """Return the command line of this process, quoted for a shell."""
     return shlex.join(["mnfn", *sys.argv[1:]])
 
 
 def examples(*lines: str) -> str:
-    """Return the end of a help page: commands that work as typed, a line each."""
+    """Return the end of a help page: the heading ``Examples:`` and a command on each line."""
     return "\n".join(["Examples:", *(f"  {line}" for line in lines)])

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line now and then elsewhere."""
+"""Show progress: as a bar on a terminal, elsewhere as a line of text every 10 seconds."""
 
 import sys
 import time
@@ -14,10 +14,10 @@ Say = Callable[[str], None]
 
 
 class Bar:
-    """Progress on a terminal.
+    """A ``Progress`` that draws a bar on stderr.
 
     Args:
-        say: prints a note, and does nothing if notes are not wanted.
+        say: a function that prints a note.
     """
 
     def __init__(self, say: Say) -> None:
@@ -49,10 +49,10 @@ class Bar:
 
 
 class Lines:
-    """Progress anywhere else.
+    """A ``Progress`` that prints lines of text.
 
     Args:
-        say: prints a note, and does nothing if notes are not wanted.
+        say: a function that prints a note.
     """
 
     def __init__(self, say: Say) -> None:

@@ -1,4 +1,4 @@
-"""What a zoo holds, as text, tables and JSON."""
+"""Print a summary of a zoo."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def show_zoo(console: Console, zoo: "Zoo") -> None:
-    """Print the networks, splits, accuracies or PSNR of an open zoo."""
+    """Print the number and kind of a zoo's networks, their splits, and their accuracies or PSNR."""
     splits = {name: len(zoo.rows(name)) for name in ("train", "val", "test")}
     document: dict[str, Any] = {
         "zoo": str(zoo.path),

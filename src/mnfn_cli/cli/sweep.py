@@ -1,4 +1,4 @@
-"""mnfn sweep: several recipes, several seeds, one table."""
+"""mnfn sweep: train several recipes with several seeds."""
 
 from pathlib import Path
 from typing import Annotated
@@ -39,9 +39,9 @@ def sweep(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train several recipes with several seeds, and put their figures into one table.
+    """Train recipes over several seeds, and tabulate the mean and the standard deviation of every test figure.
 
-    An interrupted sweep continues when the same command is given again.
+    An interrupted sweep continues when the same command is given again. Runs that are finished are not trained again.
     """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError

@@ -1,4 +1,4 @@
-"""Tables: rich's on a terminal, aligned columns of plain text elsewhere."""
+"""Tables: with borders on a terminal, as aligned columns of plain text elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ from mnfn_cli.cli.terminal import UNBOUNDED, is_capable, rendered, rich_console,
 
 @dataclass(frozen=True)
 class Table:
-    """Rows to be read by people.
+    """A table to print.
 
     Attributes:
-        rows: one mapping a row; a key that a row lacks is shown as ``-``, like None.
-        columns: which keys are shown, and under which headings; by default all keys of the rows.
-        title: a line above the table, as it is.
-        formats: format specifications by key, such as ``","``; numbers with decimals otherwise have four of them.
+        rows: the rows, each with its values by key. None and missing values are shown as ``-``.
+        columns: the headings of the columns to show, by key; by default all keys of the rows.
+        title: a line above the table.
+        formats: format specifications by key, such as ``","``. Other floats are shown with four decimals.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -24,9 +24,9 @@ class Table:
     formats: Mapping[str, str] = field(default_factory=dict)
 
     def render(self, stream: TextIO) -> str:
-        """Return the table as text for a stream, never cut off.
+        """Return the table as text for a stream. Nothing is cut off.
 
-        A terminal that is too narrow even for the longest words gets one line a cell, under each other.
+        If the terminal is too narrow for the longest words, each cell is shown on a line of its own.
         """
         names = self.columns or {name: name.replace("_", " ") for row in self.rows for name in row}
         headings = [showable(heading, stream) for heading in names.values()]

@@ -1,4 +1,4 @@
-"""What an output stream can show: a terminal gets colour and boxes, everything else plain text."""
+"""What an output stream can show: colour and borders on a terminal, plain text elsewhere."""
 
 import os
 from typing import TYPE_CHECKING, Any, TextIO
@@ -9,20 +9,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UNBOUNDED = 1_000_000
-"""The width of plain text, in which no line is ever broken."""
+"""The width of plain text, so large that no line is broken."""
 
 
 def is_capable(stream: TextIO) -> bool:
-    """Return whether a stream is a terminal that understands more than plain text."""
+    """Return whether a stream is a terminal that can show colour and borders."""
     return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def rich_console(stream: TextIO, width: int | None = None) -> "Console":
-    """Return a rich console for a stream: with styles on a capable terminal, without any elsewhere.
+    """Return a rich console for a stream, with colour only where ``is_capable`` and NO_COLOR is not set.
 
     Args:
         stream: stdout or stderr.
-        width: columns; by default the terminal's.
+        width: the width in columns; by default that of the terminal.
     """
     from rich.console import Console
 
@@ -40,20 +40,20 @@ def rich_console(stream: TextIO, width: int | None = None) -> "Console":
 
 
 def rendered(console: "Console", renderable: Any, **options: Any) -> str:
-    """Return what a console would print, without the spaces that pad its lines."""
+    """Return the text that a console would print, without trailing spaces in its lines."""
     with console.capture() as captured:
         console.print(renderable, **options)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def showable(text: object, stream: TextIO) -> str:
-    """Return text on one line, with what the stream's encoding lacks escaped."""
+    """Return text on one line, in which characters that the stream's encoding lacks are escaped."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return one_line(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def say(stream: TextIO, prefix: str, style: str, text: str) -> None:
-    """Print one line, its prefix in colour where the stream can show that; a terminal alone breaks the line."""
+    """Print a line of a prefix and a text. On a terminal the prefix has the rich style ``style``."""
     if not is_capable(stream):
         print(f"{prefix} {text}", file=stream)
         return

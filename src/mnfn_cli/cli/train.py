@@ -1,4 +1,4 @@
-"""mnfn train: a recipe and a zoo in, a run folder out."""
+"""mnfn train: train a recipe's model on zoos, or resume a run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -44,9 +44,10 @@ def train(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train a neural functional on the networks of a zoo, as a recipe says.
+    """Train a neural functional on zoos, as a recipe says, and write the folder of the run.
 
-    The run's folder holds the recipe, the functional, its figures on networks that it never saw, and pictures.
+    The folder holds the model, the recipe, figures on the test networks and pictures. An interrupted run continues with
+    --resume.
     """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError

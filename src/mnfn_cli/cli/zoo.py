@@ -1,4 +1,4 @@
-"""mnfn zoo: build, look at, check, draw and export zoos."""
+"""mnfn zoo: build, inspect, check, draw and export zoos."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from mnfn_cli.cli.options import (
 )
 from mnfn_cli.cli.summary import show_zoo
 
-app = App(help="Build, look at, check, draw and export zoos: folders of many networks and what is known of them.")
+app = App(help="Build, inspect, check, draw and export zoos: folders of many networks and a table of their properties.")
 Ids = Annotated[
     str | None, typer.Option("--ids", help="Take only the networks of these ids, with commas between, such as 3,17.")
 ]
@@ -28,7 +28,7 @@ app.add_typer(build.app, name="build")
 
 @app.command("info", epilog=examples("mnfn zoo info zoos/digits-relu"))
 def info(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
-    """Say what a zoo holds: how many networks of which kind, their splits, and how good they are."""
+    """Print the number and kind of a zoo's networks, their splits, and their accuracies or PSNR."""
     from mnfn_cli.zoo.store import open_zoo
 
     show_zoo(Console(quiet=quiet, json=json), open_zoo(zoo))
@@ -36,7 +36,7 @@ def info(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
 
 @app.command("verify", epilog=examples("mnfn zoo verify zoos/digits-relu"))
 def verify(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
-    """Check that a zoo is whole: checksums, shapes, finite weights, and a table that agrees with them."""
+    """Check that a zoo is complete and undamaged: checksums, shapes, finite weights, and the table."""
     from mnfn_cli.errors import MnfnError
     from mnfn_cli.zoo.store import open_zoo, verify_zoo
 
@@ -92,7 +92,7 @@ def render(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Draw the images inside implicit neural representations, below those that they were fitted to, as a PNG."""
+    """Draw the pictures that implicit neural representations encode, below the original ones, into a PNG file."""
     from mnfn_cli.report.pictures import draw_zoo
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.zoo.export import choose_rows

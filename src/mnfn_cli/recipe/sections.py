@@ -38,7 +38,7 @@ ZooPaths = Annotated[tuple[ZooPath, ...], BeforeValidator(_listed)]
 
 
 class Section(BaseModel):
-    """A section of a recipe: unknown keys are refused, values cannot change, and a key set to null is missing."""
+    """A section of a recipe. Unknown keys are refused, values cannot change, and null counts as missing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

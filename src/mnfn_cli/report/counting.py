@@ -53,7 +53,7 @@ _PAPER: Mapping[str, Mapping[str, str | None]] = {
     },
 }
 """By the table's title, then by recipe: the paper's count as it prints it, rounded or truncated; None where the paper
-has no such model. Counts for editing are those for colour pictures. The count of the GNN is given in the text."""
+has no such model. Counts for editing are those for colour pictures. The GNN's count is given in the paper's text."""
 
 
 @dataclass(frozen=True)

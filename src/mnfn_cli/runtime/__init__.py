@@ -1,1 +1,1 @@
-"""Device, seeds, interruption, and how engines report."""
+"""The surroundings of a job: device, random seeds, progress, interruption and plugins."""

@@ -1,4 +1,4 @@
-"""What a job is handed beside its inputs: where it computes, whom it reports to, who may stop it, and its share."""
+"""The surroundings of a job: its device, progress, interruption, command line and place among processes."""
 
 import signal
 import threading
@@ -101,14 +101,14 @@ def resolve_device(name: str) -> torch.device:
 
 @dataclass(frozen=True)
 class Context:
-    """The surroundings of one job; the default is one silent process on the CPU.
+    """The surroundings of one job. The default is a single process on the CPU that reports nothing.
 
     Args:
         device: the device to compute on.
-        progress: listens to how far the job is.
-        interruption: asked at safe points whether to stop.
-        command: the command line that started the job; it is recorded in what the job writes.
-        rank: the number of this process among those that share the job, from 0.
+        progress: the object to which the job reports its progress.
+        interruption: the object that the job asks, at points where all files are complete, whether to stop.
+        command: the command line, which is recorded in outputs.
+        rank: the index of this process among those that share the job, from 0.
         world_size: the number of processes that share the job.
     """
 

@@ -1,4 +1,4 @@
-"""Code of the user's own: models that are declared outside of mnfn, in a Python file or an importable module."""
+"""Plugins: the user's own models, declared in a Python file or an importable module."""
 
 import hashlib
 import importlib
@@ -12,12 +12,12 @@ from mnfn_cli.errors import UsageError
 
 @dataclass(frozen=True)
 class Plugin:
-    """Code that was loaded.
+    """A plugin that was loaded.
 
     Args:
-        name: what the user gave: a file or a module.
-        module: the module's name in this process.
-        sha256: of the module's source file, as hexadecimal text; None where it has no such file.
+        name: the absolute path of the Python file, or the name of the module.
+        module: the name of the module in this process.
+        sha256: the SHA-256 of the source file as hexadecimal text; None if the module has no source file.
     """
 
     name: str
@@ -29,10 +29,10 @@ _loaded: dict[str, Plugin] = {}
 
 
 def load_plugin(name: str) -> Plugin:
-    """Run a plugin's code once; what it declares is known from then on.
+    """Run the code of a plugin, once in a process, so that recipes can name the models that it declares.
 
     Args:
-        name: a Python file, or the name of an importable module.
+        name: the path of a Python file, or the name of an importable module.
 
     Raises:
         UsageError: there is no such file or module, or its code raises an error.
@@ -54,12 +54,12 @@ def load_plugin(name: str) -> Plugin:
 
 
 def plugin_of(declared: type) -> Plugin | None:
-    """Return the plugin whose code defined a class; None for a class of mnfn's own."""
+    """Return the plugin that defined a class; None for a class of mnfn."""
     return _loaded.get(declared.__module__)
 
 
 def find_plugin(name: str) -> Plugin | None:
-    """Return the loaded plugin of this name, or of the same file name in another folder."""
+    """Return the loaded plugin with this name, or with the same file name in another folder; None if there is none."""
     return next((p for p in _loaded.values() if p.name == name or Path(p.name).name == Path(name).name), None)
 
 

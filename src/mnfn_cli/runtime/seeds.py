@@ -1,6 +1,7 @@
-"""Random streams that depend on a seed and on what they are for, and on nothing else.
+"""Random generators derived from a seed and a purpose.
 
-A stream that is derived from (seed, "epoch", 3) needs no state on disk: a resumed job derives it again.
+A generator derived from (seed, "order", 3) depends on nothing else, so a resumed job derives it again without any saved
+state.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import torch
 
 
 def derive_seed(seed: int, *purpose: object) -> int:
-    """Return a 63-bit seed for one purpose: equal arguments give equal seeds, on every machine.
+    """Return a 63-bit seed for a purpose, texts and numbers. Equal arguments give equal seeds on every machine.
 
     >>> derive_seed(0, "order", 1) == derive_seed(0, "order", 1) != derive_seed(0, "order", 2)
     True
@@ -19,5 +20,5 @@ def derive_seed(seed: int, *purpose: object) -> int:
 
 
 def generator(seed: int, *purpose: object, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a torch generator seeded by ``derive_seed``."""
+    """Return a torch generator on ``device`` seeded by ``derive_seed(seed, *purpose)``."""
     return torch.Generator(device=device).manual_seed(derive_seed(seed, *purpose))

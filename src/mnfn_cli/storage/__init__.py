@@ -1,1 +1,1 @@
-"""What reaches the disk: atomic files and folders, locks, checksums, tensors."""
+"""Writing and reading files: atomic files and folders, locks, checksums, JSON records and tensors."""

@@ -1,4 +1,4 @@
-"""Files that appear complete under their name or not at all: write beside, fsync, rename."""
+"""Atomic writing: a file is written under a temporary name beside its own, flushed to the disk, and renamed."""
 
 import hashlib
 import itertools
@@ -37,8 +37,8 @@ def replacing(path: Path, *, apart: bool = False) -> Iterator[Path]:
             its own: if it is killed, they are in there.
 
     Raises:
-        OutputError: the name is that of a folder, a link, a device, a pipe or a socket.
-        StorageError: the folder cannot be written, the disk is full, or any other fault of the file system.
+        OutputError: ``path`` is a folder, a link, a device, a pipe or a socket.
+        StorageError: the folder cannot be written, the disk is full, or the file system fails otherwise.
     """
     with file_system_errors(path):
         if path.is_dir() or kind_of_special_file(path):
@@ -70,28 +70,28 @@ def file_system_errors(path: Path) -> Iterator[None]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file atomically."""
+    """Write a file atomically; raises the errors of ``replacing``."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a whole text file atomically, in UTF-8."""
+    """Write a UTF-8 text file atomically; raises the errors of ``replacing``."""
     write_bytes(path, content.encode())
 
 
 def to_json(document: Any) -> str:
-    """Return indented JSON; a number that is not finite becomes null, for NaN is no JSON."""
+    """Return indented JSON, in which NaN and infinite numbers become null."""
     return json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a JSON document atomically."""
+    """Write a JSON file atomically; raises the errors of ``replacing``."""
     write_text(path, to_json(document) + "\n")
 
 
 def free_temporary(path: Path) -> Path:
-    """Return a name beside ``path``, ``.NAME.PID.mnfn-tmp``, that nothing has."""
+    """Return an unused path beside ``path``, named ``.NAME.PID.mnfn-tmp``."""
     for number in itertools.count():
         again = f"-{number}" if number else ""
         temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}{again}{TEMPORARY_SUFFIX}")
@@ -108,7 +108,7 @@ def is_temporary(path: Path) -> bool:
 
 
 def temporaries_of(path: Path) -> list[Path]:
-    """Return all that has the name of a temporary of ``path``, files and folders."""
+    """Return all files and folders that have a temporary name of ``path``."""
     if not path.parent.is_dir():
         return []
     named = ((found, _TEMPORARY.fullmatch(found.name)) for found in path.parent.iterdir())
@@ -116,14 +116,14 @@ def temporaries_of(path: Path) -> list[Path]:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove temporaries that a killed process left in ``folder``, which is one of mnfn's own."""
+    """Remove the temporary files that a killed process left in ``folder``, which must be a folder of mnfn."""
     for stray in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         if is_temporary(stray):
             _remove(stray)
 
 
 def kind_of_special_file(path: Path) -> str | None:
-    """Return what ``path`` is if it is neither a regular file nor a folder nor free: "a device", "a symbolic link"."""
+    """Return "a symbolic link", "a device" and the like; None for a regular file, a folder or an unused path."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -163,14 +163,14 @@ def _finite(value: Any) -> Any:
 
 
 def _give_default_permissions(path: Path) -> None:
-    # Some writers create their files for the owner alone; a file of ours is as open as the umask says.
+    # Some libraries create files that only the owner may read; here the umask decides.
     mask = os.umask(0)
     os.umask(mask)
     path.chmod(0o666 & ~mask)
 
 
 def sync(path: Path) -> None:
-    """Make what was written to a file, or renamed in a folder, last through a loss of power."""
+    """Flush a file, or the renames in a folder, to the disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,9 +1,9 @@
-"""Folders that take their name when they are complete, and replace an older one only then.
+"""Atomic folders: a folder gets its name when it is complete, and an older one is replaced only then.
 
-Every step leaves what the next start can tell apart. ``NAME.mnfn-partial`` grows, marked. With ``--force`` the old
-``NAME`` is marked and renamed to ``NAME.mnfn-replaced``; the new one takes the name, its mark still inside; the old
-one is deleted; the mark goes. A crash before the new one has the name brings the old one back, a crash after it
-deletes the old one: ``recover`` does either, for the next writer, under the lock.
+A new folder is written as ``NAME.mnfn-partial``, with a mark inside. With ``--force`` the older ``NAME`` is marked and
+renamed to ``NAME.mnfn-replaced``. Then the new folder is renamed to ``NAME``, the older one is deleted, and the mark is
+removed. After a crash, the next command with the same output calls ``recover``: it brings the older folder back if the
+new one does not have the name yet, and deletes it otherwise.
 """
 
 import os
@@ -30,20 +30,18 @@ from mnfn_cli.storage.marks import (
 
 @contextmanager
 def new_folder(output: Path, kind: Kind, *, force: bool = False, continues: bool = False) -> Iterator[Path]:
-    """Yield a folder to fill; it takes the name ``output`` when the block ends well.
-
-    It grows under ``NAME.mnfn-partial``. With ``force`` an old output of the same kind is moved aside and goes only
-    when the new one is complete.
+    """Yield a new folder to write into, which is renamed to ``output`` if the block raises no error.
 
     Args:
-        output: the final name; ``check_outputs`` comes first, before any work.
-        kind: the kind of folder that the output will be.
-        force: replace an existing output of that kind.
-        continues: go on in an unfinished folder that is there, and leave it when the block fails, unless with a
-            NumericError, which would come again.
+        output: the final path. Call ``check_outputs`` first, before any work.
+        kind: the kind of folder that is written.
+        force: replace an existing folder of this kind. It is deleted when the new one is complete.
+        continues: continue an unfinished folder of an earlier call if there is one, and keep the folder for the next
+            call if the block raises an error, except NumericError, which would only be repeated.
 
     Raises:
-        OutputError: another process is at work on the same output, it exists, or something is in the way.
+        OutputError: another process writes the same output, the output exists, or a file of the user has a name that
+            is needed.
         StorageError: the file system refuses.
     """
     with locked(output), growing_folder(output, kind, force=force, continues=continues) as folder:
@@ -52,10 +50,10 @@ def new_folder(output: Path, kind: Kind, *, force: bool = False, continues: bool
 
 @contextmanager
 def growing_folder(output: Path, kind: Kind, *, force: bool = False, continues: bool = False) -> Iterator[Path]:
-    """Do what ``new_folder`` does for a caller that holds the lock of ``output``.
+    """Do what ``new_folder`` does, for a caller that holds the lock of ``output``.
 
-    A folder that its kind calls unfinished when it takes its name keeps its mark, and the older one stays aside, until
-    ``recover`` finds it finished.
+    If the folder is not finished by ``kind.finished`` when it is renamed, as a run whose training begins then, the
+    older folder is kept until ``recover`` finds the new one finished.
     """
     with file_system_errors(output):
         recover(output, kind)
@@ -76,10 +74,10 @@ def growing_folder(output: Path, kind: Kind, *, force: bool = False, continues: 
 
 
 def recover(output: Path, kind: Kind) -> None:
-    """Finish what a killed process began under the name ``output``; the caller holds its lock.
+    """Complete or undo what a killed process left under the name ``output``. The caller must hold its lock.
 
     Raises:
-        OutputError: something that mnfn did not make is in the way.
+        OutputError: a file of the user has a name that is needed, or both an older and an unrelated new output exist.
         StorageError: the file system refuses.
     """
     with file_system_errors(output):
@@ -108,17 +106,17 @@ def recover(output: Path, kind: Kind) -> None:
 
 
 def needs_recovery(output: Path) -> bool:
-    """Return whether a killed process left something under the name ``output`` that ``recover`` looks after."""
+    """Return whether a killed process left something under the name ``output`` for ``recover`` to clean up."""
     if temporaries_of(output):
         return True
     return any(state_of(path, output) is not None for path in (output, replaced_path(output)))
 
 
 def refuse_unfinished(output: Path, continues: bool) -> None:
-    """Refuse to throw away an unfinished folder that another command can continue.
+    """Refuse to discard an unfinished folder that another command can continue.
 
     Raises:
-        OutputError: there is one, and not ``continues``.
+        OutputError: there is such a folder, and ``continues`` is False.
     """
     if not continues and state_of(partial_path(output), output) is State.UNFINISHED:
         raise OutputError(
@@ -127,7 +125,7 @@ def refuse_unfinished(output: Path, continues: bool) -> None:
 
 
 def empty(folder: Path) -> None:
-    """Delete everything but the mark in a marked folder; a symbolic link goes alone."""
+    """Delete everything in a marked folder except the mark. Of symbolic links only the link is deleted."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -136,10 +134,14 @@ def empty(folder: Path) -> None:
 
 
 def existing_folder(path: Path, kind: str) -> Path:
-    """Return ``path`` if it is a folder that can be read; nothing on disk changes.
+    """Return ``path`` if it is a complete folder. Nothing on disk is changed.
+
+    Args:
+        path: the folder to read.
+        kind: the word for its kind in errors, such as ``zoo``.
 
     Raises:
-        DataError: it is missing, no folder, still being written, or set aside by a process that was killed.
+        DataError: the folder is missing, not a folder, incomplete, or set aside by a command that was killed.
     """
     if not path.exists():
         if state_of(replaced_path(path), path) is not None:
@@ -157,7 +159,7 @@ def existing_folder(path: Path, kind: str) -> Path:
 
 
 def _begin(output: Path, continues: bool) -> Path:
-    """Return the partial folder of ``output``: the one that is there to be continued, or a new one, marked."""
+    """Return the partial folder of ``output``: the one that is to be continued, or a new one with a mark."""
     partial = partial_path(output)
     state = State.UNFINISHED if continues else State.GROWING
     if os.path.lexists(partial):
@@ -165,7 +167,7 @@ def _begin(output: Path, continues: bool) -> Path:
             remove_temporaries(partial)
             return partial
         _discard(partial, output)
-    # The folder has its mark before it has its name.
+    # The mark is written before the folder is renamed to its partial name.
     temporary = free_temporary(output)
     temporary.mkdir()
     mark(temporary, state, output)
@@ -191,14 +193,14 @@ def _swap_in(partial: Path, output: Path, kind: Kind, force: bool) -> None:
 
 
 def _discard(folder: Path, output: Path) -> None:
-    """Delete a marked folder so that it is never seen half deleted under its name."""
+    """Delete a marked folder under a temporary name, so that nobody sees it half deleted."""
     temporary = free_temporary(output)
     folder.rename(temporary)
     _delete(temporary)
 
 
 def _delete(folder: Path) -> None:
-    """Delete a marked folder, its mark last: whatever is left by a crash still says whose it is."""
+    """Delete a marked folder, its mark last, so that what a crash leaves can still be recognised."""
     empty(folder)
     (folder / MARK).unlink()
     folder.rmdir()

@@ -1,4 +1,4 @@
-"""Kinds of folders that mnfn writes: each knows the names in it that are its own."""
+"""The kinds of folders that mnfn writes, and the checks that nothing else is replaced."""
 
 import os
 import stat
@@ -16,11 +16,11 @@ class Kind:
     """A kind of folder, such as a zoo or a run.
 
     Args:
-        name: the name of the kind in messages.
-        files: given a folder, returns the paths inside it, relative and with slashes, that mnfn itself wrote there (a
-            folder's path ends in a slash); None if the folder is not of this kind.
-        finished: tells of a folder of this kind whether it is complete.
-        resume: the command that continues one that is not.
+        name: the word for the kind in messages.
+        files: a function that takes a folder and returns the relative paths, with slashes, of everything in it that
+            mnfn wrote; paths of subfolders end in a slash. None if the folder is not of this kind.
+        finished: a function that takes a folder of this kind and returns whether it is complete.
+        resume: the command that continues an incomplete folder.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Kind:
 
 
 def first_foreign(folder: Path, names: frozenset[str]) -> Path | None:
-    """Return the first file, folder or link in ``folder`` that is not among ``names``; marks and temporaries are."""
+    """Return the first path in ``folder`` that is not among ``names``; marks and temporary files are skipped."""
 
     def fail(error: OSError) -> None:
         raise error
@@ -49,16 +49,19 @@ def first_foreign(folder: Path, names: frozenset[str]) -> Path | None:
 
 
 def check_replaceable(output: Path, kind: Kind | None, force: bool) -> None:
-    """Refuse an output that exists, unless ``force`` may replace it: a regular file by a file, a kind by the same kind.
+    """Refuse an output that exists, unless ``force`` may replace it.
+
+    A regular file may be replaced by a file, and a folder by a folder of the same kind.
 
     Args:
         output: the path to write.
-        kind: the kind of folder that it will be; None for a single file.
+        kind: the kind of folder to write; None for a file.
         force: whether ``--force`` was given.
 
     Raises:
-        OutputError: it exists without ``force``; or it is of another kind, or holds something that mnfn did not write.
-        StorageError: an old folder cannot be changed.
+        OutputError: the output exists and ``force`` is False, or it is of another kind, or it holds something that
+            mnfn did not write.
+        StorageError: there is no permission to change the existing folder.
     """
     if not os.path.lexists(output):
         return
@@ -86,7 +89,7 @@ def check_replaceable(output: Path, kind: Kind | None, force: bool) -> None:
 
 
 def check_in_place(output: Path, kind: Kind) -> None:
-    """Refuse to work on in a folder that exists and is not of ``kind``.
+    """Check that ``output`` is free or a folder of ``kind``.
 
     Raises:
         OutputError: it is something else.
@@ -105,7 +108,7 @@ def refuse_part_of_another(output: Path, kinds: Sequence[Kind]) -> None:
     """Refuse an output that is one of the files of a folder of one of ``kinds``, such as the table of a zoo.
 
     Raises:
-        OutputError: it is.
+        OutputError: the output is such a file.
     """
     absolute = Path(os.path.realpath(output.parent), output.name)
     for folder in absolute.parents[:2]:

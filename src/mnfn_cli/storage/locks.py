@@ -1,4 +1,4 @@
-"""One writer at a time: an advisory lock that names its holder."""
+"""Locks that allow one process at a time to write an output. The lock file names the process."""
 
 import errno
 import fcntl
@@ -19,17 +19,17 @@ _CONTENT = re.compile(rb"mnfn: (process \d+ on [^\n]*)\n")
 
 @contextmanager
 def locked(output: Path) -> Iterator[None]:
-    """Hold the lock of ``output`` (a file ``.NAME.mnfn-lock`` beside it) inside the block.
+    """Hold the lock of ``output``, a file ``.NAME.mnfn-lock`` beside it, inside the block.
 
-    The kernel releases it when the process ends, however it ends; the file then holds nothing that matters.
+    The lock is advisory (``flock``), so the kernel releases it even if the process is killed.
 
     Raises:
-        OutputError: another process holds it, and the message names that process; or the file is not a lock of mnfn.
+        OutputError: another process, which the message names, holds the lock; or the file is not a lock of mnfn.
         StorageError: the lock file cannot be written.
     """
     path = lock_path(output)
     descriptor = _acquire(path, output)
-    # An empty file may be anybody's: it serves as a lock and stays as it is.
+    # An empty file may be the user's: it is locked, but neither written nor deleted.
     ours = _CONTENT.fullmatch(_read(descriptor)) is not None
     try:
         if ours:
@@ -42,10 +42,10 @@ def locked(output: Path) -> Iterator[None]:
 
 
 def refuse_foreign_lock(output: Path) -> None:
-    """Refuse to work where a file with the name of a lock is none of mnfn's.
+    """Check that the lock file of ``output`` does not exist, or is a lock of mnfn.
 
     Raises:
-        OutputError: there is one.
+        OutputError: the file is something else.
     """
     path = lock_path(output)
     try:
@@ -71,14 +71,14 @@ def _acquire(path: Path, output: Path) -> int:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise StorageError(path, f"cannot lock: {error.strerror}") from error
             raise OutputError(output, f"in use by {holder}; wait for it or choose another output") from None
-        # The holder before may have removed the file between our open and our lock: then it is nobody's lock.
+        # The previous holder may have removed the file between open and flock; then the lock is worthless.
         if _names(path, descriptor):
             return descriptor
         os.close(descriptor)
 
 
 def _open(path: Path, output: Path) -> int:
-    """Return a descriptor of the lock file, which is made if it is not there."""
+    """Return a descriptor of the lock file, after creating it if necessary."""
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)

@@ -1,4 +1,4 @@
-"""Names and marks of what mnfn grows or sets aside: a folder without a mark is never renamed, resumed or deleted."""
+"""Names and marks of incomplete and replaced folders. Folders without a mark are never changed or deleted."""
 
 import json
 import os
@@ -16,23 +16,23 @@ _LONGEST = 4096
 
 
 class State(StrEnum):
-    """What a marked folder is."""
+    """The state of a marked folder."""
 
     GROWING = "growing"
-    """It is being filled, and is worth nothing if that fails."""
+    """It is being written, and is deleted if that fails."""
     UNFINISHED = "unfinished"
-    """It is being filled, and the command that began it goes on where it was interrupted."""
+    """It is being written, and the command that began it can continue after an interruption."""
     REPLACED = "replaced"
-    """It is a complete output that ``--force`` set aside until the new one is complete."""
+    """It is a complete older output, kept until the new one that replaces it (``--force``) is complete."""
 
 
 def partial_path(output: Path) -> Path:
-    """Return where ``output`` grows until it is complete: ``NAME.mnfn-partial``."""
+    """Return the path under which ``output`` is written until it is complete, ``NAME.mnfn-partial``."""
     return output.with_name(output.name + _PARTIAL)
 
 
 def replaced_path(output: Path) -> Path:
-    """Return where an old ``output`` waits until the new one is complete: ``NAME.mnfn-replaced``."""
+    """Return the path under which an older ``output`` is kept until the new one is complete, ``NAME.mnfn-replaced``."""
     return output.with_name(output.name + _REPLACED)
 
 
@@ -42,13 +42,13 @@ def lock_path(output: Path) -> Path:
 
 
 def is_reserved(name: str) -> bool:
-    """Return whether a name is one that mnfn keeps for itself, and that no output may have."""
+    """Return whether a name is reserved for mnfn's own files, so that no output may have it."""
     return name in (MARK, MANIFEST) or name.endswith((_PARTIAL, _REPLACED, _LOCK, TEMPORARY_SUFFIX))
 
 
 def mark(folder: Path, state: State, output: Path) -> None:
-    """Write into ``folder`` that it is ours, and what it is of ``output``."""
-    # Names need not be UTF-8: ASCII JSON escapes what is not.
+    """Mark ``folder`` as belonging to ``output`` in this state."""
+    # File names need not be UTF-8; JSON in ASCII escapes such characters.
     write_bytes(folder / MARK, json.dumps({"mnfn": state.value, "output": output.name}).encode())
 
 
@@ -59,21 +59,21 @@ def unmark(folder: Path) -> None:
 
 
 def state_of(folder: Path, output: Path) -> State | None:
-    """Return what ``folder`` is of ``output`` according to its mark; None for whatever does not carry one of ours."""
+    """Return the state in the mark of ``folder``; None if it has no mark, or a mark that belongs to another output."""
     found = _read(folder)
     return found[0] if found is not None and found[1] == output.name else None
 
 
 def is_mark(file: Path) -> bool:
-    """Return whether a file is a mark of ours, of whatever output."""
+    """Return whether a file is a mark that mnfn wrote, for any output."""
     return file.name == MARK and _read(file.parent) is not None
 
 
 def refuse_unmarked(output: Path) -> None:
-    """Refuse to work beside a ``NAME.mnfn-partial`` or ``NAME.mnfn-replaced`` that mnfn did not make.
+    """Check that ``NAME.mnfn-partial`` and ``NAME.mnfn-replaced`` are unused, or carry a mark of mnfn.
 
     Raises:
-        OutputError: there is one.
+        OutputError: one of them exists without a mark.
     """
     known = {
         partial_path(output): (State.GROWING, State.UNFINISHED),

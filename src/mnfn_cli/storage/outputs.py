@@ -1,4 +1,4 @@
-"""What a command is about to write, checked once, before any work, against all that it reads."""
+"""Check the outputs of a command against its inputs and against existing files, before any work."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -16,13 +16,13 @@ from mnfn_cli.storage.marks import is_reserved, refuse_unmarked
 
 @dataclass(frozen=True)
 class Output:
-    """Something that a command writes.
+    """A file or a folder that a command writes.
 
     Args:
-        path: the path to write.
-        kind: the kind of folder; None for a single file.
-        continues: the command goes on in an unfinished folder that it began before.
-        in_place: the command works on in a folder of that kind that is there, and replaces nothing.
+        path: the path of the file or folder.
+        kind: the kind of folder; None for a file.
+        continues: whether the command continues an unfinished folder from an earlier call.
+        in_place: whether the command adds to an existing folder of this kind instead of replacing it.
     """
 
     path: Path
@@ -34,21 +34,21 @@ class Output:
 def check_outputs(
     outputs: Sequence[Output], inputs: Iterable[str | Path] = (), *, force: bool = False, kinds: Sequence[Kind] = ()
 ) -> None:
-    """Check that everything a command writes can be written and touches nothing else; make the folders above it.
+    """Check that all outputs can be written without damage to anything else, and create their parent folders.
 
-    What a killed writer of the same output left is put in order first, under the output's lock.
+    If an earlier command with the same output was killed, its leftovers are cleaned up first (``folders.recover``).
 
     Args:
-        outputs: all that the command writes.
-        inputs: all that it reads: zoos, runs, checkpoints, recipes, pictures.
-        force: whether an output may replace what has its name: a regular file, or a folder of the same kind that holds
-            nothing else.
-        kinds: the kinds of folders whose own files no output may replace.
+        outputs: everything that the command writes.
+        inputs: everything that it reads: zoos, runs, checkpoints, recipes, pictures.
+        force: whether an output may replace an existing one: a file a regular file, a folder a folder of the same kind
+            that holds only files of mnfn.
+        kinds: the kinds of folders inside which no file of mnfn may be replaced.
 
     Raises:
-        OutputError: an output exists, is equal to, inside or around an input or another output, is a part of a folder
-            of ``kinds``, or something that mnfn did not make has a name that it needs.
-        StorageError: the folder of an output cannot be made or written.
+        OutputError: an output exists; it is equal to, inside or around an input or another output; it is a file of a
+            folder of ``kinds``; or a file of the user has a name that mnfn needs.
+        StorageError: the parent folder of an output cannot be created or written.
     """
     read = [Path(given) for given in inputs]
     for output in outputs:

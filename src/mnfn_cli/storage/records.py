@@ -1,4 +1,4 @@
-"""Descriptions in JSON: typed, read and checked in one place, every fault named with its file and key."""
+"""Typed JSON files, such as run.json and zoo.json. Errors name the file and the key."""
 
 import json
 import stat
@@ -11,25 +11,25 @@ from mnfn_cli.errors import DataError
 from mnfn_cli.storage.atomic import write_json
 
 MAX_BYTES = 64 * 2**20
-"""A description is small; what is larger is something else."""
+"""The largest size of a JSON file that is read."""
 
 
 class Record(BaseModel):
-    """A JSON object with known keys; keys that this version does not know are left alone."""
+    """A JSON object whose keys are the fields of a subclass; unknown keys are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON object, without the keys that nobody set."""
+        """Return a dict for JSON with the fields that were given, without those that have their defaults."""
         return self.model_dump(mode="json", exclude_unset=True)
 
     def changed(self, **values: Any) -> Self:
-        """Return the record with other values."""
+        """Return a copy of the record with these values."""
         return self.model_copy(update=values)
 
 
 class VersionedRecord(Record):
-    """A record whose ``format`` says which version of the format it has; others are refused."""
+    """A record with the version of its format. Reading any version but ``VERSION`` is refused."""
 
     VERSION: ClassVar[int]
 
@@ -44,7 +44,7 @@ class VersionedRecord(Record):
 
 
 class OpenRecord(Record):
-    """A record that also keeps what it does not know."""
+    """A record that keeps unknown keys with their values."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -53,16 +53,16 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 def read_record(file: Path, kind: type[AnyRecord]) -> AnyRecord:
-    """Read a description.
+    """Read a JSON file.
 
     Args:
         file: the JSON file.
-        kind: the type of record that the file must hold.
+        kind: the class of the record.
 
     Raises:
-        FileNotFoundError: there is no such file; only the caller knows what that means.
-        DataError: the file cannot be read, is no JSON object, or a key is missing or of the wrong type; all such keys
-            are named.
+        FileNotFoundError: there is no such file; the caller words the error.
+        DataError: the file cannot be read or is not a JSON object, or a key is missing or of the wrong type. All such
+            keys are named.
     """
     document = _read_json(file)
     if not isinstance(document, dict):
@@ -71,7 +71,16 @@ def read_record(file: Path, kind: type[AnyRecord]) -> AnyRecord:
 
 
 def parse_record(document: Any, file: Path, kind: type[AnyRecord]) -> AnyRecord:
-    """Check an object that was read from ``file``; raises ``DataError`` as ``read_record`` does."""
+    """Check the keys and values of a JSON object.
+
+    Args:
+        document: the object.
+        file: the file from which it was read, for errors.
+        kind: the class of the record.
+
+    Raises:
+        DataError: a key is missing or of the wrong type; all such keys are named.
+    """
     try:
         return kind.model_validate(document)
     except ValidationError as error:
@@ -83,7 +92,7 @@ def parse_record(document: Any, file: Path, kind: type[AnyRecord]) -> AnyRecord:
 
 
 def write_record(file: Path, record: Record) -> None:
-    """Write a description atomically."""
+    """Write a record into a JSON file, atomically; raises StorageError if that fails."""
     write_json(file, record.to_json())
 
 

@@ -1,4 +1,4 @@
-"""safetensors files: written atomically, read with every fault named."""
+"""Write safetensors files atomically, and read them with plain errors."""
 
 import json
 import re
@@ -25,12 +25,12 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """Write a safetensors file atomically.
 
     Args:
-        path: the file.
-        tensors: the tensors by name; views are copied, since a file holds no shared memory.
-        metadata: text by key, kept in the header.
+        path: the file to write.
+        tensors: the tensors by name. Views are copied, because the format has no shared memory.
+        metadata: texts by key, which are written into the header.
 
     Raises:
-        StorageError: the folder cannot be written, or the disk is full.
+        StorageError: the file cannot be written.
     """
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # The library writes to a temporary of its own and renames it.
@@ -43,14 +43,17 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
 
 def read_tensors(path: Path, *, floats_only: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a whole safetensors file into memory, without a map: a mapped file cut short kills the process.
+    """Read a safetensors file into memory. It is not memory-mapped, since truncating a mapped file kills the process.
+
+    Args:
+        path: the file to read.
+        floats_only: refuse tensors of other dtypes than float64, float32, float16 and bfloat16.
 
     Returns:
-        The tensors by name, and the header's metadata.
+        the tensors by name, and the metadata in the header.
 
     Raises:
-        DataError: the file is missing, is no safetensors file, or is damaged; or, with ``floats_only``, a tensor is
-            not float64, float32, float16 or bfloat16.
+        DataError: the file is missing, damaged or not a safetensors file, or a tensor has a refused dtype.
     """
     check_regular_file(path)
     header = _read_header(path)
@@ -66,10 +69,10 @@ def read_tensors(path: Path, *, floats_only: bool = True) -> tuple[dict[str, Ten
 
 
 def map_tensors(path: Path) -> dict[str, Tensor]:
-    """Open a safetensors file of ours as memory-mapped tensors: a slice reads only what it needs.
+    """Open a safetensors file that mnfn wrote as memory-mapped tensors, of which slices are read when they are used.
 
     Raises:
-        DataError: as ``read_tensors``.
+        DataError: the file is missing, damaged or not a safetensors file.
     """
     check_regular_file(path)
     _read_header(path)
@@ -81,7 +84,7 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def check_regular_file(path: Path) -> None:
-    """Raise ``DataError`` unless ``path`` is a regular file: a pipe would block, a device never end."""
+    """Raise ``DataError`` unless ``path`` is a regular file; reading a pipe or a device might never end."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -92,12 +95,12 @@ def check_regular_file(path: Path) -> None:
 
 def all_finite(tensor: Tensor) -> bool:
     """Return whether a tensor holds neither NaN nor infinity."""
-    # The sum of x * 0 is NaN exactly if an entry is not finite, and needs no mask in memory.
+    # The sum of x * 0 is NaN exactly if an entry is not finite, and no boolean mask is allocated.
     return bool(torch.isfinite((tensor * 0).sum()))
 
 
 def _read_header(path: Path) -> dict[str, Any]:
-    """Return the JSON header, after checks that the library leaves out or words for programmers."""
+    """Return the JSON header, after checks that the safetensors library lacks or words for programmers."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

@@ -1,1 +1,1 @@
-"""Zoos on disk: store, checkpoints, images, augmentation, building."""
+"""Zoos, which are folders of many networks: building, reading, writing, augmentation and export."""

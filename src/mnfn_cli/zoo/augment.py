@@ -1,4 +1,4 @@
-"""Act on a zoo with random group elements, and prove network by network that no function changed."""
+"""Change the weights of a zoo's networks by random group elements, and check that no network's function changed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,23 +26,24 @@ if TYPE_CHECKING:
     import polars as pl
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 0.5, torch.float16: 0.1}
-"""Largest max |f - g| / max |f| that rounding the new weights to their dtype may cause."""
+"""By the dtype of the weights, the largest relative error max |f - g| / max |f| that rounding them may cause."""
 
 BLOCK = 512
-"""Networks that are acted on together: enough to hide the cost of a call, few enough for the cache."""
+"""The number of networks in a batch: enough to hide the cost of a call, few enough for the cache."""
 
 PROBES = 32
-"""Random inputs, and real ones, on which a network is compared with its source."""
+"""The number of random inputs, and of real ones, on which a network is compared with its source."""
 
 
 @dataclass(frozen=True)
 class AugmentReport:
-    """What an augmentation found out about itself.
+    """The result of ``augment_zoo``.
 
     Args:
         zoo: the new zoo.
-        largest_error: largest max |f - g| / max |f| of any network; None without the check.
-        constant: emitted networks that compute a constant, of which the check proves little; None without the check.
+        largest_error: the largest relative error max |f - g| / max |f| of any network; None if it was not checked.
+        constant: the number of networks whose output is constant, for which the check shows little; None if it was not
+            checked.
     """
 
     zoo: Zoo
@@ -64,28 +65,30 @@ def augment_zoo(
     force: bool = False,
     context: Context | None = None,
 ) -> AugmentReport:
-    """Write a zoo of networks that compute the same functions with other weights.
+    """Write a zoo of networks that compute the same functions as those of ``source``, with other weights.
 
-    Every copy keeps its source's split and labels; ``source_id`` names the source. With ``verify``, every emitted
-    network, its weights as stored, runs in float64 beside its source on random and on real inputs, and the columns
-    ``relative_error`` and ``constant`` say what came out.
+    Every copy keeps the split and the labels of its source, and the column ``source_id`` names the source. With
+    ``verify``, each new network, with its weights as stored, runs in float64 beside its source on random and on real
+    inputs. The columns ``relative_error`` and ``constant`` hold the results.
 
     Args:
-        source: the zoo to act on.
-        output: the folder to make.
-        scale: the interval of the factors of hidden neurons, for the scaling group.
+        source: the zoo whose networks are changed.
+        output: the folder to create.
+        scale: for the scaling group, the interval (low, high) of the factors of hidden neurons.
         copies: the number of copies of each network.
-        keep_original: put the source's networks in front, unchanged.
-        log_uniform, permute: see ``MonomialElement.sample``.
-        verify: run the proof.
-        seed: the seed of the group elements; copy ``c`` of row ``r`` gets the same element whatever the others are.
-        force: replace an existing output.
-        context: whom to report to, who may interrupt, asked between blocks, and how it was called.
+        keep_original: put the unchanged networks of the source in front of the copies.
+        log_uniform, permute: how group elements are drawn, as in ``MonomialElement.sample``.
+        verify: compare every network with its source.
+        seed: the seed of the group elements. The permutation and factors of a copy depend on nothing but the seed, the
+            number of the copy, the row and the arguments of ``MonomialElement.sample``.
+        force: replace an existing zoo.
+        context: where progress is reported and interrupts are noticed, and the command line to record.
 
     Raises:
-        NumericError: a network left the tolerance of its dtype; all such networks are named.
-        UsageError: fewer than one copy.
-        OutputError: the output exists or collides with the source.
+        NumericError: the function of a network changed by more than ``TOLERANCE``; all such networks are named.
+        UsageError: ``copies`` is less than 1.
+        OutputError: the output exists, or is equal to, inside or around the source.
+        InterruptedRun: the user interrupted the augmentation; nothing was written.
     """
     if copies < 1:
         raise UsageError("--copies", f"{copies} copies; at least 1")
@@ -129,8 +132,7 @@ def augment_zoo(
                 "seed": seed,
             },
             "verified": verify,
-            # An INR zoo stays one. Its networks no longer hold the order and the signs of the shared start, but they
-            # derive from it, and its fingerprint says so.
+            # An INR zoo keeps the fingerprint of its shared initial weights, from which the new weights derive.
             **source.record.fit,
         }
         pictures, shared_start = source.path / "images.safetensors", source.path / START_FILE
@@ -151,10 +153,16 @@ def augment_zoo(
 def compare(
     spec: NetworkSpec, before: WeightSpaceFeatures, after: WeightSpaceFeatures, probes: list[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Run two batches of networks side by side in float64.
+    """Compare the functions ``f`` and ``g`` of two batches of networks, in float64.
+
+    Args:
+        spec: the weight space of the networks.
+        before, after: raw weights of the two batches, ``(batch, 1, ...)``.
+        probes: batches of inputs, each ``(inputs, *input shape)``.
 
     Returns:
-        max |f - g| / max |f| over the probes, ``(batch,)`` (0 where both are 0), and whether f is constant.
+        the relative error max |f - g| / max |f| over all inputs, ``(batch,)``, 0 where both are 0; and whether f is
+        constant, ``(batch,)``.
     """
     outputs = [
         torch.cat([run_networks(spec, networks.to(dtype=torch.float64), probe) for probe in probes], dim=1)
@@ -169,7 +177,7 @@ def compare(
 
 
 def _probes(zoo: Zoo, seed: int) -> list[Tensor]:
-    """Return random inputs of the networks' real ones' shape, and real ones where the zoo has some."""
+    """Return a batch of random inputs, and a batch of real inputs if the zoo holds some."""
     pictures = zoo.path / "images.safetensors"
     real = map_tensors(pictures).get("inputs") if pictures.exists() else None
     if "size" in (facts := zoo.record.fit):

@@ -1,4 +1,4 @@
-"""Networks that a run is to read, from one file, a folder of single files, or a zoo."""
+"""Load the networks to which a run is applied: from a file, a folder of files, or a zoo."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from mnfn_cli.zoo.store import Zoo, open_zoo
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Networks that a run can read, wherever they came from.
+    """Networks to which a run can be applied, with their names and true values.
 
     Args:
-        names: the networks' ids, or their file names without suffix.
-        features: raw weights, ``(networks, 1, ...)``, in the order of the names.
-        labels: the truth about each network; None where it is not known.
-        skipped: bad networks that were left out, with what is wrong.
-        zoo: the zoo that the networks come from, if it is one.
-        rows: the networks' rows in the zoo.
-        files: the layout of each network's file, if they come from files.
-        unknown_start: the number of networks that do not say their start, if the run has learned from one start only.
+        names: the ids of the networks in their zoo, or their file names without suffix.
+        features: raw weights of the networks, ``(networks, 1, ...)``, in the order of the names.
+        labels: the true value of each network; None where it is unknown.
+        skipped: an error for each network that was left out because it cannot be used.
+        zoo: the zoo of the networks; None if they come from files.
+        rows: their rows in the zoo's table; None if they come from files.
+        files: descriptions of their files; None if they come from a zoo.
+        unknown_start: the number of INRs whose initial weights are not recorded, if the run requires certain ones.
     """
 
     names: list[str]
@@ -39,13 +39,13 @@ class Checkpoints:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a run reads.
+    """What networks must be for a run to read them, and which true value is read with them.
 
     Args:
         spec: the weight space that every network must have.
-        label: the table's column, or the key in files' metadata, that tells what is known; None for nothing.
-        parse: reads a label from the text in a file; raises ValueError.
-        start: fingerprint of the shared start that INRs must have been fitted from; None where it does not matter.
+        label: the column of a zoo's table, or the key in a file's metadata, that holds the true value; None for none.
+        parse: a function that parses the true value in a file's metadata, and raises ValueError if it cannot.
+        start: the fingerprint of the initial weights from which INRs must have been fitted; None for any.
     """
 
     spec: NetworkSpec
@@ -54,7 +54,15 @@ class Wanted:
     start: str | None = None
 
     def check_start(self, where: object, init: str | None, start: str | None) -> None:
-        """Raise ``DataError`` if a network is known to come from another start."""
+        """Check that an INR was fitted from the required initial weights. INRs that do not record theirs pass.
+
+        Args:
+            where: the file or zoo that an error names.
+            init, start: what the file or zoo records, as in ``Fit``.
+
+        Raises:
+            DataError: the INR was fitted from other initial weights.
+        """
         if self.start is None or init is None or start == self.start:
             return
         found = "a start of its own" if start is None else f"start {start}"
@@ -66,17 +74,17 @@ class Wanted:
 
 
 def load_checkpoints(path: Path, wanted: Wanted, *, split: str | None = None, skip_bad: bool = False) -> Checkpoints:
-    """Read one file, a folder of single files, or a zoo.
+    """Load networks from a file, a folder of files, or a zoo.
 
     Args:
-        path: a file, a folder of files, or a zoo.
-        wanted: the requirements on the networks, and the label to read with them.
-        split: take only this split of a zoo, ``train``, ``val`` or ``test``; all networks by default.
-        skip_bad: leave bad networks out instead of failing.
+        path: the file, the folder or the zoo.
+        wanted: what the networks must be, and the true value to read.
+        split: the split of the zoo to read, ``train``, ``val`` or ``test``; all networks by default.
+        skip_bad: leave out networks that cannot be used, instead of raising an error.
 
     Raises:
-        DataError: something cannot be read; all bad networks are named, or, with ``skip_bad``, none is good.
-        UsageError: a split asked of files.
+        DataError: networks cannot be used, all of which are named; or with ``skip_bad``, none can be used.
+        UsageError: a split is given, and ``path`` is not a zoo.
     """
     if (path / "zoo.json").exists():
         loaded = _from_zoo(open_zoo(path), wanted, split, skip_bad)
@@ -131,7 +139,7 @@ def _from_files(path: Path, wanted: Wanted, skip_bad: bool) -> Checkpoints:
 
 
 def _joined(parts: list[WeightSpaceFeatures]) -> WeightSpaceFeatures:
-    """Join networks of one dtype as they are, and of several in the one that holds them all exactly: float64."""
+    """Concatenate networks; if their dtypes differ, in float64, which holds all of them exactly."""
     if len({tensor.dtype for part in parts for tensor in part.tensors()}) > 1:
         parts = [part.map(lambda tensor: tensor.double()) for part in parts]
     return WeightSpaceFeatures.cat(parts)

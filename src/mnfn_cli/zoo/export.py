@@ -1,4 +1,4 @@
-"""Choose networks of a zoo, and write them as single files."""
+"""Select networks of a zoo, and write each into a file of its own."""
 
 import re
 from collections.abc import Sequence
@@ -24,23 +24,25 @@ def export_zoo(
     limit: int | None = None,
     force: bool = False,
 ) -> int:
-    """Write networks of a zoo as single files, with id, spec and labels in their metadata, and of INRs their origin.
+    """Write each network of a zoo into a safetensors file named by its id.
+
+    The metadata of a file hold the row of the zoo's table and the ``NetworkSpec``, for INRs also how they were fitted.
 
     Args:
-        zoo: the source.
-        output: the folder to make.
-        split: only this split.
-        ids: only these networks.
-        limit: at most so many.
-        force: replace an existing folder.
+        zoo: the zoo to export.
+        output: the folder to create.
+        split: the split to export, ``train``, ``val`` or ``test``; all by default.
+        ids: the ids of the networks to export; all by default.
+        limit: the largest number of networks to export; no limit by default.
+        force: replace an existing folder of exported networks.
 
     Returns:
-        How many files were written.
+        the number of files.
 
     Raises:
-        UsageError: an id that the zoo does not have, or nothing to export.
-        DataError: an id that cannot be a file name.
-        OutputError: the folder exists.
+        UsageError: the zoo has no network with one of the ids, or no network is selected.
+        DataError: an id cannot be a file name.
+        OutputError: the folder exists, or is equal to, inside or around the zoo.
     """
     check_outputs([Output(output, CHECKPOINTS)], [zoo.path], force=force)
     every = zoo.ids
@@ -59,16 +61,16 @@ def export_zoo(
 
 
 def choose_rows(zoo: Zoo, *, split: str | None = None, ids: Sequence[str] = (), limit: int | None = None) -> list[int]:
-    """Return the rows of networks that a user asks for.
+    """Return the rows of selected networks in the zoo's table.
 
     Args:
         zoo: the zoo.
-        split: only this split.
-        ids: only these networks.
-        limit: at most so many.
+        split: the split to select, ``train``, ``val`` or ``test``; all by default.
+        ids: the ids of the networks to select; all by default.
+        limit: the largest number of networks to select; no limit by default.
 
     Raises:
-        UsageError: an id that the zoo does not have, or nothing is left.
+        UsageError: the zoo has no network with one of the ids, or no network is selected.
     """
     every = zoo.ids
     unknown = sorted(set(ids) - set(every), key=natural_key)
@@ -81,7 +83,7 @@ def choose_rows(zoo: Zoo, *, split: str | None = None, ids: Sequence[str] = (), 
 
 
 def _origin(zoo: Zoo) -> dict[str, str]:
-    """Return what a single INR tells about itself: ``init``, ``start`` if it was shared, ``size`` (16x16)."""
+    """Return the metadata of an exported INR: ``init``, ``start`` if it is shared, and ``size``, such as 16x16."""
     facts = zoo.record.fit
     texts = {name: str(facts[name]) for name in ("init", "start") if facts.get(name) is not None}
     return texts | ({"size": "x".join(map(str, facts["size"]))} if "size" in facts else {})

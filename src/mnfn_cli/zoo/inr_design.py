@@ -1,4 +1,4 @@
-"""How the INRs of a zoo were fitted, which others must repeat if their networks are to be read by the same run."""
+"""How the INRs of a zoo were fitted. A run reads only INRs that were fitted as those that it was trained on."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -20,12 +20,13 @@ START_FILE = "start.safetensors"
 
 @dataclass(frozen=True)
 class InrDesign:
-    """What networks have in common that one run can read: their shapes, their start, and how they were fitted.
+    """What INRs must have in common to be read by one run: architecture, initial weights and settings of the fit.
 
     Args:
-        spec: the weight space of the SIRENs.
-        fit: how the SIRENs were fitted.
-        start_weights: the shared start, raw weights of one network; None without one.
+        spec: the weight space of the INRs.
+        fit: the settings of the fit.
+        start_weights: the initial weights that all INRs share, as raw weights of one network, ``(1, 1, ...)``; None if
+            each INR has its own.
     """
 
     spec: NetworkSpec
@@ -34,17 +35,17 @@ class InrDesign:
 
     @property
     def channels(self) -> int:
-        """1 for grey pictures, 3 for colour."""
+        """The number of channels of the pictures: 1 for grey, 3 for colour."""
         return self.spec.widths[-1]
 
     def start_tensors(self) -> dict[str, Tensor]:
-        """Return the tensors of start.safetensors: one network's, named as in a shard, without the batch axis."""
+        """Return the tensors of start.safetensors, named as in a shard, without the batch axis."""
         if self.start_weights is None:
             return {}
         return self.start_weights.to_state_dicts(tensor_names(self.spec))[0]
 
     def save_start(self, folder: Path) -> None:
-        """Write the shared start into a folder, if there is one."""
+        """Write shared initial weights into ``folder`` as start.safetensors; do nothing if there are none."""
         if tensors := self.start_tensors():
             save_tensors(folder / START_FILE, tensors)
 
@@ -53,8 +54,9 @@ class InrDesign:
         """Return the design of an INR zoo.
 
         Raises:
-            UsageError: the zoo's networks are no INRs.
-            DataError: it does not say how large its pictures are, or its start is missing or another one.
+            UsageError: the zoo's networks are not INRs.
+            DataError: zoo.json does not hold the size of the pictures, or the shared initial weights are missing or
+                not those that zoo.json names.
         """
         if not is_inr(zoo.spec):
             raise UsageError(zoo.path, f"holds networks {zoo.spec}, no INRs")
@@ -62,10 +64,15 @@ class InrDesign:
 
     @classmethod
     def of_folder(cls, folder: Path, spec: NetworkSpec, fit: Fit) -> "InrDesign":
-        """Return a design whose shared start, if there is one, lies in ``folder``.
+        """Return the design of INRs whose shared initial weights, if there are some, are stored in ``folder``.
+
+        Args:
+            folder: the folder of a zoo or of a run.
+            spec: the weight space of the INRs.
+            fit: the settings of the fit.
 
         Raises:
-            DataError: the start is missing, cannot be read, or is another one than ``fit`` says.
+            DataError: the shared initial weights are missing, cannot be read, or do not match ``fit.start``.
         """
         if fit.init != "shared":
             return cls(spec, fit)
@@ -77,6 +84,6 @@ class InrDesign:
 
 
 def start_fingerprint(start: WeightSpaceFeatures) -> str:
-    """Return the first 16 hex digits of the SHA-256 of a start's float32 bytes, W(1), b(1), W(2), ..."""
+    """Return 16 hex digits of the SHA-256 of initial weights, as float32 in the order W(1), b(1), W(2), ..."""
     content = b"".join(tensor[0, 0].float().contiguous().numpy().tobytes() for tensor in start.tensors())
     return hashlib.sha256(content).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What zoo.json holds, and what is recorded of how INRs were fitted."""
+"""The contents of zoo.json, and the record of how INRs were fitted."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -23,21 +23,21 @@ def _read_spec(value: Any) -> NetworkSpec:
 
 
 SpecField = Annotated[NetworkSpec, PlainValidator(_read_spec), PlainSerializer(lambda spec: spec.to_json())]
-"""A weight space, written as ``NetworkSpec.to_json`` writes it."""
+"""A field that holds a weight space, in JSON as ``NetworkSpec.to_json`` writes it."""
 
 Positive = Annotated[int, Field(ge=1)]
 Start = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class Fit(Record):
-    """How INRs were fitted, as far as somebody wrote it down.
+    """How INRs were fitted. Attributes that nobody recorded are None.
 
     Attributes:
-        init: ``random`` where each network had a start of its own, ``shared`` where all had one.
-        start: a text that tells shared starts apart; None without a shared start.
-        steps, learning_rate: the number of Adam's steps and its learning rate.
-        size: (height, width) of the pictures.
-        pixel_range: the values that stand for black and white.
+        init: ``random`` if each network has initial weights of its own, ``shared`` if all have the same.
+        start: the fingerprint of shared initial weights (``start_fingerprint``); None if each network has its own.
+        steps, learning_rate: the number of steps and the learning rate of Adam.
+        size: the (height, width) of the pictures in pixels.
+        pixel_range: the values of black and white pixels.
     """
 
     init: Literal["random", "shared"] | None = None
@@ -49,34 +49,35 @@ class Fit(Record):
 
 
 class FileRecord(Record):
-    """A file of a zoo: its size and its checksum."""
+    """A file of a zoo: its size in bytes and its SHA-256 as hexadecimal text."""
 
     bytes: int
     sha256: str
 
 
 class Images(OpenRecord):
-    """Where a zoo's pictures came from."""
+    """The source of a zoo's pictures, with their (height, width) and the values of black and white pixels."""
 
     size: tuple[Positive, Positive] | None = None
     pixel_range: tuple[float, float] | None = None
 
 
 class Made(OpenRecord):
-    """How a zoo was made; of INRs also how they were fitted."""
+    """How a zoo was made: the command line and its settings, for INRs also the attributes of ``Fit``."""
 
     command: str | None = None
 
 
 class ZooRecord(VersionedRecord):
-    """The whole of zoo.json.
+    """All of zoo.json.
 
     Attributes:
-        format: the version of the format.
+        format: the version of the file format.
         spec: the weight space of the networks.
         count: the number of networks.
-        images, made: the origin of the pictures and of the networks.
-        files: every other file of the zoo, by name.
+        images: the source of the pictures.
+        made: how the networks were made.
+        files: the size and checksum of every other file of the zoo, by its name.
     """
 
     VERSION = 1
@@ -89,7 +90,7 @@ class ZooRecord(VersionedRecord):
 
     @property
     def fit(self) -> dict[str, Any]:
-        """What is recorded of how INRs were fitted, by the names of ``Fit``; nothing for other networks."""
+        """The recorded attributes of ``Fit`` by name; empty for networks that are not INRs."""
         if not is_inr(self.spec):
             return {}
         recorded = self.images.to_json() | self.made.to_json()

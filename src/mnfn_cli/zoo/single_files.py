@@ -1,4 +1,4 @@
-"""One network in a ``.safetensors`` file of its own: read, and written back as it came."""
+"""Read and write files with one network each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SUFFIX = ".safetensors"
 
 
 class Manifest(Record):
-    """The hidden list of the single files that mnfn wrote into a folder."""
+    """The hidden file that lists the checkpoint files which mnfn wrote into a folder."""
 
     checkpoints: tuple[str, ...]
 
@@ -32,24 +32,24 @@ def _own_files(folder: Path) -> frozenset[str] | None:
 
 
 CHECKPOINTS = Kind("folder of checkpoints", _own_files)
-"""Folders of single files that mnfn wrote; a hidden list tells which files these are."""
+"""The kind of folder that holds checkpoint files of mnfn, which a hidden file lists."""
 
 
 def write_manifest(folder: Path) -> None:
-    """List the single files in ``folder``, which are all of mnfn's own making, in a hidden file."""
+    """Write the hidden file that lists all checkpoint files in ``folder``; mnfn must have written all of them."""
     names = sorted(path.name for path in folder.iterdir() if path.suffix == SUFFIX)
     write_record(folder / MANIFEST, Manifest(checkpoints=tuple(names)))
 
 
 @dataclass(frozen=True)
 class SingleFile:
-    """How a network's file is written, beside its numbers.
+    """The names, dtypes and metadata of a file with one network, by which a changed network is written alike.
 
     Args:
-        path: the file.
-        names: the tensors' names in the order W(1), b(1), W(2), b(2), ...
+        path: the path of the file.
+        names: the names of the tensors, in the order W(1), b(1), W(2), b(2), ...
         dtypes: the dtype of every tensor by its name, in the order of the file.
-        metadata: text by key.
+        metadata: the texts in the file's header by key.
     """
 
     path: Path
@@ -58,16 +58,18 @@ class SingleFile:
     metadata: Mapping[str, str]
 
     def write(self, network: WeightSpaceFeatures, target: Path) -> None:
-        """Write one network to ``target`` with the names, the dtypes and the metadata of this file."""
+        """Write one network, ``(1, 1, ...)``, to ``target`` with the names, dtypes and metadata of this file."""
         tensors = network.to_state_dicts(self.names)[0]
         save_tensors(target, {name: tensors[name].to(dtype) for name, dtype in self.dtypes.items()}, self.metadata)
 
 
 def list_files(path: Path) -> list[Path]:
-    """Return a file itself, or the single files of a folder in natural order; hidden ones do not count.
+    """Return the safetensors files of a folder, without hidden ones, in natural order (2 before 10).
+
+    If ``path`` is a file, it is returned alone.
 
     Raises:
-        DataError: there is nothing, or no single file.
+        DataError: ``path`` does not exist, or is a folder without such files.
     """
     if not path.exists() and not path.is_symlink():
         raise DataError(path, "no such file or folder")
@@ -80,17 +82,17 @@ def list_files(path: Path) -> list[Path]:
 
 
 def read_network(file: Path, spec: NetworkSpec) -> tuple[WeightSpaceFeatures, SingleFile]:
-    """Read one network of a weight space.
+    """Read a file with one network.
 
     Args:
-        file: a ``.safetensors`` file.
-        spec: the weight space; every tensor must have its shape.
+        file: the safetensors file.
+        spec: the weight space that the network must have.
 
     Returns:
-        raw weights, ``(1, 1, ...)``, in the file's dtype, and how the file is written.
+        the raw weights, ``(1, 1, ...)``, in the file's dtype, and a description of the file.
 
     Raises:
-        DataError: the file cannot be read, holds another network, or a number that is not finite.
+        DataError: the file cannot be read, its network has another weight space, or a number is not finite.
     """
     tensors, metadata = read_tensors(file)
     features = WeightSpaceFeatures.from_state_dicts([tensors], spec, names=[str(file)])

@@ -1,4 +1,4 @@
-"""A zoo on disk: stacked tensors in shards, a table with one row a network, and a description (docs/formats.md)."""
+"""Read zoos: shards of stacked tensors, a table with a row for each network, and zoo.json (docs/formats.md)."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -33,17 +33,17 @@ def _own_files(folder: Path) -> frozenset[str] | None:
 
 
 ZOO = Kind("zoo", _own_files)
-"""Folders that hold a zoo: zoo.json names the other files."""
+"""The kind of folder that holds a zoo; its zoo.json lists the other files."""
 
 
 class Zoo:
-    """A zoo that was opened; its weights stay on disk, mapped, until they are read.
+    """An open zoo. Its weights are memory-mapped and stay on disk until they are read.
 
     Attributes:
-        path: its folder.
-        spec: the weight space of its networks.
-        table: one row a network; the column ``id`` is text.
-        record: the whole of zoo.json.
+        path: the folder of the zoo.
+        spec: the weight space of the networks.
+        table: a polars table with a row for each network, in the order of the tensors; the column ``id`` is text.
+        record: the contents of zoo.json.
     """
 
     def __init__(self, path: Path, record: ZooRecord, table: "pl.DataFrame") -> None:
@@ -62,25 +62,25 @@ class Zoo:
 
     @property
     def ids(self) -> list[str]:
-        """The networks' ids, in the order of the tensors."""
+        """The ids of the networks, in the order of the tensors."""
         return self.table["id"].to_list()
 
     @property
     def fingerprint(self) -> str:
-        """A text that changes when any tensor or the table does."""
+        """A text of checksums that changes when any file of the zoo changes, except zoo.json."""
         files = self.record.files
         return "-".join(files[name].sha256[:12] for name in sorted(files))
 
     def rows(self, split: str | None = None) -> list[int]:
-        """Return the row numbers of a split, or of all networks."""
+        """Return the row indices of a split (``train``, ``val`` or ``test``), or of all networks."""
         if split is None:
             return list(range(len(self)))
         return [row for row, name in enumerate(self.table["split"]) if name == split]
 
     def read(self, rows: slice | Sequence[int] | None = None) -> WeightSpaceFeatures:
-        """Return networks' raw weights, in their stored dtype.
+        """Return the raw weights of some rows, or of all, ``(rows, 1, ...)``, in the stored dtype.
 
-        A slice inside one shard is a view of the memory map; anything else is copied.
+        A slice inside one shard is a view of the memory map; other selections are copied.
         """
         if rows is None:
             rows = slice(None)
@@ -104,14 +104,14 @@ class Zoo:
         return WeightSpaceFeatures.cat(parts).select(order.argsort()) if len(parts) > 1 else parts[0]
 
     def pictures(self) -> tuple[dict[str, int], Tensor] | None:
-        """Return the pictures that the networks hold, if the zoo keeps them.
+        """Return the original pictures of the INRs, if the zoo holds them.
 
         Returns:
-            the row of each ``image_id``, and the pictures ``(rows, channels, height, width)``, in the zoo's pixel
-            range; None for a zoo without pictures.
+            the index of the picture of each ``image_id``, and the pictures, ``(pictures, channels, height, width)`` in
+            the zoo's pixel range; None for a zoo without pictures.
 
         Raises:
-            DataError: there are not as many pictures as ``image_id`` in the table.
+            DataError: the number of pictures is not the number of different ``image_id`` in the table.
         """
         file = self.path / "images.safetensors"
         if file.name not in self.record.files or "image_id" not in self.table.columns:
@@ -119,14 +119,14 @@ class Zoo:
         pictures = map_tensors(file).get("pictures")
         if pictures is None:
             return None
-        # A row has no name of its own: the table's first mention of an image_id gives the order.
+        # Pictures are stored in the order in which the table first names their image_id.
         names = self.table["image_id"].unique(maintain_order=True).to_list()
         if pictures.dim() != 4 or len(names) != len(pictures):
             raise DataError(f"{file}:pictures", f"shape {tuple(pictures.shape)}; the table has {len(names)} image_id")
         return {name: row for row, name in enumerate(names)}, pictures
 
     def pictures_of(self, rows: Sequence[int] | None = None) -> Tensor | None:
-        """Return each network's picture, ``(networks, channels, height, width)``; None for a zoo without pictures."""
+        """Return the picture of each network, ``(rows, channels, height, width)``; None for a zoo without pictures."""
         found = self.pictures()
         if found is None:
             return None
@@ -135,7 +135,7 @@ class Zoo:
         return pictures[[by_id[names[row]] for row in (self.rows() if rows is None else rows)]]
 
     def bad_networks(self, rows: Sequence[int] | None = None) -> list[tuple[int, str]]:
-        """Return (row, what is wrong) for every network that holds a number that is not finite."""
+        """Return (row, message) for each network, among some rows or all, with a weight or bias that is not finite."""
         rows = self.rows() if rows is None else rows
         found: dict[int, str] = {}
         for start in range(0, len(rows), 1024):
@@ -150,7 +150,7 @@ class Zoo:
         return sorted(found.items())
 
     def require_column(self, name: str) -> None:
-        """Raise ``DataError`` if the table has no column ``name``, or a network no value in it."""
+        """Raise ``DataError`` if the table has no column ``name``, or the column has missing values."""
         if name not in self.table.columns:
             raise DataError(self.path / "table.csv", f"no column '{name}'; it has {', '.join(self.table.columns)}")
         if empty := self.table[name].null_count():
@@ -158,10 +158,10 @@ class Zoo:
 
 
 def open_zoo(path: str | Path) -> Zoo:
-    """Open a zoo; its description, its table and the shapes of its tensors are checked, their values not.
+    """Open a zoo. The sizes of its files, its table and the shapes of its tensors are checked, but not their values.
 
     Raises:
-        DataError: the folder is no complete zoo, or its parts disagree.
+        DataError: the folder is not a complete zoo, or its files contradict each other.
     """
     folder = existing_folder(Path(path), "zoo")
     record = _read_record(folder)
@@ -180,7 +180,11 @@ def open_zoo(path: str | Path) -> Zoo:
 
 
 def verify_zoo(path: str | Path) -> list[MnfnError]:
-    """Check everything: checksums, shapes, finite values, table against tensors. Returns all faults."""
+    """Check the checksums, the table, and the shapes and values of the tensors of a zoo, and return all faults.
+
+    Raises:
+        DataError: there is no zoo, or its zoo.json cannot be read.
+    """
     folder = existing_folder(Path(path), "zoo")
     faults: list[MnfnError] = []
     for name, entry in _read_record(folder).files.items():
@@ -196,7 +200,7 @@ def verify_zoo(path: str | Path) -> list[MnfnError]:
 
 
 def tensor_names(spec: NetworkSpec) -> list[str]:
-    """Return the tensors' names in a shard: ``layers.0.weight``, ``layers.0.bias``, ..."""
+    """Return the names of the tensors in a shard: ``layers.0.weight``, ``layers.0.bias``, ..."""
     return [f"layers.{i}.{kind}" for i in range(spec.num_layers) for kind in ("weight", "bias")]
 
 
@@ -227,7 +231,7 @@ def _read_table(path: Path) -> "pl.DataFrame":
 
     try:
         header = pl.read_csv(path, n_rows=0).columns
-        # Ids stay text: 001 is not 1. Everything else is typed by all of its values, not by the first hundred.
+        # Ids are text, since 001 is not 1. Other columns get their types from all values, not from the first 100.
         text: dict[str, Any] = {name: pl.String for name in ("id", "source_id", "image_id", "split") if name in header}
         return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Write a zoo: shards as networks come, then the table and, last, the description."""
+"""Write zoos: first the shards, then table.csv, and zoo.json last."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,12 +23,15 @@ MAX_SHARD_BYTES = 2**30
 
 
 class ShardWriter:
-    """Writes networks into shards as they come, so that a zoo larger than memory can be made.
+    """Writes batches of networks into shards, so that a zoo may be larger than memory.
 
     Args:
-        folder: the folder that the shards are written into.
-        spec: the weight space.
-        max_bytes: the largest size of one shard in bytes.
+        folder: the folder in which the shards are written.
+        spec: the weight space of the networks.
+        max_bytes: the largest size of the tensors of one shard, in bytes.
+
+    Attributes:
+        count: the number of networks written so far.
     """
 
     def __init__(self, folder: Path, spec: NetworkSpec, max_bytes: int = MAX_SHARD_BYTES) -> None:
@@ -40,7 +43,7 @@ class ShardWriter:
         self.count = 0
 
     def append(self, features: WeightSpaceFeatures) -> None:
-        """Take a batch of networks."""
+        """Add a batch of networks, raw weights ``(batch, 1, ...)``."""
         size = sum(tensor[0].numel() * tensor.element_size() for tensor in features.tensors())
         limit = max(self._max_bytes // size, 1)
         while sum(part.batch for part in self._waiting) + features.batch > limit:
@@ -61,7 +64,7 @@ class ShardWriter:
         self._names.append(name)
 
     def finish(self) -> None:
-        """Write what waits, and give every shard its final name, which tells how many there are."""
+        """Write the remaining networks, and rename every shard to its final name, which holds the number of shards."""
         self._flush()
         for number, name in enumerate(self._names, 1):
             final = f"weights-{number:05d}-of-{len(self._names):05d}.safetensors"
@@ -78,16 +81,20 @@ def finish_zoo(
     pictures: Mapping[str, Tensor] | None = None,
     start: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write table.csv, images.safetensors and, last, zoo.json beside shards that are complete.
+    """Write table.csv, images.safetensors, start.safetensors and, last, zoo.json beside finished shards.
 
     Args:
-        folder: the folder that ``ShardWriter`` wrote into.
-        spec: the weight space.
-        table: columns ``id`` (text) and ``split``, then labels and hyperparameters.
-        made: the origin of the networks: command, seed, ranges, source zoo, group elements.
-        images: the origin of the pictures, their size, pixel range and normalisation.
-        pictures: tensors for images.safetensors, by name.
-        start: tensors for start.safetensors, of the network that all INRs started from, by name.
+        folder: the folder in which ``ShardWriter`` wrote.
+        spec: the weight space of the networks.
+        table: a row for each network, with columns ``id`` (text) and ``split``, then labels and hyperparameters.
+        made: the section ``made`` of zoo.json: command, seed, ranges of hyperparameters, source zoo, group elements.
+        images: the section ``images`` of zoo.json: the source of the pictures, their size and pixel range.
+        pictures: the tensors of images.safetensors by name; without them the file is not written.
+        start: the tensors of start.safetensors by name, the initial weights that all INRs share; without them the file
+            is not written.
+
+    Raises:
+        StorageError: a file cannot be written.
     """
     write_text(folder / "table.csv", table.write_csv())
     if pictures:
@@ -119,19 +126,19 @@ def save_zoo(
     start: Mapping[str, Tensor] | None = None,
     force: bool = False,
 ) -> Zoo:
-    """Write a whole zoo and open it.
+    """Write a zoo from networks in memory, and open it.
 
     Args:
-        path: the folder to make.
-        spec: the weight space.
-        features: raw weights of ``N`` networks.
-        table: ``N`` rows; a column ``id`` of unique text, and ``split`` with train, val or test.
-        made, images, pictures, start: see ``finish_zoo``.
-        force: replace a zoo of that name.
+        path: the folder to create.
+        spec: the weight space of the networks.
+        features: raw weights of the networks, ``(networks, 1, ...)``.
+        table: a row for each network, with columns ``id`` (unique text) and ``split`` (train, val or test).
+        made, images, pictures, start: further contents, as in ``finish_zoo``.
+        force: replace an existing zoo.
 
     Raises:
-        OutputError: the folder exists.
-        DataError: the table does not fit the tensors.
+        OutputError: the folder exists, and ``force`` is not given or it holds something other than a zoo.
+        DataError: the table has another number of rows than there are networks, or lacks a column.
     """
     import polars as pl
 
