@@ -6,7 +6,7 @@ import sys
 import pytest
 
 PROGRAM = ("-m", "mnfn_cli")
-SENTENCE = "Build, look at, check, draw and export zoos: folders of many networks and what is known of them."
+SENTENCE = "Build, inspect, check, draw and export zoos: folders of many networks and a table of their properties."
 EXAMPLE = "  mnfn edit runs/dilate zoos/digits-inr --split test -o edited --picture before-after.png\n"
 
 
