@@ -47,7 +47,10 @@ def count_params(
         str | None, typer.Option(help="Activation of the networks of --widths.", show_default="the recipe's")
     ] = None,
     growth: Annotated[
-        bool, typer.Option("--growth", help="Count one layer for networks of growing depth and width.")
+        bool,
+        typer.Option(
+            "--growth", help="Count the parameters of single layers, for networks of growing depth and width."
+        ),
     ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="With --growth, also draw the counts into this PNG file.")
@@ -59,7 +62,7 @@ def count_params(
 ) -> None:
     """Count the parameters of the paper's models, of a recipe's model layer by layer, or of single layers.
 
-    Without --recipe and --growth, the paper's models are counted, and its own counts are shown beside.
+    Without --recipe and --growth, the models of the paper are counted and compared with the counts that the paper gives.
     """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
