@@ -47,10 +47,7 @@ def count_params(
         str | None, typer.Option(help="Activation of the networks of --widths.", show_default="the recipe's")
     ] = None,
     growth: Annotated[
-        bool,
-        typer.Option(
-            "--growth", help="Count the parameters of single layers, for networks of growing depth and width."
-        ),
+        bool, typer.Option("--growth", help="Count one layer of each kind on networks of growing depth and width.")
     ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="With --growth, also draw the counts into this PNG file.")
