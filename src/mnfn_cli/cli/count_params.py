@@ -51,7 +51,7 @@ def count_params(
 ) -> None:
     """Count the parameters of the paper's models, of a recipe's model layer by layer, or of single layers.
 
-    Without --recipe and --growth, the paper's models are counted, and its own counts are shown beside.
+    Without --recipe and --growth, the models of the paper are counted and compared with the paper's own counts.
     """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError

@@ -70,7 +70,7 @@ def load_split(
         skipped: the networks to leave out.
 
     Raises:
-        DataError: the weights of a zoo cannot be read.
+        DataError: the targets cannot be read from a zoo.
     """
     ids: list[str] = []
     pictures: list[Picture] = []

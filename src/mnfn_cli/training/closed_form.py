@@ -39,6 +39,7 @@ def fit_at_once(
 
     Raises:
         NumericError: a fitted number is not finite.
+        InterruptedRun: the user interrupted the run before or after the validation.
     """
     context.progress.start("fitting", 1)
     run.metrics.unlink(missing_ok=True)

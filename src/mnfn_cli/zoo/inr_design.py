@@ -39,7 +39,7 @@ class InrDesign:
         return self.spec.widths[-1]
 
     def start_tensors(self) -> dict[str, Tensor]:
-        """Return the tensors of start.safetensors, named as in a shard, without the batch axis."""
+        """Return the tensors of start.safetensors, named as in a shard, without the batch axis; empty if not shared."""
         if self.start_weights is None:
             return {}
         return self.start_weights.to_state_dicts(tensor_names(self.spec))[0]
