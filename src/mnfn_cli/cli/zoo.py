@@ -1,4 +1,4 @@
-"""mnfn zoo: build, look at, check, draw and export zoos."""
+"""mnfn zoo: build, inspect, check, draw and export zoos."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from mnfn_cli.cli.options import (
 )
 from mnfn_cli.cli.summary import show_zoo
 
-app = App(help="Build, look at, check, draw and export zoos: folders of many networks and what is known of them.")
+app = App(help="Build, inspect, check, draw and export zoos: folders of many networks and a table of their properties.")
 Ids = Annotated[
     str | None, typer.Option("--ids", help="Take only the networks of these ids, with commas between, such as 3,17.")
 ]
