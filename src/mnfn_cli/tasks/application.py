@@ -1,6 +1,6 @@
 """Apply a finished run to networks, for every task: read checkpoints, compute answers, write a table or networks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors
 from mnfn_cli.tasks.finished_run import Run, load_run
-from mnfn_cli.tasks.metrics import Metric
+from mnfn_cli.tasks.task import Report
 from mnfn_cli.training.run_folder import RUN
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.zoo.checkpoints import Checkpoints, Wanted, load_checkpoints
@@ -26,32 +26,16 @@ FEW = 20
 """With fewer networks whose true value is known, metrics mean little, and a remark says so."""
 
 
-@dataclass(frozen=True)
-class Application:
-    """The answers of a run about some networks, in the order of the checkpoints.
+@dataclass(frozen=True, kw_only=True)
+class Application(Report):
+    """The report about some networks, in the order of the checkpoints, with the answers; ``network`` holds the names.
 
     Args:
-        columns: a table by column; every column has one entry for each network, and ``network`` holds their names.
         answers: the answers as a tensor ``(networks, ...)``, or the new weights of the networks.
-        figures: metrics by name, such as tau, on the networks whose true value is known.
-        known: the number of these networks.
-        summary: the metrics in one sentence; empty where no true value is known.
-        shown: the names of the columns that the terminal shows.
-        facts: further information by key, for ``--json``.
-        pictures: by name, the pictures that ``--picture`` draws as a row, ``(n, channels, height, width)`` on [-1, 1].
-        remarks: sentences that the user should read.
         skipped: an error for each network that was left out because it cannot be used.
     """
 
-    columns: Mapping[str, Any]
     answers: Tensor | WeightSpaceFeatures
-    figures: Mapping[str, Metric]
-    known: int
-    summary: str
-    shown: Sequence[str]
-    facts: Mapping[str, Any]
-    pictures: Mapping[str, Tensor]
-    remarks: Sequence[str]
     skipped: Sequence[DataError]
 
     @property
