@@ -230,7 +230,11 @@ def test_files_that_do_not_say_their_start_are_counted(classes_run, inr_zoo, tmp
     export_zoo(inr_zoo, tmp_path / "files", limit=2)
     for file in (tmp_path / "files").glob("*.safetensors"):
         save_tensors(file, read_tensors(file)[0])
-    assert apply_run(classes_run, tmp_path / "files").remarks[0].startswith("2 networks do not say from which start")
+    assert (
+        apply_run(classes_run, tmp_path / "files")
+        .remarks[0]
+        .startswith("2 networks do not say from which initial weights")
+    )
 
 
 def test_bad_files_are_all_named_and_good_ones_are_edited_without_them(dilate_run, inr_zoo, tmp_path):

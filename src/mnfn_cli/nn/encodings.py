@@ -35,9 +35,10 @@ class GaussianFourierFeatures(nn.Module):
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return the Fourier features of every entry."""
-        return features.map(self._map)
+        weights = [self._encode(weight) for weight in features.weights]
+        return WeightSpaceFeatures(weights, [self._encode(bias) for bias in features.biases])
 
-    def _map(self, x: Tensor) -> Tensor:
+    def _encode(self, x: Tensor) -> Tensor:
         # Channels last, as the layers behind want them.
         phases = nn.functional.linear(x.movedim(1, -1), 2 * pi * self.frequencies)
         return torch.cat([phases.sin(), phases.cos()], dim=-1).movedim(-1, 1)

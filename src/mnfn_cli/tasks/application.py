@@ -84,8 +84,8 @@ def apply_run(
         context: the device on which to compute, and the command to record in a new zoo.
 
     Raises:
-        DataError: the run or a network cannot be read, or an INR was fitted from another start than the run's; all
-            such networks are named.
+        DataError: the run or a network cannot be read, or an INR was fitted from other initial weights than the
+            run's; all such networks are named.
         UsageError: the run was trained for another task, or its model comes from a plugin that is not loaded.
         NumericError: an answer is not finite; all such networks are named, and nothing is written.
         OutputError: the output exists, or it is equal to, inside or around an input.
@@ -154,8 +154,8 @@ def _unknown_start(networks: Checkpoints) -> list[str]:
     if not networks.unknown_start:
         return []
     return [
-        f"{networks.unknown_start} networks do not say from which start they were fitted; the run has learned from one "
-        "shared start and means nothing for others (mnfn zoo build siren --like RUN fits from it)"
+        f"{networks.unknown_start} networks do not say from which initial weights they were fitted; the run has "
+        "learned from shared ones and means nothing for others (mnfn zoo build siren --like RUN fits from it)"
     ]
 
 

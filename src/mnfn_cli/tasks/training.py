@@ -4,10 +4,11 @@ import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mnfn_cli import __version__
 from mnfn_cli.errors import DataError, RecipeError, UsageError
@@ -15,11 +16,12 @@ from mnfn_cli.models.functional import ClosedFormFunctional, Functional, count_p
 from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.plugins import plugin_of
-from mnfn_cli.runtime.seeds import derive_seed, generator
+from mnfn_cli.runtime.seeds import derive_seed
 from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import write_record
 from mnfn_cli.storage.tensors import save_tensors
+from mnfn_cli.tasks.batch_loss import BatchLoss
 from mnfn_cli.tasks.counting import skeleton
 from mnfn_cli.tasks.data import (
     Skipped,
@@ -39,7 +41,6 @@ from mnfn_cli.training.loop import Job, run_job
 from mnfn_cli.training.record import PluginReference, RunRecord, Versions, ZooReference
 from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, resuming
 from mnfn_cli.training.state import Position
-from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.store import SPLITS, ZOO, Zoo
@@ -226,15 +227,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
 
 
 def _fit(task: Task, model: nn.Module, train: Split, val: Split, folder: RunFolder, context: Context) -> Position:
-    def check() -> None:
-        context.interruption.check(folder.path, f"continue with: mnfn train --resume {folder.path}")
-
-    def validate() -> Mapping[str, float]:
-        check()
-        figures = task.validate(model, val)
-        check()
-        return figures
-
+    validate = partial(task.validate, model, val)
     if isinstance(model, ClosedFormFunctional):
         return fit_at_once(model, train.features, train.targets, validate, task.criterion, folder, context)
     chosen = task.recipe.training
@@ -242,7 +235,7 @@ def _fit(task: Task, model: nn.Module, train: Split, val: Split, folder: RunFold
     assert chosen.batch_size is not None and optimizer is not None
     steps_per_epoch = -(-len(train.ids) // chosen.batch_size)
     job = Job(
-        loss=_BatchLoss(task, model, train, chosen.batch_size, steps_per_epoch),
+        loss=BatchLoss(task, model, train, chosen.batch_size, steps_per_epoch),
         validate=validate,
         criterion=task.criterion,
         smaller_is_better=task.smaller_is_better,
@@ -256,35 +249,3 @@ def _fit(task: Task, model: nn.Module, train: Split, val: Split, folder: RunFold
         seed=chosen.seed,
     )
     return run_job(job, model, folder, context)
-
-
-class _BatchLoss:
-    """The loss of a step. Its batch of networks and their group elements are derived from the step's number."""
-
-    def __init__(self, task: Task, model: nn.Module, train: Split, batch_size: int, steps_per_epoch: int) -> None:
-        self._task = task
-        self._model = model
-        self._train = train
-        self._batch_size = batch_size
-        self._steps_per_epoch = steps_per_epoch
-        self._order_epoch = -1
-        self._order = torch.empty(0, dtype=torch.int64)
-
-    def __call__(self, step: int) -> Tensor:
-        recipe, size = self._task.recipe, self._batch_size
-        seed = recipe.training.seed
-        epoch, position = divmod(step, self._steps_per_epoch)
-        if epoch != self._order_epoch:
-            order = torch.randperm(len(self._train.ids), generator=generator(seed, "order", epoch))
-            self._order, self._order_epoch = order.to(self._train.targets.device), epoch
-        rows = self._order[position * size : (position + 1) * size]
-        batch = self._train.features.select(rows)
-        if recipe.augment is not None:
-            element = MonomialElement.sample(
-                self._task.spec,
-                len(rows),
-                recipe.augment.scale or (1.0, 1.0),
-                generator=generator(seed, "element", step),
-            )
-            batch = element.act(batch)
-        return self._task.loss(self._model, batch, self._train.targets[rows], f"step {step + 1}")

@@ -47,7 +47,9 @@ def fit_at_once(
     for name, tensor in model.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise NumericError("training", f"{name} is not finite after the fit")
+    run.check_interruption(context.interruption)
     figures = dict(validate())
+    run.check_interruption(context.interruption)
     append_metrics(run.metrics, {"step": 0, "epoch": 0.0, "train_loss": None, **figures})
     context.progress.advance(1, **{criterion: figures[criterion]})
     environment = describe_environment(place_of(model)[0])

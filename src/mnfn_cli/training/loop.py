@@ -106,7 +106,7 @@ def run_job(job: Job, model: nn.Module, run: RunFolder, context: Context) -> Pos
             else:
                 _step(job, model, optimizer, position)
                 progress.advance(loss=position.loss_sum / (position.step - position.validated))
-            context.interruption.check(run.path, f"continue with: mnfn train --resume {run.path}")
+            run.check_interruption(context.interruption)
     except InterruptedRun:
         # The interrupted step or validation has changed neither model nor position, so the state is consistent.
         save_state(run.checkpoints, position, model, best, optimizer)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mnfn_cli.errors import DataError, UsageError
+from mnfn_cli.runtime.context import Interruption
 from mnfn_cli.runtime.plugins import find_plugin
 from mnfn_cli.storage.atomic import remove_temporaries, write_text
 from mnfn_cli.storage.folders import existing_folder, growing_folder, recover
@@ -103,6 +104,10 @@ class RunFolder:
                 remarks.append(f"{plugin.name} changed since the run {self.path} was trained")
         return remarks
 
+    def check_interruption(self, interruption: Interruption) -> None:
+        """Raise ``InterruptedRun`` if a signal has come; everything that is needed to resume must be on disk."""
+        interruption.check(self.path, f"continue with: mnfn train --resume {self.path}")
+
     def finish(self, files: Iterable[str] = ()) -> None:
         """Mark the run as done, and delete its training states and the older run that it replaces.
 
@@ -133,13 +138,7 @@ def create_run(
         recipe: the text of recipe.yaml.
         record: the contents of run.json.
         force: replace an existing run, which is kept aside until the new one is done.
-
-    Args:
-        path: the folder.
-        recipe: the resolved recipe, as YAML.
-        record: what run.json holds.
-        force: replace an existing run.
-        fill: writes what else the run holds from its start.
+        fill: a function that writes further files of the run, given its folder.
 
     Raises:
         OutputError: the folder exists, and ``force`` is not given or it holds something other than a run.
