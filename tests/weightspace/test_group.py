@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.testing import relative_difference
+from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.group import MonomialElement
@@ -29,8 +30,10 @@ def specs(draw, activations=ACTIVATIONS):
     channels = draw(st.lists(width, min_size=2, max_size=5))
     count = len(channels) - 1
     pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    pool = st.sampled_from(["none", "max2/1", "avg2", "max2:before", "avg1/2:before"])
     return NetworkSpec.cnn(
         channels,
+        pool=draw(st.one_of(st.just(()), st.lists(pool, min_size=count, max_size=count))),
         kernel=draw(st.lists(pair, min_size=count, max_size=count)),
         stride=draw(st.lists(st.integers(1, 2), min_size=count, max_size=count)),
         padding=1,
@@ -43,7 +46,7 @@ def specs(draw, activations=ACTIVATIONS):
 def draw_networks(spec, batch, seed, dtype):
     generator = torch.Generator().manual_seed(seed)
     features = WeightSpaceFeatures.randn(spec, batch, generator=generator, dtype=dtype)
-    shape = (spec.widths[0], 9, 8) if spec.kernels else (spec.widths[0],)
+    shape = (spec.widths[0], 60, 64) if spec.pools else (spec.widths[0], 9, 8) if spec.kernels else (spec.widths[0],)
     return features, torch.randn(5, *shape, generator=generator, dtype=dtype), generator
 
 
@@ -143,3 +146,23 @@ def test_without_permutations_the_factors_are_those_of_the_permuted_draw(activat
 def test_impossible_intervals_are_refused(scale):
     with pytest.raises(UsageError, match="scale"):
         MonomialElement.sample(NetworkSpec.mlp([2, 3, 1], "relu"), 1, scale)
+
+
+@pytest.mark.parametrize("pool", ["max2", "max2:before", "max3/1", "avg2", "avg2:before"])
+def test_max_pooling_forbids_sign_flips_of_its_layer_only(pool):
+    spec = NetworkSpec.cnn([1, 4, 5], pool=[pool, "none"], hidden=[3], outputs=2, activation="tanh")
+    allowed = pool.startswith("avg")
+    assert spec.groups == ("sign" if allowed else "permutation", "sign", "sign")
+    features, inputs, generator = draw_networks(spec, 6, 0, torch.float64)
+    before = run_networks(spec, features, inputs)
+    for layer, group in enumerate(spec.groups):
+        flip = MonomialElement.identity(spec, 6)
+        flip.scales[layer].neg_()
+        change = relative_difference(run_networks(spec, flip.act(features), inputs), before)
+        assert change <= 1e-10 if group == "sign" else change > 1e-3
+    drawn = MonomialElement.sample(spec, 6, generator=generator)
+    for scales, group in zip(drawn.scales, spec.groups, strict=True):
+        assert bool((scales < 0).any()) == (group == "sign")
+    canonical, element = canonicalize(features, spec)
+    assert relative_difference(run_networks(spec, canonical, inputs), before) <= 1e-10
+    assert bool((element.scales[0] < 0).any()) == allowed

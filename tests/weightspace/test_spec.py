@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from mnfn_cli.errors import UsageError
 from mnfn_cli.weightspace.spec import NetworkSpec, read_spec
 
 SPECS = [
@@ -49,6 +50,51 @@ def test_anything_else_stays_a_text_that_agrees_with_nothing(text: str) -> None:
 
 
 def test_every_field_of_a_spec_is_in_its_json() -> None:
-    spec = NetworkSpec.cnn([1, 2], kernel=2, stride=3, padding=4, outputs=5)
-    spec = dataclasses.replace(spec, omega=6.0)
+    spec = NetworkSpec.cnn(
+        [1, 2, 3], kernel=[2, 3], stride=[3, 1], padding=[4, 0], outputs=5, pool=["max2:before", "none"]
+    )
+    more = {"omega": 6.0, "input_size": (9, 9), "input_mean": (0.5,), "input_std": (2.0,), "output_offset": 0.5}
+    spec = dataclasses.replace(spec, flatten=True, **more)
+    assert read_spec(spec.to_text()) == spec
     assert {field.name for field in dataclasses.fields(spec)} == set(json.loads(spec.to_text()))
+
+
+def test_an_unknown_input_size_fits_any_and_nothing_else_does() -> None:
+    small, large = (NetworkSpec.cnn([1, 4], outputs=2, input_size=size) for size in ((8, 8), (9, 8)))
+    unknown = NetworkSpec.cnn([1, 4], outputs=2)
+    assert small.fits(unknown) and unknown.fits(large) and not small.fits(large) and small != unknown
+    assert not unknown.fits(NetworkSpec.cnn([1, 4], outputs=2, pool="max2"))
+    assert unknown.agrees_with(small)
+
+
+NO_FIELDS = [
+    {"pools": (None, None)},
+    {"input_size": (8,)},
+    {"input_size": (1, 8, 8)},
+    {"input_size": (1, 1)},
+    {"flatten": True, "input_size": (8, 8)},
+    {"flatten": True, "strides": ((2, 2),)},
+    {"input_mean": (1.0, 2.0)},
+    {"input_std": (0.0,)},
+    {"input_mean": (float("nan"),)},
+    {"output_offset": float("inf")},
+]
+
+
+@pytest.mark.parametrize("fields", NO_FIELDS, ids=str)
+def test_fields_that_do_not_fit_are_refused(fields) -> None:
+    with pytest.raises(UsageError):
+        dataclasses.replace(NetworkSpec.cnn([1, 4], outputs=2), **fields)
+
+
+def test_dense_networks_on_pictures_keep_their_shape() -> None:
+    spec = NetworkSpec.mlp([12, 5, 2], "relu", input_size=(3, 2, 2), input_mean=(0.1, 0.2, 0.3))
+    assert read_spec(spec.to_text()) == spec
+    with pytest.raises(UsageError, match="no 12 inputs"):
+        NetworkSpec.mlp([12, 5, 2], "relu", input_size=(1, 3, 3))
+
+
+@pytest.mark.parametrize("text", ["max", "max0", "maxx2", "avg2/0", "max2:after", "MAX2", "max2 "])
+def test_other_poolings_are_refused(text) -> None:
+    with pytest.raises(UsageError, match="write none, max2"):
+        NetworkSpec.cnn([1, 4], outputs=2, pool=text)

@@ -25,7 +25,8 @@ def canonicalize(features: WeightSpaceFeatures, spec: NetworkSpec) -> tuple[Weig
     Args:
         features: raw weights or features with any number of channels. The numbers of all channels of a neuron together
             determine its one scale or sign.
-        spec: the weight space. If its activation allows permutations only, the features are returned unchanged.
+        spec: the weight space. If its activation allows permutations only, the features are returned unchanged; so are
+            the signs of a layer that is max-pooled.
 
     Returns:
         The canonical features, and the group element ``g`` that leads to them: they equal ``g.act(features)``, except
@@ -41,8 +42,10 @@ def canonicalize(features: WeightSpaceFeatures, spec: NetworkSpec) -> tuple[Weig
         blocks = weights[i].movedim(1, 3).flatten(3).double() / incoming[:, None, :, None]
         biases = bias.movedim(1, 2).double()
         own = torch.cat([blocks.flatten(2), biases], dim=2)
-        if spec.group == "scale":
+        if spec.groups[i] == "scale":
             incoming = _canonical_scale(own)
+        elif spec.groups[i] == "permutation":
+            incoming = own.new_ones(own.shape[:2])
         else:
             # The network's inputs keep their places, so in the first layer they are positions too.
             incoming = _canonical_sign(blocks.flatten(2)[:, :, None] if i == 0 else blocks, biases)

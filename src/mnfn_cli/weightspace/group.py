@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.symmetry import Group
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -20,7 +21,7 @@ class MonomialElement:
         (g W)(i)[j, k] = d(i)[j] / d(i-1)[k] * W(i)[p_i^-1(j), p_{i-1}^-1(k)]
         (g b)(i)[j]    = d(i)[j]             * b(i)[p_i^-1(j)]
 
-    This does not change a network's function if its activation allows the factors (see ``NetworkSpec.group``).
+    This does not change a network's function if its layers allow the factors (see ``NetworkSpec.groups``).
 
     Args:
         permutations: the permutations ``p_1, ..., p_{L-1}``, integer tensors ``(batch, n_i)``; neuron ``k`` moves to
@@ -69,16 +70,16 @@ class MonomialElement:
         if not 0 < low <= high < float("inf"):
             raise UsageError("scale", f"[{low:g}, {high:g}] is no interval of positive numbers, the lower first")
 
-        def factors(n: int) -> Tensor:
-            if spec.group == "permutation":
+        def factors(n: int, group: Group) -> Tensor:
+            if group == "permutation":
                 return torch.ones(batch, n, dtype=dtype)
-            if spec.group == "sign":
+            if group == "sign":
                 return torch.randint(0, 2, (batch, n), generator=generator).to(dtype) * 2 - 1
             uniform = torch.rand(batch, n, generator=generator, dtype=dtype)
             return low * (high / low) ** uniform if log_uniform else low + (high - low) * uniform
 
         permutations = [torch.rand(batch, n, generator=generator).argsort(dim=1) for n in spec.hidden_widths]
-        scales = [factors(n) for n in spec.hidden_widths]
+        scales = [factors(n, group) for n, group in zip(spec.hidden_widths, spec.groups, strict=True)]
         return cls(permutations if permute else cls.identity(spec, batch).permutations, scales)
 
     def act(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:

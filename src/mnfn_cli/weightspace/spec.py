@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import prod
+from dataclasses import dataclass, fields, replace
+from math import isfinite, prod
 from typing import Any, cast
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, Group
+from mnfn_cli.weightspace.pooling import Pooling
 
 Pair = tuple[int, int]
 
@@ -18,7 +19,12 @@ class NetworkSpec:
 
     Layer ``i`` (1..L) maps ``widths[i - 1]`` channels to ``widths[i]``. The first ``len(kernels)`` layers are
     convolutions; global average pooling follows the last of them, and all other layers are dense. The activation
-    follows every layer but the last. Two specifications are equal if and only if all their fields are.
+    follows every layer but the last. Two specifications are equal if and only if all their fields are; ``fits``
+    compares them where an input size may be unknown.
+
+    A dense layer on a flattened feature map is a convolution whose kernel covers the whole map (``flatten``): each
+    channel of the map owns a block of its columns, ``(out, channels * height * width)`` is the weight
+    ``(out, channels, height, width)``, and the group acts on whole blocks.
 
     Args:
         widths: the numbers of channels ``n_0, ..., n_L``.
@@ -27,9 +33,17 @@ class NetworkSpec:
         strides: the (height, width) of the stride of each convolution.
         paddings: the (height, width) of the zero padding of each convolution, on each side.
         omega: the frequency of a SIREN, which computes ``sin(omega * (W x + b))``; 1 for every other activation.
+        pools: the pooling after each convolution, None for none; ``()`` if there is no pooling at all.
+        flatten: whether the last convolution is a dense layer on the flattened map, so that its kernel must cover it.
+        input_size: the (height, width) of the pictures that a network with convolutions reads, the (channels, height,
+            width) of those that a dense network reads; None if it is unknown or the inputs are no pictures.
+        input_mean, input_std: the mean and the deviation, one for all channels or one each, with which inputs are
+            normalised as ``(x - mean) / std`` before the first layer; ``()`` if they are not.
+        output_offset: a number that is added to every output.
 
     Raises:
-        UsageError: there are fewer than two layers, a size is not positive, or the activation is unknown.
+        UsageError: there are fewer than two layers, a size is not positive, the activation is unknown, or a field does
+            not fit the others.
 
     >>> NetworkSpec.mlp([2, 32, 32, 1], activation="sin", omega=30.0).num_parameters
     1185
@@ -43,6 +57,12 @@ class NetworkSpec:
     strides: tuple[Pair, ...] = ()
     paddings: tuple[Pair, ...] = ()
     omega: float = 1.0
+    pools: tuple[Pooling | None, ...] = ()
+    flatten: bool = False
+    input_size: tuple[int, ...] | None = None
+    input_mean: tuple[float, ...] = ()
+    input_std: tuple[float, ...] = ()
+    output_offset: float = 0.0
 
     def __post_init__(self) -> None:
         if self.num_layers < 2:
@@ -55,11 +75,41 @@ class NetworkSpec:
         sizes = [*self.widths, *(size for pair in (*self.kernels, *self.strides) for size in pair)]
         if min(sizes) < 1 or any(size < 0 for pair in self.paddings for size in pair):
             raise UsageError("network spec", "widths, kernels and strides must be positive, paddings not negative")
+        if self.pools and len(self.pools) != len(self.kernels):
+            raise UsageError("network spec", f"{len(self.pools)} poolings for {len(self.kernels)} convolutions")
+        if self.pools and not any(self.pools):
+            object.__setattr__(self, "pools", ())
+        self._check_inputs()
+
+    def _check_inputs(self) -> None:
+        if self.flatten and (not self.kernels or self.strides[-1] != (1, 1) or self.paddings[-1] != (0, 0)):
+            raise UsageError(
+                "network spec", "flatten needs a convolution of stride 1 and padding 0 that covers the map"
+            )
+        if (size := self.input_size) is not None:
+            if min(size, default=0) < 1 or len(size) != (2 if self.kernels else 3):
+                wanted = "(height, width)" if self.kernels else "(channels, height, width)"
+                raise UsageError("network spec", f"input size {size}; it is {wanted}")
+            if not self.kernels and prod(size) != self.widths[0]:
+                raise UsageError("network spec", f"pictures {_size(size)} are no {self.widths[0]} inputs")
+            if self.kernels:
+                self.check_input_size((size[0], size[1]))
+        channels = self.widths[0] if self.kernels else (self.input_size or self.widths)[0]
+        for name, values in (("mean", self.input_mean), ("std", self.input_std)):
+            if len(values) not in (0, 1, channels) or not all(map(isfinite, values)):
+                raise UsageError("network spec", f"input {name} {values}; it is one number, or one for each channel")
+        if any(value <= 0 for value in self.input_std):
+            raise UsageError("network spec", "the deviations of the input must be positive")
+        if not isfinite(self.output_offset) or not isfinite(self.omega):
+            raise UsageError("network spec", "omega and the output offset must be finite")
 
     @classmethod
-    def mlp(cls, widths: Sequence[int], activation: str, omega: float = 1.0) -> "NetworkSpec":
-        """Return the specification of a dense network, whose ``widths`` include inputs and outputs."""
-        return cls(tuple(widths), activation, omega=float(omega))
+    def mlp(cls, widths: Sequence[int], activation: str, omega: float = 1.0, **more: Any) -> "NetworkSpec":
+        """Return the specification of a dense network, whose ``widths`` include inputs and outputs.
+
+        ``more`` are further fields, such as ``input_size`` and ``output_offset``.
+        """
+        return cls(tuple(widths), activation, omega=float(omega), **more)
 
     @classmethod
     def cnn(
@@ -72,6 +122,8 @@ class NetworkSpec:
         hidden: Sequence[int] = (),
         outputs: int,
         activation: str = "relu",
+        pool: str | Sequence[str] = (),
+        **more: Any,
     ) -> "NetworkSpec":
         """Return the specification of a network of convolutions, global average pooling and dense layers.
 
@@ -84,6 +136,8 @@ class NetworkSpec:
             hidden: the widths of the hidden dense layers after the pooling.
             outputs: the number of outputs (classes).
             activation: the activation after every layer but the last.
+            pool: the pooling after each convolution, in the form of ``Pooling.parse``; one text stands for all.
+            more: further fields, such as ``input_size`` and ``flatten``.
 
         Raises:
             UsageError: a list does not have one entry for each convolution, or the specification is not valid.
@@ -95,6 +149,8 @@ class NetworkSpec:
             kernels=_pairs("kernel", kernel, count),
             strides=_pairs("stride", stride, count),
             paddings=_pairs("padding", padding, count),
+            pools=tuple(map(Pooling.parse, [pool] * count if isinstance(pool, str) else pool)),
+            **more,
         )
 
     @property
@@ -111,6 +167,15 @@ class NetworkSpec:
     def group(self) -> Group:
         """The symmetry beyond permutations that the activation allows."""
         return GROUP_OF_ACTIVATION[self.activation]
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The symmetry beyond permutations of each hidden layer; max pooling leaves a layer no sign flips."""
+        groups = [self.group] * len(self.hidden_widths)
+        for layer, pool in enumerate(self.pools[: len(groups)]):
+            if pool is not None and pool.kind == "max" and self.group == "sign":
+                groups[layer] = "permutation"
+        return tuple(groups)
 
     @property
     def weight_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -137,30 +202,43 @@ class NetworkSpec:
         return sum(map(prod, self.weight_shapes)) + sum(map(prod, self.bias_shapes))
 
     def feature_map_sizes(self, image_size: Pair) -> list[Pair]:
-        """Return the (height, width) after each convolution of a picture of ``image_size``; 0 if it is too small.
+        """Return the (height, width) of the map that each convolution, with its pooling, makes of a picture.
+
+        A size is 0 where the picture is too small.
 
         >>> NetworkSpec.cnn([1, 16, 16, 16], stride=2, outputs=10).feature_map_sizes((16, 16))
         [(7, 7), (3, 3), (1, 1)]
         """
         sizes = []
         height, width = image_size
-        for (kh, kw), (sh, sw), (ph, pw) in zip(self.kernels, self.strides, self.paddings, strict=True):
+        pools = self.pools or (None,) * len(self.kernels)
+        for (kh, kw), (sh, sw), (ph, pw), pool in zip(self.kernels, self.strides, self.paddings, pools, strict=True):
             height = max((height + 2 * ph - kh) // sh + 1, 0)
             width = max((width + 2 * pw - kw) // sw + 1, 0)
+            if pool is not None:
+                height, width = pool.shrink(height), pool.shrink(width)
             sizes.append((height, width))
         return sizes
 
+    def check_input_size(self, image_size: Pair) -> None:
+        """Raise ``UsageError`` unless the network can read pictures of this (height, width)."""
+        sizes = self.feature_map_sizes(image_size)
+        if min(map(min, sizes)) < 1:
+            raise UsageError("inputs", f"{_size(image_size)} pictures are too small for {self}")
+        if self.flatten and sizes[-1] != (1, 1):
+            before = sizes[-2] if len(sizes) > 1 else image_size
+            problem = f"{_size(image_size)} pictures give maps of {_size(before)}; the dense layer after the"
+            raise UsageError("inputs", f"{problem} convolutions reads {_size(self.kernels[-1])}")
+
     def to_json(self) -> dict[str, Any]:
-        """Return the specification as a JSON object; ``from_json`` is the inverse."""
-        document: dict[str, Any] = {"widths": list(self.widths), "activation": self.activation}
-        if self.kernels:
-            document |= {
-                "kernels": [list(pair) for pair in self.kernels],
-                "strides": [list(pair) for pair in self.strides],
-                "paddings": [list(pair) for pair in self.paddings],
-            }
-        if self.omega != 1.0:
-            document["omega"] = self.omega
+        """Return the specification as a JSON object without the fields at their defaults; ``from_json`` reads it."""
+        document: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "pools":
+                value = tuple(str(pool or "none") for pool in value)
+            if value != field.default:
+                document[field.name] = json.loads(json.dumps(value))
         return document
 
     @classmethod
@@ -171,12 +249,25 @@ class NetworkSpec:
             KeyError, TypeError, ValueError: the document has another form.
             UsageError: the specification is not valid.
         """
+        if unknown := set(document) - {field.name for field in fields(cls)}:
+            raise ValueError(f"unknown keys {', '.join(sorted(unknown))}")
         pairs = {
             name: tuple((int(h), int(w)) for h, w in document.get(name, ()))
             for name in ("kernels", "strides", "paddings")
         }
-        widths = tuple(int(n) for n in document["widths"])
-        return cls(widths, str(document["activation"]), omega=float(document.get("omega", 1.0)), **pairs)
+        size = document.get("input_size")
+        return cls(
+            widths=tuple(int(n) for n in document["widths"]),
+            activation=str(document["activation"]),
+            **pairs,
+            omega=float(document.get("omega", 1.0)),
+            pools=tuple(Pooling.parse(str(text)) for text in document.get("pools", ())),
+            flatten=bool(document.get("flatten", False)),
+            input_size=None if size is None else tuple(int(n) for n in size),
+            input_mean=tuple(float(value) for value in document.get("input_mean", ())),
+            input_std=tuple(float(value) for value in document.get("input_std", ())),
+            output_offset=float(document.get("output_offset", 0.0)),
+        )
 
     def to_text(self) -> str:
         """Return the specification as one line of JSON, for a file's metadata; ``read_spec`` reads it back exactly."""
@@ -187,7 +278,13 @@ class NetworkSpec:
 
         The text in an older file names neither strides nor paddings, so any will do; all that it names must agree.
         """
-        return found == (self._describe(with_steps=False) if isinstance(found, str) else self)
+        return found == self._describe(with_steps=False) if isinstance(found, str) else self.fits(found)
+
+    def fits(self, other: "NetworkSpec") -> bool:
+        """Return whether both describe the same networks; an unknown input size fits any."""
+        if self.input_size is None or other.input_size is None:
+            return replace(self, input_size=None) == replace(other, input_size=None)
+        return self == other
 
     def __str__(self) -> str:
         return self._describe(with_steps=True)
@@ -201,6 +298,16 @@ class NetworkSpec:
             parts.append(f"strides {_sizes(self.strides)}")
         if with_steps and {*self.paddings} - {(0, 0)}:
             parts.append(f"paddings {_sizes(self.paddings)}")
+        if self.pools:
+            parts.append(f"pooling {', '.join(str(pool or 'none') for pool in self.pools)}")
+        if self.flatten:
+            parts.append("flattened")
+        if self.input_size:
+            parts.append(f"pictures {_size(self.input_size)}")
+        if self.input_mean or self.input_std:
+            parts.append("normalised inputs")
+        if self.output_offset:
+            parts.append(f"output + {self.output_offset:g}")
         omega = f" (omega {self.omega:g})" if self.activation == "sin" else ""
         return ", ".join([*parts, f"{self.activation}{omega}"])
 
@@ -222,8 +329,12 @@ def read_spec(text: str) -> NetworkSpec | str:
         return text
 
 
+def _size(lengths: Sequence[int]) -> str:
+    return "x".join(map(str, lengths))
+
+
 def _sizes(pairs: Sequence[Pair]) -> str:
-    return ", ".join(f"{height}x{width}" for height, width in pairs)
+    return ", ".join(map(_size, pairs))
 
 
 def _pairs(name: str, value: int | Pair | Sequence[int | Pair], count: int) -> tuple[Pair, ...]:
