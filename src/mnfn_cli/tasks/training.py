@@ -159,7 +159,8 @@ def _describe(
     task: Task, zoos: Sequence[Zoo], counts: Mapping[str, int], skipped: Skipped, context: Context
 ) -> RunRecord:
     plugin = plugin_of(type(task.recipe.model))
-    return RunRecord(
+    layouts = [space.layout for zoo in zoos for space in zoo.spaces if space.layout is not None]
+    record = RunRecord(
         format=RunRecord.VERSION,
         state="running",
         task=task.recipe.task,
@@ -173,6 +174,7 @@ def _describe(
         versions=Versions(mnfn=__version__, torch=torch.__version__, python=platform.python_version()),
         plugins=(PluginReference(name=plugin.name, sha256=plugin.sha256),) if plugin else (),
     )
+    return record.changed(layouts=tuple(layouts)) if layouts else record
 
 
 def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, illustrate: Illustrate) -> Result:
