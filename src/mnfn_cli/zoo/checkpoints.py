@@ -111,22 +111,23 @@ def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Ch
     wanted.check_start(zoo.path, fit.get("init"), fit.get("start"))
     rows, ids = zoo.rows(split), zoo.ids
     bad = {row: DataError(f"{zoo.path}:{ids[row]}", problem) for row, problem in zoo.bad_networks(rows)}
-    if len(fitting) < len(zoo.spaces):
-        foreign = {row: part.spec for part in zoo.parts if part not in fitting for row in part.numbers}
-        problem = "is a network {}; the run reads {}"
-        bad |= {
-            row: DataError(f"{zoo.path}:{ids[row]}", problem.format(foreign[row], wanted.spec))
-            for row in rows
-            if row in foreign
-        }
-    if bad and not skip_bad:
-        raise DataError.together(bad.values())
+    foreign: list[DataError] = []
+    for part in zoo.parts:
+        if part not in fitting:
+            chosen = set(part.numbers) & set(rows)
+            rows = [row for row in rows if row not in chosen]
+            problem = f"{len(chosen)} networks are {part.spec}; the run reads {wanted.spec}"
+            foreign += [DataError(f"{zoo.path}:weight space {part.spaces[0].name}", problem)] if chosen else []
+    kept = set(rows)
+    errors = [*foreign, *(error for row, error in bad.items() if row in kept)]
+    if errors and not skip_bad:
+        raise DataError.together(errors)
     good = [row for row in rows if row not in bad]
     features = read_rows(zoo, fitting, good)
     known = zoo.table[wanted.label].to_list() if wanted.label in zoo.table.columns else [None] * len(zoo)
     unknown = len(good) if wanted.start is not None and fit.get("init") is None else 0
     names, labels = [ids[row] for row in good], [known[row] for row in good]
-    return Checkpoints(names, features, labels, list(bad.values()), zoo, good, unknown_start=unknown)
+    return Checkpoints(names, features, labels, errors, zoo, good, unknown_start=unknown)
 
 
 def read_rows(zoo: Zoo, parts: Sequence[Zoo], rows: Sequence[int]) -> WeightSpaceFeatures:

@@ -75,7 +75,7 @@ def write_plan(plan: Plan, output: Path, what: str, *, force: bool = False, cont
         InterruptedRun: the user interrupted the work; the same command continues it.
     """
     context = context or Context()
-    check_outputs([Output(output, ZOO)], plan.sources, force=force)
+    check_outputs([Output(output, ZOO, continues=True)], plan.sources, force=force)
     check_table(plan.sources[0], plan.table, plan.spaces)
     context.progress.start(what, plan.table.height)
     several = len(plan.spaces) > 1

@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ class Zoo:
             raise DataError(self.path, f"holds networks of {len(self.spaces)} weight spaces; this needs one")
         return self.spaces[0]
 
-    @property
+    @cached_property
     def parts(self) -> "list[Zoo]":
         """A view of the zoo for each of its weight spaces, with the networks of that weight space alone."""
         if len(self.spaces) == 1:
