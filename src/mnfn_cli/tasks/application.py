@@ -20,7 +20,8 @@ from mnfn_cli.weightspace.layout import Reading
 from mnfn_cli.zoo.checkpoints import Checkpoints, Wanted, load_checkpoints
 from mnfn_cli.zoo.inr_design import START_FILE
 from mnfn_cli.zoo.single_files import CHECKPOINTS, SUFFIXES, list_files, write_manifest
-from mnfn_cli.zoo.store import SPACE_COLUMN, ZOO
+from mnfn_cli.zoo.store import ZOO
+from mnfn_cli.zoo.table import SPACE_COLUMN
 from mnfn_cli.zoo.writer import save_zoo
 
 FEW = 20

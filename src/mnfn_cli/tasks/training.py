@@ -43,7 +43,8 @@ from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, r
 from mnfn_cli.training.state import Position
 from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.zoo.inr_design import InrDesign
-from mnfn_cli.zoo.store import SPLITS, ZOO, Zoo
+from mnfn_cli.zoo.store import ZOO, Zoo
+from mnfn_cli.zoo.table import SPLITS
 
 MAX_PARAMETERS = 100_000_000
 """Models with more parameters need ``training.max_parameters``. The largest published model has 42 million."""

@@ -8,8 +8,9 @@ from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.weightspace.naming import natural_key
+from mnfn_cli.zoo.shards import tensor_names
 from mnfn_cli.zoo.single_files import CHECKPOINTS, SUFFIX, write_manifest, write_state_dict
-from mnfn_cli.zoo.store import Zoo, tensor_names
+from mnfn_cli.zoo.store import Zoo
 
 _SAFE_NAME = re.compile(r"[\w.+-][\w .+-]*", re.ASCII)
 

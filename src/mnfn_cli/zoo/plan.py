@@ -14,7 +14,8 @@ from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.zoo.build.unfinished import claim_build, clear_build
 from mnfn_cli.zoo.record import Space
-from mnfn_cli.zoo.store import SPACE_COLUMN, ZOO, Zoo, check_table, open_zoo
+from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
+from mnfn_cli.zoo.table import SPACE_COLUMN, check_table
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from mnfn_cli.zoo.merging import merge_tables, shared_facts, shared_pictures
 from mnfn_cli.zoo.plan import Plan
 from mnfn_cli.zoo.record import spaces_of
 from mnfn_cli.zoo.splits import draw_group_splits, join_groups
-from mnfn_cli.zoo.store import SPACE_COLUMN, Zoo
+from mnfn_cli.zoo.store import Zoo
+from mnfn_cli.zoo.table import SPACE_COLUMN
 
 if TYPE_CHECKING:
     import polars as pl
