@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 16 * 2**20
 """The size of the networks that are read at once, in bytes."""
 
+SHARD_BYTES = 64 * 2**20
+"""The largest size of a shard in bytes. A shard is in memory, some three times over, when it is written."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -72,7 +75,7 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
         InterruptedRun: the user interrupted the import; the same command continues it.
     """
     context = context or Context()
-    check_outputs([Output(output, ZOO)], [plan.source], force=force)
+    check_outputs([Output(output, ZOO, continues=True)], [plan.source], force=force)
     check_table(plan.source, plan.table, plan.spaces)
     context.progress.start("importing", plan.table.height)
     several = len(plan.spaces) > 1
@@ -81,7 +84,7 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
         writers = []
         for space in plan.spaces:
             count = int((plan.table[SPACE_COLUMN] == space.name).sum()) if several else plan.table.height
-            writer = ShardWriter(folder, space.spec, space.name if several else None)
+            writer = ShardWriter(folder, space.spec, space.name if several else None, SHARD_BYTES)
             context.progress.advance(writer.count)
             block = max(BLOCK_BYTES // (4 * space.spec.num_parameters), 1)
             for start in range(writer.count, count, block):
