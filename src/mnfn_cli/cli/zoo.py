@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mnfn_cli.cli import build
+from mnfn_cli.cli import build, import_zoo
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.job import claim
@@ -24,6 +24,7 @@ Ids = Annotated[
     str | None, typer.Option("--ids", help="Take only the networks of these ids, with commas between, such as 3,17.")
 ]
 app.add_typer(build.app, name="build")
+app.command("import", epilog=import_zoo.EXAMPLES)(import_zoo.import_zoo)
 
 
 @app.command("info", epilog=examples("mnfn zoo info zoos/digits-relu"))

@@ -72,7 +72,7 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
         InterruptedRun: the user interrupted the import; the same command continues it.
     """
     context = context or Context()
-    check_outputs([Output(output, ZOO)], [plan.source], force=force)
+    check_outputs([Output(output, ZOO, continues=True)], [plan.source], force=force)
     check_table(plan.source, plan.table, plan.spaces)
     context.progress.start("importing", plan.table.height)
     several = len(plan.spaces) > 1
@@ -96,9 +96,14 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
             folder,
             plan.spaces,
             plan.table,
-            made={"command": context.command, **plan.made},
+            made={"command": context.command, **plan.made, **_skipped(plan)},
             images=plan.images,
             pictures=plan.pictures or None,
         )
         clear_build(folder)
     return open_zoo(output)
+
+
+def _skipped(plan: Plan) -> dict[str, list[str]]:
+    """Return the key ``skipped`` of the section ``made`` in zoo.json; nothing if no network was left out."""
+    return {"skipped": [fault for error in plan.skipped for fault in error.faults]} if plan.skipped else {}
