@@ -53,9 +53,11 @@ class Architecture:
 
         Raises:
             UsageError: the activation is not said or unknown, or ``omega`` is missing for a SIREN.
-            DataError: what is said does not fit the layers.
+            DataError: there is one layer only, or what is said does not fit the layers.
         """
         activation = self._activation()
+        if len(layout.layers) < 2:
+            raise DataError(where, "has 1 layer; a network needs at least 2 for a weight space with a symmetry")
         try:
             return self._cnn(layout, activation, where) or self._mlp(layout, activation, where)
         except UsageError as error:

@@ -13,7 +13,7 @@ ACCURACY, CLASS = "test_accuracy", "class"
 _NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """Matches a number; 007 is none, since numbers do not keep leading zeros."""
 
-_WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})", re.ASCII)
+_WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
@@ -40,7 +40,10 @@ def typed(name: str, texts: Sequence[str | None], places: Sequence[str]) -> tupl
         for row, text in enumerate(texts)
         if text is not None and _is_odd(text)
     }
-    kind = int if all(_WHOLE.fullmatch(text) for text in known) else float
+    whole = all(_WHOLE.fullmatch(text) for text in known)
+    if whole and not all(len(text) < 21 and abs(int(text)) < 2**63 for text in known):
+        return list(texts), {}  # a number of 64 bits or of floating point would be another one
+    kind = int if whole else float
     return [None if text is None or row in faults else kind(text) for row, text in enumerate(texts)], faults
 
 

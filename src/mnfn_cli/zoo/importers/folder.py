@@ -22,6 +22,10 @@ from mnfn_cli.zoo.plan import Plan
 from mnfn_cli.zoo.single_files import SUFFIXES
 
 FORMAT = "folder"
+UNKNOWN_SIZE = (
+    "the size of the pictures is unknown, so nothing checks that stride, padding and pooling lead to the map that the "
+    "dense layers read; say --input-size"
+)
 
 
 def plan_folder(
@@ -73,6 +77,8 @@ def plan_folder(
     facts, assumed = facts_of_files(metadata, inrs) if inr else ({}, [])
     own = sum("spec" in texts for texts in metadata) if architecture != Architecture() else 0
     remarks = [f"{own} files say their architecture themselves; options are for the others"] if own else []
+    if any(space.spec.flatten and space.spec.input_size is None for space in reader.spaces):
+        remarks.append(UNKNOWN_SIZE)
     said = {"architecture": architecture.to_json(), "layers": list(reading.layers), "batchnorm": reading.batchnorm}
     plan = plan_of(
         FORMAT,

@@ -192,7 +192,7 @@ def _divided(
         if torn := leaks(groups, splits):
             notes.append(f"{torn} pictures or sources have networks in several splits, so that splits know each other")
     else:
-        splits, protocol = draw_by_group(groups, options.seed, options.fractions)
+        splits, protocol = draw_by_group(groups, options.seed, options.fractions, "copies and their source")
     rest = {name: values for name, values in columns.items() if name != SPLIT}
     table = {"id": own, SPLIT: splits, "file": [checked.file.name for checked in files], **rest}
     return Labelled(files, table, errors, {"split_protocol": protocol, **made}, notes)

@@ -71,7 +71,7 @@ def plan_model_zoos(
     require_usable(errors, skip_bad, len(files), path)
     by_name = {stage.file.name: stage for stage in stages}
     chosen = [by_name[checked.file.name] for checked in files]
-    splits, protocol = draw_by_group([stage.run for stage in chosen], seed, fractions)
+    splits, protocol = draw_by_group([stage.run for stage in chosen], seed, fractions, "checkpoints of a run")
     return plan_of(
         FORMAT,
         path,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnfn_cli.errors import DataError
+from mnfn_cli.errors import DataError, one_line
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.zoo.importers.network_files import CheckedFile, NetworkReader, identity_of
 from mnfn_cli.zoo.plan import Plan
@@ -47,7 +47,8 @@ def plan_of(
     if len(spaces) > 1:
         first[SPACE_COLUMN] = [name_of[checked.space] for checked in files]
     first["activation"] = [every[checked.space].spec.activation for checked in files]
-    table = pl.DataFrame(first | {name: list(values) for name, values in columns.items() if name not in first})
+    rest = {one_line(name): list(map(_readable, values)) for name, values in columns.items() if name not in first}
+    table = pl.DataFrame(first | rest)
 
     def read(space: str, chosen: range) -> WeightSpaceFeatures:
         return reader.read(members[space][chosen.start : chosen.stop])
@@ -69,3 +70,8 @@ def plan_of(
         skipped=skipped,
         notes=[*reader.casts, *notes],
     )
+
+
+def _readable(value: Any) -> Any:
+    """Return a text without control characters and without what is no Unicode, which names of files may have."""
+    return one_line(value) if isinstance(value, str) else value

@@ -27,7 +27,7 @@ def check_splits(values: Sequence[str | None], places: Sequence[str]) -> dict[in
 
 
 def draw_by_group(
-    groups: Sequence[str], seed: int, fractions: Mapping[str, float] | None = None
+    groups: Sequence[str], seed: int, fractions: Mapping[str, float] | None = None, together: str = ""
 ) -> tuple[list[str], str]:
     """Draw a split for each network, the same one for all networks of a group.
 
@@ -35,6 +35,7 @@ def draw_by_group(
         groups: what each network was learned from, such as its picture or the network of which it is a copy.
         seed: the seed of the draw.
         fractions: the fraction of each split; 70, 10 and 20 % by default.
+        together: what is kept together, in words.
 
     Returns:
         the splits, and how they were drawn in words.
@@ -43,8 +44,8 @@ def draw_by_group(
     each = list(dict.fromkeys(groups))
     drawn = dict(zip(each, draw_splits(len(each), seed, shares), strict=True))
     percent = "/".join(f"{100 * shares[name]:g}" for name in SPLITS)
-    together = "" if len(each) == len(groups) else ", copies with their source"
-    return [drawn[group] for group in groups], f"drawn {percent} with seed {seed}{together}"
+    kept = "" if len(each) == len(groups) else f", {together} together"
+    return [drawn[group] for group in groups], f"drawn {percent} with seed {seed}{kept}"
 
 
 def leaks(groups: Sequence[str], splits: Sequence[str]) -> int:
