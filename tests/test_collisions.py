@@ -54,6 +54,8 @@ COMMANDS = {
     "edit files": (["edit", "e", "inr-files", "-o", "OUT"], "checkpoints", ["e", "inr-files"]),
     "edit one file": (["edit", "e", "inr-files/one.safetensors", "-o", "OUT.safetensors"], "file",
                       ["e", "inr-files/one.safetensors"]),
+    "zoo import": (["zoo", "import", "folder", "inr-files", "--labels", "labels.csv", "-o", "OUT"], "zoo",
+                   ["inr-files", "labels.csv"]),
     "zoo render": (["zoo", "render", "inr", "-o", "OUT"], "file", ["inr"]),
     "count-params": (["count-params", "--growth", "-o", "OUT"], "file", []),
 }  # fmt: skip
@@ -62,6 +64,7 @@ READERS = {
     "zoo verify": ["zoo", "verify", "z"],
     "predict to stdout": ["predict", "r", "z"],
     "classify to stdout": ["classify", "c", "inr"],
+    "zoo import --dry-run": ["zoo", "import", "folder", "inr-files", "--dry-run"],
     "recipe list": ["recipe", "list"],
     "recipe show": ["recipe", "show", "mine.yaml"],
     "recipe validate": ["recipe", "validate", "mine.yaml"],
@@ -87,6 +90,8 @@ def prepared(tmp_path_factory):
     export_zoo(open_zoo(root / "inr"), root / "inr-files", limit=2)
     sorted((root / "inr-files").glob("*.safetensors"))[0].rename(root / "inr-files" / "one.safetensors")
     (root / "inr-files" / ".mnfn-files.json").unlink()  # the user's own checkpoints
+    names = [path.stem for path in (root / "inr-files").glob("*.safetensors")]
+    (root / "labels.csv").write_text("id,digit\n" + "".join(f"{name},1\n" for name in names))
     (root / "thesis").mkdir()
     (root / "thesis" / "chapter-1.tex").write_text("years of work")
     return root

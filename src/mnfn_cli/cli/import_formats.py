@@ -40,8 +40,9 @@ def plan_import(format_name: str, path: Path, given: Given, *, skip_bad: bool, c
         DataError: the files cannot be imported.
     """
     module, function, arguments = PLANNERS[format_name]
+    said = arguments(given)
     planner = getattr(import_module(f"mnfn_cli.zoo.importers.{module}"), function)
-    plan: Plan = planner(path, **arguments(given), skip_bad=skip_bad, context=context)
+    plan: Plan = planner(path, **said, skip_bad=skip_bad, context=context)
     return plan
 
 
