@@ -62,8 +62,8 @@ def align(spec: NetworkSpec, a: WeightSpaceFeatures, b: WeightSpaceFeatures) -> 
     For twins the result is exact, unless a layer has two neurons with equal biases, incoming and outgoing weights after
     the weights from equal neurons are summed up. For other networks it is a local minimum.
 
-    Twins are told from other networks in canonical form and layer by layer. In raw weights, factors of 1e4 make the first
-    layer larger than the last by up to 1e8, so that a change of the last would drown in the rounding of the first.
+    Twins are told from other networks in canonical form and layer by layer. In raw weights, factors of 1e4 can make
+    the first layer larger than the last by 1e8, so that a change of the last would drown in the rounding of the first.
 
     Args:
         spec: the weight space of all networks.
