@@ -26,14 +26,14 @@ def test_foreign_names_in_any_order():
 
 def test_every_bad_network_is_named():
     good, a, b, c = WeightSpaceFeatures.randn(SPEC, 4).to_state_dicts()
-    del a["layers.1.bias"]
+    del a["layers.1.weight"]
     b["bn.running_mean"] = torch.zeros(3)
     c["layers.0.weight"] = torch.zeros(4, 1, 5, 5)
     with pytest.raises(DataError) as caught:
         WeightSpaceFeatures.from_state_dicts([good, a, b, c], SPEC, names=["good", "a", "b", "c"])
     faults = caught.value.faults
     assert [fault.split(":")[0] for fault in faults] == ["a", "b", "c"]
-    assert "layers.1.weight" in faults[0] and "no bias" in faults[0]
+    assert "layers.1.bias" in faults[0] and "no weight" in faults[0]
     assert "bn.running_mean" in faults[1]
     assert "layers.0.weight" in faults[2] and "(4, 1, 3, 3)" in faults[2]
 

@@ -107,9 +107,11 @@ def test_networks_that_are_not_finite_are_all_named(tmp_path):
         ("zoo.json", lambda text: "[]", "is no JSON object"),
         (
             "zoo.json",
-            lambda text: text.replace('"format": 1', '"format": 2'),
-            "format: is 2; this version of mnfn reads 1",
+            lambda text: text.replace('"format": 1', '"format": 3'),
+            "format: is 3; this version of mnfn reads 1 and 2",
         ),
+        ("zoo.json", lambda text: text.replace('"format": 1', '"format": 2'), "spaces: missing"),
+        ("zoo.json", lambda text: text.replace('"spec"', '"space"'), "spec: missing"),
         (
             "zoo.json",
             lambda text: text.replace('"relu"', '"softplus"'),

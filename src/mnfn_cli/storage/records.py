@@ -29,17 +29,18 @@ class Record(BaseModel):
 
 
 class VersionedRecord(Record):
-    """A record with the version of its format. Reading any version but ``VERSION`` is refused."""
+    """A record with the version of its format. Reading any version but ``VERSION`` and ``ALSO_READ`` is refused."""
 
     VERSION: ClassVar[int]
+    ALSO_READ: ClassVar[tuple[int, ...]] = ()
 
     format: int
 
     @field_validator("format")
     @classmethod
     def _this_version(cls, value: int) -> int:
-        if value != cls.VERSION:
-            raise ValueError(f"is {value}; this version of mnfn reads {cls.VERSION}")
+        if value not in (known := (*cls.ALSO_READ, cls.VERSION)):
+            raise ValueError(f"is {value}; this version of mnfn reads {' and '.join(map(str, known))}")
         return value
 
 

@@ -47,7 +47,8 @@ def read_tensors(path: Path, *, floats_only: bool = True) -> tuple[dict[str, Ten
 
     Args:
         path: the file to read.
-        floats_only: refuse tensors of other dtypes than float64, float32, float16 and bfloat16.
+        floats_only: refuse tensors of other dtypes than float64, float32, float16 and bfloat16, except the counters of
+            batch normalisations.
 
     Returns:
         the tensors by name, and the metadata in the header.
@@ -59,7 +60,8 @@ def read_tensors(path: Path, *, floats_only: bool = True) -> tuple[dict[str, Ten
     header = _read_header(path)
     if floats_only:
         for name, entry in header.items():
-            if name != "__metadata__" and entry["dtype"] not in _FLOATS:
+            counter = name.endswith("num_batches_tracked") and entry["dtype"] == "I64"
+            if name != "__metadata__" and entry["dtype"] not in _FLOATS and not counter:
                 raise DataError(f"{path}:{name}", f"dtype {entry['dtype']}; weights are F64, F32, F16 or BF16")
     try:
         tensors = load(path.read_bytes())
@@ -112,6 +114,8 @@ def _read_header(path: Path) -> dict[str, Any]:
             if len(start) < 8:
                 raise DataError(path, f"has {size} bytes; a safetensors file has at least 8")
             length = struct.unpack("<Q", start[:8])[0]
+            if start.startswith((b"PK\x03\x04", b"\x80\x02")) and start[8:9] != b"{":
+                raise DataError(path, "is a PyTorch file, not a safetensors file; name it .pt")
             if length > min(size - 8, MAX_HEADER_BYTES):
                 raise DataError(path, f"header of {length} bytes in a file of {size}: damaged, or no safetensors file")
             file.seek(8)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.weightspace.naming import pair_layers
+from mnfn_cli.weightspace.layout import Reading, find_layout
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
@@ -136,28 +136,37 @@ class WeightSpaceFeatures:
         state_dicts: Sequence[Mapping[str, Tensor]],
         spec: NetworkSpec | None = None,
         names: Sequence[str] | None = None,
+        reading: Reading = Reading(),
     ) -> Self:
         """Stack the state dicts of single networks, with tensors of any names.
 
-        The layers are put in the natural order of their names (2 before 10); see ``naming.pair_layers``.
+        The layers are put in the one order that their shapes and the numbers in their names allow; see
+        ``layout.find_layout``. A layer without a bias gets a bias of 0.
 
         Args:
             state_dicts: for each network, a mapping from tensor names to tensors.
             spec: the weight space whose shapes the tensors must have; by default those of the first network.
             names: the names of the networks for error messages; by default their numbers.
+            reading: the order of the layers where shapes do not settle it, and where batch normalisations stand.
 
         Raises:
-            DataError: a network lacks a bias, has a tensor too many, or has a shape that differs. The error names all
-                such networks.
+            DataError: a network has a tensor too many or a shape that differs, or the order of its layers is not clear.
+                The error names all such networks.
         """
         names = names or [f"network {i}" for i in range(len(state_dicts))]
         rows: list[list[Tensor]] = []
         errors = []
+        shapes = None if spec is None else spec.weight_shapes
         for name, state_dict in zip(names, state_dicts, strict=True):
             try:
-                rows.append(_ordered(state_dict, name, spec, rows[0] if rows else None))
+                layout = find_layout({key: tuple(t.shape) for key, t in state_dict.items()}, name, shapes, reading)
+                shapes = layout.weight_shapes(name) if shapes is None else shapes
             except DataError as error:
                 errors.append(error)
+                continue
+            tensors = layout.read(state_dict)
+            tensors[0::2] = [weight.reshape(shape) for weight, shape in zip(tensors[0::2], shapes, strict=True)]
+            rows.append(tensors)
         if errors:
             raise DataError.together(errors)
         stacked = [torch.stack([row[i] for row in rows])[:, None] for i in range(len(rows[0]))]
@@ -187,27 +196,3 @@ class WeightSpaceFeatures:
     def __repr__(self) -> str:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in self.tensors())
         return f"WeightSpaceFeatures({shapes})"
-
-
-def _ordered(
-    state_dict: Mapping[str, Tensor], name: str, spec: NetworkSpec | None, like: list[Tensor] | None
-) -> list[Tensor]:
-    """Return the tensors of one network as W(1), b(1), ...; their shapes must be those of ``spec`` or of ``like``."""
-    tensors = []
-    for weight, bias in pair_layers(state_dict, name):
-        tensors += [state_dict[weight], state_dict[bias]]
-    if spec is not None:
-        pairs = zip(spec.weight_shapes, spec.bias_shapes, strict=True)
-        expected = [shape for pair in pairs for shape in pair]
-    elif like is not None:
-        expected = [tuple(tensor.shape) for tensor in like]
-    else:
-        return tensors
-    found = [tuple(tensor.shape) for tensor in tensors]
-    if len(found) != len(expected):
-        raise DataError(name, f"{len(found) // 2} layers, expected {len(expected) // 2}")
-    for layer, (got, want) in enumerate(zip(found, expected, strict=True)):
-        if got != want:
-            tensor_name = [key for pair in pair_layers(state_dict, name) for key in pair][layer]
-            raise DataError(f"{name}:{tensor_name}", f"shape {got}, expected {want}")
-    return tensors

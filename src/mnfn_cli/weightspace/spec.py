@@ -269,6 +269,13 @@ class NetworkSpec:
             output_offset=float(document.get("output_offset", 0.0)),
         )
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether widths, activation, kernels, strides, paddings and omega say everything, as in the first format."""
+        return self == NetworkSpec(
+            self.widths, self.activation, self.kernels, self.strides, self.paddings, omega=self.omega
+        )
+
     def to_text(self) -> str:
         """Return the specification as one line of JSON, for a file's metadata; ``read_spec`` reads it back exactly."""
         return json.dumps(self.to_json())

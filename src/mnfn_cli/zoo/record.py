@@ -1,12 +1,13 @@
 """The contents of zoo.json, and the record of how INRs were fitted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, field_validator
 
 from mnfn_cli.errors import MnfnError
 from mnfn_cli.storage.records import OpenRecord, Record, VersionedRecord
+from mnfn_cli.weightspace.layout import Layout
 from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -68,30 +69,73 @@ class Made(OpenRecord):
     command: str | None = None
 
 
+class Space(Record):
+    """A weight space of a zoo.
+
+    Attributes:
+        name: its name in the column ``weight_space`` of the table and in the names of its shards.
+        spec: the shapes and the activation of its networks.
+        layout: how the files held the networks that were imported, so that they can be written back alike; None for
+            networks that mnfn made itself.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,32}$")]
+    spec: SpecField
+    layout: Layout | None = None
+
+
+def spaces_of(kinds: Sequence[tuple[NetworkSpec, Layout | None]]) -> tuple[Space, ...]:
+    """Return weight spaces with these specifications and layouts, named ``1``, ``2`` and so on."""
+    return tuple(Space(name=str(i), spec=spec, layout=layout) for i, (spec, layout) in enumerate(kinds, 1))
+
+
 class ZooRecord(VersionedRecord):
     """All of zoo.json.
 
+    Format 1 has the key ``spec`` and one weight space. Format 2 has the key ``spaces``.
+
     Attributes:
         format: the version of the file format.
-        spec: the weight space of the networks.
+        spec: the weight space of all networks, in format 1.
+        spaces: the weight spaces of the networks, in either format.
         count: the number of networks.
         images: the source of the pictures.
         made: how the networks were made.
         files: the size and checksum of every other file of the zoo, by its name.
     """
 
-    VERSION = 1
+    VERSION = 2
+    ALSO_READ = (1,)
 
-    spec: SpecField
+    spec: Annotated[SpecField | None, Field(validate_default=True)] = None
+    spaces: Annotated[tuple[Space, ...], Field(validate_default=True)] = ()
     count: Annotated[int, Field(ge=0)]
     images: Images = Images()
     made: Made = Made()
     files: Mapping[str, FileRecord]
 
+    @field_validator("spec")
+    @classmethod
+    def _in_format_1(cls, value: NetworkSpec | None, info: ValidationInfo) -> NetworkSpec | None:
+        if info.data.get("format") == 1 and value is None:
+            raise ValueError("missing")
+        return value
+
+    @field_validator("spaces")
+    @classmethod
+    def _in_format_2(cls, value: tuple[Space, ...], info: ValidationInfo) -> tuple[Space, ...]:
+        if info.data.get("format") == 1 and info.data.get("spec") is not None:
+            return spaces_of([(info.data["spec"], None)])
+        if info.data.get("format") == cls.VERSION and not value:
+            raise ValueError("missing")
+        if len({space.name for space in value}) < len(value):
+            raise ValueError("names a weight space twice")
+        return value
+
     @property
     def fit(self) -> dict[str, Any]:
         """The recorded attributes of ``Fit`` by name; empty for networks that are not INRs."""
-        if not is_inr(self.spec):
+        if not all(is_inr(space.spec) for space in self.spaces):
             return {}
         recorded = self.images.to_json() | self.made.to_json()
         return {name: recorded[name] for name in Fit.model_fields if name in recorded}

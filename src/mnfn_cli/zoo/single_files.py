@@ -1,21 +1,25 @@
-"""Read and write files with one network each."""
+"""Read and write files with one network each, in safetensors' format or in PyTorch's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.marks import MANIFEST
 from mnfn_cli.storage.records import Record, read_record, write_record
 from mnfn_cli.storage.tensors import all_finite, read_tensors, save_tensors
+from mnfn_cli.storage.torch_files import TORCH_SUFFIXES, is_torch_file, read_torch_file, save_torch_file
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.naming import natural_key, pair_layers
+from mnfn_cli.weightspace.layout import Layout, Reading, find_layout
+from mnfn_cli.weightspace.naming import natural_key
 from mnfn_cli.weightspace.spec import NetworkSpec, read_spec
 
 SUFFIX = ".safetensors"
+SUFFIXES = (SUFFIX, *TORCH_SUFFIXES)
 
 
 class Manifest(Record):
@@ -37,56 +41,101 @@ CHECKPOINTS = Kind("folder of checkpoints", _own_files)
 
 def write_manifest(folder: Path) -> None:
     """Write the hidden file that lists all checkpoint files in ``folder``; mnfn must have written all of them."""
-    names = sorted(path.name for path in folder.iterdir() if path.suffix == SUFFIX)
+    names = sorted(path.name for path in folder.iterdir() if path.suffix in SUFFIXES)
     write_record(folder / MANIFEST, Manifest(checkpoints=tuple(names)))
 
 
 @dataclass(frozen=True)
 class SingleFile:
-    """The names, dtypes and metadata of a file with one network, by which a changed network is written alike.
+    """How a file holds one network, by which a changed network is written alike.
 
     Args:
         path: the path of the file.
-        names: the names of the tensors, in the order W(1), b(1), W(2), b(2), ...
+        layout: which of its tensors are which layer.
         dtypes: the dtype of every tensor by its name, in the order of the file.
-        metadata: the texts in the file's header by key.
+        metadata: the texts in the file by key.
     """
 
     path: Path
-    names: tuple[str, ...]
+    layout: Layout
     dtypes: Mapping[str, torch.dtype]
     metadata: Mapping[str, str]
 
-    def write(self, network: WeightSpaceFeatures, target: Path) -> None:
-        """Write one network, ``(1, 1, ...)``, to ``target`` with the names, dtypes and metadata of this file."""
-        tensors = network.to_state_dicts(self.names)[0]
-        save_tensors(target, {name: tensors[name].to(dtype) for name, dtype in self.dtypes.items()}, self.metadata)
+    def write(self, network: WeightSpaceFeatures, target: Path) -> list[str]:
+        """Write one network, ``(1, 1, ...)``, with the names, shapes, dtypes and metadata of this file.
+
+        Args:
+            network: the network.
+            target: the file to write, in PyTorch's format if it ends in .pt or .pth, which has no metadata.
+
+        Returns:
+            the names of tensors that this file does not have: biases of layers without one that are no longer 0.
+        """
+        tensors = self.layout.write([tensor[0, 0] for tensor in network.tensors()])
+        added = [name for name in tensors if name not in self.dtypes]
+        ordered = [*(name for name in self.dtypes if name in tensors), *added]
+        write_state_dict(
+            target, {name: tensors[name].to(self.dtypes.get(name, network.dtype)) for name in ordered}, self.metadata
+        )
+        return added
+
+
+def write_state_dict(target: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors into a file of the format that its name ends in; PyTorch's format keeps no metadata."""
+    if target.suffix in TORCH_SUFFIXES:
+        save_torch_file(target, tensors)
+    else:
+        save_tensors(target, tensors, metadata)
 
 
 def list_files(path: Path) -> list[Path]:
-    """Return the safetensors files of a folder, without hidden ones, in natural order (2 before 10).
+    """Return the checkpoint files of a folder, without hidden ones, in natural order (2 before 10).
 
     If ``path`` is a file, it is returned alone.
 
     Raises:
-        DataError: ``path`` does not exist, or is a folder without such files.
+        DataError: ``path`` does not exist, or is a folder without such files; or two files have one name and different
+            endings, so that they would be one network.
     """
     if not path.exists() and not path.is_symlink():
         raise DataError(path, "no such file or folder")
     if not path.is_dir():
         return [path]
-    files = [p for p in path.iterdir() if p.suffix == SUFFIX and not p.name.startswith(".")]
+    files = [p for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith(".")]
     if not files:
-        raise DataError(path, f"holds no {SUFFIX} file and no zoo.json")
-    return sorted(files, key=lambda p: natural_key(p.name))
+        raise DataError(path, f"holds no {', '.join(SUFFIXES)} file and no zoo.json")
+    by_name: dict[str, Path] = {}
+    for file in sorted(files, key=lambda p: natural_key(p.name)):
+        if file.stem in by_name:
+            raise DataError(file, f"has the name of {by_name[file.stem].name}; each network needs a name of its own")
+        by_name[file.stem] = file
+    return list(by_name.values())
 
 
-def read_network(file: Path, spec: NetworkSpec) -> tuple[WeightSpaceFeatures, SingleFile]:
+def read_state_dict(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors and the metadata of a checkpoint file, in safetensors' or PyTorch's format.
+
+    Raises:
+        DataError: the file cannot be read, or a tensor is no weight of a network.
+    """
+    if is_torch_file(file) or file.suffix in TORCH_SUFFIXES:
+        return read_torch_file(file)
+    return read_tensors(file)
+
+
+def read_network(
+    file: Path,
+    spec: NetworkSpec,
+    reading: Reading = Reading(),
+    known: Sequence[Layout] = (),
+) -> tuple[WeightSpaceFeatures, SingleFile]:
     """Read a file with one network.
 
     Args:
-        file: the safetensors file.
+        file: the checkpoint file.
         spec: the weight space that the network must have.
+        reading: what the user says about the file that its tensors do not tell.
+        known: layouts of files that were read before; one that describes this file is taken.
 
     Returns:
         the raw weights, ``(1, 1, ...)``, in the file's dtype, and a description of the file.
@@ -94,12 +143,22 @@ def read_network(file: Path, spec: NetworkSpec) -> tuple[WeightSpaceFeatures, Si
     Raises:
         DataError: the file cannot be read, its network has another weight space, or a number is not finite.
     """
-    tensors, metadata = read_tensors(file)
-    features = WeightSpaceFeatures.from_state_dicts([tensors], spec, names=[str(file)])
+    tensors, metadata = read_state_dict(file)
     if "spec" in metadata and not spec.agrees_with(found := read_spec(metadata["spec"])):
         raise DataError(file, f"is a network {found}; the run reads {spec}")
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    layout = next((layout for layout in known if layout.describes(shapes)), None)
+    if layout is None or reading.layers:
+        layout = find_layout(shapes, str(file), spec.weight_shapes, reading)
     for name, tensor in tensors.items():
-        if not all_finite(tensor):
+        if tensor.is_floating_point() and not all_finite(tensor):
             raise DataError(f"{file}:{name}", "is not finite (NaN or infinity)")
-    names = tuple(name for pair in pair_layers(tensors, str(file)) for name in pair)
-    return features, SingleFile(file, names, {name: tensor.dtype for name, tensor in tensors.items()}, metadata)
+    single = SingleFile(file, layout, {name: tensor.dtype for name, tensor in tensors.items()}, metadata)
+    return unpack(layout, tensors, spec), single
+
+
+def unpack(layout: Layout, tensors: Mapping[str, Tensor], spec: NetworkSpec) -> WeightSpaceFeatures:
+    """Return the network in a file as raw weights ``(1, 1, ...)``, in the shapes of its weight space."""
+    found = layout.read(tensors)
+    weights = [weight.reshape(1, 1, *shape) for weight, shape in zip(found[0::2], spec.weight_shapes, strict=True)]
+    return WeightSpaceFeatures(weights, [bias[None, None] for bias in found[1::2]])

@@ -1,7 +1,8 @@
 """Read zoos: shards of stacked tensors, a table with a row for each network, and zoo.json (docs/formats.md)."""
 
+import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,15 @@ from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.records import read_record
 from mnfn_cli.storage.tensors import all_finite, map_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.layout import Layout
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.record import ZooRecord
+from mnfn_cli.zoo.record import Space, ZooRecord
 
 if TYPE_CHECKING:
     import polars as pl
 
 SPLITS = ("train", "val", "test")
+SPACE_COLUMN = "weight_space"
 
 
 def _own_files(folder: Path) -> frozenset[str] | None:
@@ -39,30 +42,77 @@ ZOO = Kind("zoo", _own_files)
 class Zoo:
     """An open zoo. Its weights are memory-mapped and stay on disk until they are read.
 
+    A zoo may hold several weight spaces. Each of its ``parts`` is a view with the networks of one of them; ``spec``,
+    ``layout`` and ``read`` are there for one weight space only.
+
     Attributes:
         path: the folder of the zoo.
-        spec: the weight space of the networks.
-        table: a polars table with a row for each network, in the order of the tensors; the column ``id`` is text.
+        spaces: the weight spaces of the networks.
+        table: a polars table with a row for each network; the column ``id`` is text. The column ``weight_space`` has
+            the name of each network's weight space if there are several.
         record: the contents of zoo.json.
+        numbers: the number of each network's row in the table of the whole zoo.
     """
 
-    def __init__(self, path: Path, record: ZooRecord, table: "pl.DataFrame") -> None:
+    def __init__(
+        self,
+        path: Path,
+        record: ZooRecord,
+        table: "pl.DataFrame",
+        spaces: Sequence[Space],
+        shards: Mapping[str, Sequence[WeightSpaceFeatures]],
+        numbers: Sequence[int] | None = None,
+    ) -> None:
         self.path = path
         self.record = record
-        self.spec = record.spec
         self.table = table
-        names = sorted(name for name in record.files if name.startswith("weights-"))
-        self._shards = [_shard_features(path / name, record.spec) for name in names]
+        self.spaces = tuple(spaces)
+        self.numbers = range(table.height) if numbers is None else numbers
+        self._all_shards = shards
+        self._shards = shards[self.spaces[0].name]
         self._starts = [0]
         for shard in self._shards:
             self._starts.append(self._starts[-1] + shard.batch)
 
     def __len__(self) -> int:
-        return self._starts[-1]
+        return self.table.height
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The weight space of all networks.
+
+        Raises:
+            DataError: there are several.
+        """
+        return self._only_space.spec
+
+    @property
+    def layout(self) -> Layout | None:
+        """How the files held the networks that were imported; None if mnfn made them, an error as for ``spec``."""
+        return self._only_space.layout
+
+    @property
+    def _only_space(self) -> Space:
+        if len(self.spaces) > 1:
+            raise DataError(self.path, f"holds networks of {len(self.spaces)} weight spaces; this needs one")
+        return self.spaces[0]
+
+    @property
+    def parts(self) -> "list[Zoo]":
+        """A view of the zoo for each of its weight spaces, with the networks of that weight space alone."""
+        if len(self.spaces) == 1:
+            return [self]
+        names = self.table[SPACE_COLUMN].to_list()
+        views = []
+        for space in self.spaces:
+            rows = [row for row, name in enumerate(names) if name == space.name]
+            numbers = [self.numbers[row] for row in rows]
+            views.append(Zoo(self.path, self.record, self.table[rows], [space], self._all_shards, numbers))
+        return views
 
     @property
     def ids(self) -> list[str]:
-        """The ids of the networks, in the order of the tensors."""
+        """The ids of the networks, in the order of the table."""
         return self.table["id"].to_list()
 
     @property
@@ -81,7 +131,11 @@ class Zoo:
         """Return the raw weights of some rows, or of all, ``(rows, 1, ...)``, in the stored dtype.
 
         A slice inside one shard is a view of the memory map; other selections are copied.
+
+        Raises:
+            DataError: the networks have several weight spaces.
         """
+        spec = self.spec
         if rows is None:
             rows = slice(None)
         if isinstance(rows, slice):
@@ -98,7 +152,7 @@ class Zoo:
             positions.append(position)
             local.append(row - self._starts[shard])
         if not by_shard:
-            return WeightSpaceFeatures.zeros(self.spec, 0)
+            return WeightSpaceFeatures.zeros(spec, 0)
         parts = [self._shards[shard].select(torch.tensor(local)) for shard, (_, local) in by_shard.items()]
         order = torch.tensor([position for positions, _ in by_shard.values() for position in positions])
         return WeightSpaceFeatures.cat(parts).select(order.argsort()) if len(parts) > 1 else parts[0]
@@ -136,17 +190,20 @@ class Zoo:
 
     def bad_networks(self, rows: Sequence[int] | None = None) -> list[tuple[int, str]]:
         """Return (row, message) for each network, among some rows or all, with a weight or bias that is not finite."""
-        rows = self.rows() if rows is None else rows
+        wanted = None if rows is None else {self.numbers[row] for row in rows}
+        places = {number: row for row, number in enumerate(self.numbers)}
         found: dict[int, str] = {}
-        for start in range(0, len(rows), 1024):
-            block = rows[start : start + 1024]
-            features = self.read(block)
-            for name, tensor in zip(tensor_names(self.spec), features.tensors(), strict=True):
-                if all_finite(tensor):
-                    continue
-                finite = torch.isfinite(tensor).flatten(1).all(dim=1)
-                for offset in torch.nonzero(~finite).flatten().tolist():
-                    found.setdefault(block[offset], f"{name} is not finite")
+        for part in self.parts:
+            chosen = [row for row, number in enumerate(part.numbers) if wanted is None or number in wanted]
+            for start in range(0, len(chosen), 1024):
+                block = chosen[start : start + 1024]
+                features = part.read(block)
+                for name, tensor in zip(tensor_names(part.spec), features.tensors(), strict=True):
+                    if all_finite(tensor):
+                        continue
+                    finite = torch.isfinite(tensor).flatten(1).all(dim=1)
+                    for offset in torch.nonzero(~finite).flatten().tolist():
+                        found.setdefault(places[part.numbers[block[offset]]], f"{name} is not finite")
         return sorted(found.items())
 
     def require_column(self, name: str) -> None:
@@ -171,11 +228,21 @@ def open_zoo(path: str | Path) -> Zoo:
         if (folder / name).stat().st_size != entry.bytes:
             raise DataError(folder / name, f"{(folder / name).stat().st_size} bytes, expected {entry.bytes}")
     table = _read_table(folder / "table.csv")
-    check_table(folder / "table.csv", table)
-    zoo = Zoo(folder, record, table)
-    if not len(zoo) == table.height == record.count:
-        found = f"{len(zoo)} networks in the tensors, {table.height} in the table, {record.count} in zoo.json"
+    check_table(folder / "table.csv", table, record.spaces)
+    shards = {space.name: _shards_of(folder, record, space) for space in record.spaces}
+    stored = {name: sum(shard.batch for shard in found) for name, found in shards.items()}
+    if not sum(stored.values()) == table.height == record.count:
+        found = (
+            f"{sum(stored.values())} networks in the tensors, {table.height} in the table, {record.count} in zoo.json"
+        )
         raise DataError(folder, found)
+    zoo = Zoo(folder, record, table, record.spaces, shards)
+    for part in zoo.parts:
+        if len(part) != stored[part.spaces[0].name]:
+            name = part.spaces[0].name
+            raise DataError(
+                folder, f"weight space {name}: {stored[name]} networks in the tensors, {len(part)} in the table"
+            )
     return zoo
 
 
@@ -202,6 +269,19 @@ def verify_zoo(path: str | Path) -> list[MnfnError]:
 def tensor_names(spec: NetworkSpec) -> list[str]:
     """Return the names of the tensors in a shard: ``layers.0.weight``, ``layers.0.bias``, ..."""
     return [f"layers.{i}.{kind}" for i in range(spec.num_layers) for kind in ("weight", "bias")]
+
+
+def shard_name(space: str | None, number: int, count: int) -> str:
+    """Return the file name of a shard, numbered from 1 among ``count``; ``space`` is given if there are several."""
+    prefix = "weights" if space is None else f"weights-{space}"
+    return f"{prefix}-{number:05d}-of-{count:05d}.safetensors"
+
+
+def _shards_of(folder: Path, record: ZooRecord, space: Space) -> list[WeightSpaceFeatures]:
+    several = len(record.spaces) > 1
+    pattern = rf"weights-{re.escape(space.name) + '-' if several else ''}[0-9]{{5}}-of-[0-9]{{5}}\.safetensors"
+    names = sorted(name for name in record.files if re.fullmatch(pattern, name))
+    return [_shard_features(folder / name, space.spec) for name in names]
 
 
 def _shard_features(path: Path, spec: NetworkSpec) -> WeightSpaceFeatures:
@@ -232,14 +312,18 @@ def _read_table(path: Path) -> "pl.DataFrame":
     try:
         header = pl.read_csv(path, n_rows=0).columns
         # Ids are text, since 001 is not 1. Other columns get their types from all values, not from the first 100.
-        text: dict[str, Any] = {name: pl.String for name in ("id", "source_id", "image_id", "split") if name in header}
+        text: dict[str, Any] = {
+            name: pl.String for name in ("id", "source_id", "image_id", "split", SPACE_COLUMN) if name in header
+        }
         return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise DataError(path, f"no readable table: {error}") from None
 
 
-def check_table(where: Path, table: "pl.DataFrame") -> None:
-    for column in ("id", "split"):
+def check_table(where: Path, table: "pl.DataFrame", spaces: Sequence[Space] = ()) -> None:
+    """Raise ``DataError`` unless ids are unique, and splits and weight spaces are known ones."""
+    several = len(spaces) > 1
+    for column in ("id", "split", *([SPACE_COLUMN] if several else [])):
         if column not in table.columns:
             raise DataError(where, f"no column '{column}'")
     ids = table["id"]
@@ -249,3 +333,6 @@ def check_table(where: Path, table: "pl.DataFrame") -> None:
     foreign = sorted({str(name) for name in table["split"].to_list()} - set(SPLITS))
     if foreign:
         raise DataError(where, f"split '{foreign[0]}'; splits are {', '.join(SPLITS)}")
+    names = [space.name for space in spaces]
+    if several and (unknown := sorted({str(name) for name in table[SPACE_COLUMN].to_list()} - set(names))):
+        raise DataError(where, f"weight space '{unknown[0]}'; the zoo has {', '.join(names)}")

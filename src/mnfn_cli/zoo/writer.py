@@ -10,11 +10,11 @@ from mnfn_cli.errors import DataError
 from mnfn_cli.storage.atomic import sha256, write_json, write_text
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
-from mnfn_cli.storage.tensors import save_tensors
+from mnfn_cli.storage.tensors import map_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.record import ZooRecord
-from mnfn_cli.zoo.store import ZOO, Zoo, check_table, open_zoo, tensor_names
+from mnfn_cli.zoo.record import Space, ZooRecord
+from mnfn_cli.zoo.store import SPACE_COLUMN, ZOO, Zoo, check_table, open_zoo, shard_name, tensor_names
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,21 +26,33 @@ class ShardWriter:
     """Writes batches of networks into shards, so that a zoo may be larger than memory.
 
     Args:
-        folder: the folder in which the shards are written.
+        folder: the folder in which the shards are written. Shards of the same weight space that an interrupted writer
+            completed there are kept: go on with the networks after the first ``count``.
         spec: the weight space of the networks.
+        space: the name of the weight space, if the zoo has several.
         max_bytes: the largest size of the tensors of one shard, in bytes.
 
     Attributes:
         count: the number of networks written so far.
     """
 
-    def __init__(self, folder: Path, spec: NetworkSpec, max_bytes: int = MAX_SHARD_BYTES) -> None:
+    def __init__(
+        self, folder: Path, spec: NetworkSpec, space: str | None = None, max_bytes: int = MAX_SHARD_BYTES
+    ) -> None:
         self._folder = folder
         self._spec = spec
+        self._space = space
         self._max_bytes = max_bytes
         self._waiting: list[WeightSpaceFeatures] = []
         self._names: list[str] = []
         self.count = 0
+        while (folder / self._shard(len(self._names))).exists():
+            name = self._shard(len(self._names))
+            self.count += len(map_tensors(folder / name)[tensor_names(spec)[0]])
+            self._names.append(name)
+
+    def _shard(self, number: int) -> str:
+        return f"shard-{'' if self._space is None else f'{self._space}-'}{number:05d}.safetensors"
 
     def append(self, features: WeightSpaceFeatures) -> None:
         """Add a batch of networks, raw weights ``(batch, 1, ...)``."""
@@ -57,7 +69,7 @@ class ShardWriter:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        name = f"shard-{len(self._names):05d}.safetensors"
+        name = self._shard(len(self._names))
         save_tensors(self._folder / name, _packed(WeightSpaceFeatures.cat(self._waiting), self._spec))
         self.count += sum(part.batch for part in self._waiting)
         self._waiting = []
@@ -67,13 +79,12 @@ class ShardWriter:
         """Write the remaining networks, and rename every shard to its final name, which holds the number of shards."""
         self._flush()
         for number, name in enumerate(self._names, 1):
-            final = f"weights-{number:05d}-of-{len(self._names):05d}.safetensors"
-            (self._folder / name).rename(self._folder / final)
+            (self._folder / name).rename(self._folder / shard_name(self._space, number, len(self._names)))
 
 
 def finish_zoo(
     folder: Path,
-    spec: NetworkSpec,
+    spaces: NetworkSpec | Sequence[Space],
     table: "pl.DataFrame",
     *,
     made: Mapping[str, Any],
@@ -85,7 +96,7 @@ def finish_zoo(
 
     Args:
         folder: the folder in which ``ShardWriter`` wrote.
-        spec: the weight space of the networks.
+        spaces: the weight space of the networks, or several.
         table: a row for each network, with columns ``id`` (text) and ``split``, then labels and hyperparameters.
         made: the section ``made`` of zoo.json: command, seed, ranges of hyperparameters, source zoo, group elements.
         images: the section ``images`` of zoo.json: the source of the pictures, their size and pixel range.
@@ -104,8 +115,7 @@ def finish_zoo(
     ours = ("weights-", "table.csv", "images.", "start.")
     names = [path for path in sorted(folder.iterdir()) if path.name.startswith(ours)]
     document = {
-        "format": ZooRecord.VERSION,
-        "spec": spec.to_json(),
+        **_describe_spaces(spaces),
         "count": table.height,
         "images": dict(images or {}),
         "made": dict(made),
@@ -116,8 +126,8 @@ def finish_zoo(
 
 def save_zoo(
     path: str | Path,
-    spec: NetworkSpec,
-    features: WeightSpaceFeatures,
+    spec: NetworkSpec | Sequence[Space],
+    features: WeightSpaceFeatures | Sequence[WeightSpaceFeatures],
     table: "pl.DataFrame | Mapping[str, Sequence[Any]]",
     *,
     made: Mapping[str, Any] | None = None,
@@ -130,9 +140,11 @@ def save_zoo(
 
     Args:
         path: the folder to create.
-        spec: the weight space of the networks.
-        features: raw weights of the networks, ``(networks, 1, ...)``.
-        table: a row for each network, with columns ``id`` (unique text) and ``split`` (train, val or test).
+        spec: the weight space of the networks, or several.
+        features: raw weights of the networks, ``(networks, 1, ...)``, in the order of the table; of several weight
+            spaces, those of each.
+        table: a row for each network, with columns ``id`` (unique text) and ``split`` (train, val or test), and
+            ``weight_space`` if there are several.
         made, images, pictures, start: further contents, as in ``finish_zoo``.
         force: replace an existing zoo.
 
@@ -144,16 +156,30 @@ def save_zoo(
 
     path = Path(path)
     frame = table if isinstance(table, pl.DataFrame) else pl.DataFrame(table)
-    if frame.height != features.batch:
-        raise DataError(path, f"{frame.height} rows in the table, {features.batch} networks")
-    check_table(path, frame)
+    spaces = (Space(name="1", spec=spec),) if isinstance(spec, NetworkSpec) else tuple(spec)
+    batches = [features] if isinstance(features, WeightSpaceFeatures) else list(features)
+    check_table(path, frame, spaces)
+    for space, batch in zip(spaces, batches, strict=True):
+        rows = frame.height if len(spaces) == 1 else (frame[SPACE_COLUMN] == space.name).sum()
+        if rows != batch.batch:
+            raise DataError(path, f"{rows} rows in the table, {batch.batch} networks")
     check_outputs([Output(path, ZOO)], force=force)
     with new_folder(path, ZOO, force=force) as folder:
-        writer = ShardWriter(folder, spec)
-        writer.append(features)
-        writer.finish()
+        for space, batch in zip(spaces, batches, strict=True):
+            writer = ShardWriter(folder, space.spec, space.name if len(spaces) > 1 else None)
+            writer.append(batch)
+            writer.finish()
         finish_zoo(folder, spec, frame, made=made or {}, images=images, pictures=pictures, start=start)
     return open_zoo(path)
+
+
+def _describe_spaces(spaces: NetworkSpec | Sequence[Space]) -> dict[str, Any]:
+    """Return the keys ``format`` and ``spec``, or ``spaces`` for what format 1 does not know."""
+    if isinstance(spaces, NetworkSpec):
+        spaces = (Space(name="1", spec=spaces),)
+    if len(spaces) == 1 and spaces[0].layout is None and spaces[0].spec.is_plain:
+        return {"format": 1, "spec": spaces[0].spec.to_json()}
+    return {"format": ZooRecord.VERSION, "spaces": [space.to_json() for space in spaces]}
 
 
 def _packed(features: WeightSpaceFeatures, spec: NetworkSpec) -> dict[str, Tensor]:

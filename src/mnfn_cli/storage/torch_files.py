@@ -1,0 +1,145 @@
+"""Read and write state dicts in PyTorch's own format, without ever running code from a file."""
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mnfn_cli.errors import DataError
+from mnfn_cli.storage.atomic import file_system_errors, replacing
+from mnfn_cli.storage.tensors import MAX_TENSORS, check_regular_file
+
+TORCH_SUFFIXES = (".pt", ".pth")
+NESTED = ("state_dict", "model_state_dict", "model")
+"""Keys of a checkpoint under which the state dict is looked for, in this order."""
+
+_ZIP = b"PK\x03\x04"
+_PICKLE = b"\x80"
+_SCALARS = (bool, int, float, str)
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+_LONGEST_NAME = 1000
+
+
+def is_torch_file(path: Path) -> bool:
+    """Return whether a regular file begins like one that ``torch.save`` wrote, whatever its name."""
+    check_regular_file(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise DataError(path, f"cannot read: {error.strerror}") from None
+    # A safetensors file begins with the length of its header, which could be any byte, and then a brace.
+    return start.startswith(_ZIP) or (start.startswith(_PICKLE) and start[8:9] != b"{")
+
+
+def read_torch_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the state dict in a file of ``torch.save`` into memory.
+
+    A state dict may lie inside a checkpoint, under one of the keys ``NESTED``. Numbers and texts beside the tensors,
+    and single integers kept as tensors, are returned as metadata.
+
+    Args:
+        path: the file to read.
+
+    Returns:
+        the tensors by name, and the metadata.
+
+    Raises:
+        DataError: the file is missing, damaged, holds code or other objects than a state dict, or holds tensors that
+            are no plain floating-point numbers or claim more numbers than the file stores.
+    """
+    check_regular_file(path)
+    _check_archive(path)
+    loaded = _load(path)
+    if not isinstance(loaded, Mapping):
+        raise DataError(path, f"is not a state dict: found {_kind(loaded)}")
+    state_dict, metadata = _unnest(loaded, path)
+    tensors: dict[str, Tensor] = {}
+    if len(state_dict) > MAX_TENSORS:
+        raise DataError(path, f"{len(state_dict)} tensors; at most {MAX_TENSORS} are read")
+    for name, value in state_dict.items():
+        if not isinstance(name, str) or len(name) > _LONGEST_NAME:
+            raise DataError(path, f"is not a state dict: found a key that is no name, {name!r}")
+        if isinstance(value, _SCALARS):
+            metadata[name] = str(value)
+        elif not isinstance(value, Tensor):
+            raise DataError(f"{path}:{name}", f"is not part of a state dict: found {_kind(value)}")
+        elif _is_single_integer(value) and not name.endswith("num_batches_tracked"):
+            metadata[name] = str(int(value))
+        else:
+            _check_tensor(value, f"{path}:{name}", integers=name.endswith("num_batches_tracked"))
+            tensors[name] = value.detach()
+    return tensors, metadata
+
+
+def save_torch_file(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a state dict with ``torch.save``, atomically; raises StorageError if the file cannot be written."""
+    packed = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
+    with replacing(path) as temporary, file_system_errors(path), temporary.open("wb") as file:
+        torch.save(packed, file)
+
+
+def _check_archive(path: Path) -> None:
+    """Check the sizes in an archive before anything in it is read; torch stores its entries without compression."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            claimed = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise DataError(path, f"is a damaged PyTorch file: {error}") from None
+    if claimed > path.stat().st_size:
+        raise DataError(path, f"is compressed, to {claimed} bytes when unpacked; torch.save does not compress")
+
+
+def _load(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise DataError(
+            path, "is a PyTorch file that holds more than tensors; save the state dict alone: model.state_dict()"
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise DataError(
+            path, f"is a damaged PyTorch file: {str(error).splitlines()[0] if str(error) else 'it ends'}"
+        ) from None
+
+
+def _unnest(loaded: Mapping[Any, Any], path: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
+    for key in NESTED:
+        inner = loaded.get(key)
+        if isinstance(inner, Mapping):
+            beside = {str(name): str(value) for name, value in loaded.items() if isinstance(value, _SCALARS)}
+            return inner, beside
+    return loaded, {}
+
+
+def _is_single_integer(tensor: Tensor) -> bool:
+    integers = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    return tensor.layout == torch.strided and tensor.numel() == 1 and tensor.dim() <= 1 and tensor.dtype in integers
+
+
+def _check_tensor(tensor: Tensor, where: str, *, integers: bool) -> None:
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        raise DataError(where, "is a sparse or quantised tensor; weights are dense")
+    if tensor.dtype not in _FLOATS and not integers:
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        raise DataError(where, f"dtype {dtype}; weights are float64, float32, float16 or bfloat16")
+    stored = tensor.untyped_storage().nbytes() // tensor.element_size()
+    if tensor.device.type != "cpu" or tensor.numel() > stored:
+        raise DataError(where, f"claims {tensor.numel()} numbers and stores {stored}")
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return "a bare tensor"
+    return f"an object of type {type(value).__name__}"

@@ -1,0 +1,104 @@
+"""What an importer found in foreign files, and the one way in which it becomes a zoo."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from mnfn_cli.errors import DataError
+from mnfn_cli.runtime.context import Context
+from mnfn_cli.storage.folders import new_folder
+from mnfn_cli.storage.outputs import Output, check_outputs
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.zoo.build.unfinished import claim_build, clear_build
+from mnfn_cli.zoo.record import Space
+from mnfn_cli.zoo.store import SPACE_COLUMN, ZOO, Zoo, check_table, open_zoo
+from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
+
+if TYPE_CHECKING:
+    import polars as pl
+
+BLOCK_BYTES = 16 * 2**20
+"""The size of the networks that are read at once, in bytes."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Networks in foreign files, before any of them is copied.
+
+    Args:
+        source: the file or folder that the user named.
+        spaces: the weight spaces of the networks.
+        table: a row for each network that is imported, as in a zoo.
+        read: a function that returns some networks of a weight space, ``(rows, 1, ...)``, given the weight space's name
+            and a range of its networks, counted in the order of the table. It may be called again for the same range.
+        made: what zoo.json records of the import, such as the format and the split protocol.
+        identity: all that decides which bytes come out, such as the sizes and times of the files; an interrupted import
+            is continued if it is the same.
+        images: the source of the pictures, their size and pixel range.
+        pictures: the tensors of images.safetensors by name; empty for none.
+        skipped: an error for each network that is left out because it cannot be used.
+        notes: sentences that the user should read.
+    """
+
+    source: Path
+    spaces: tuple[Space, ...]
+    table: "pl.DataFrame"
+    read: Callable[[str, range], WeightSpaceFeatures]
+    made: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    images: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Mapping[str, Tensor] = field(default_factory=dict)
+    skipped: Sequence[DataError] = ()
+    notes: Sequence[str] = ()
+
+
+def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Context | None = None) -> Zoo:
+    """Copy the networks of a plan into a new zoo, block by block, so that they need not fit in memory.
+
+    An interrupted import is continued by the same call, from its last complete shard, to the same bytes.
+
+    Args:
+        plan: the networks.
+        output: the folder to create.
+        force: replace an existing zoo.
+        context: where progress is reported and interrupts are noticed, and the command line to record.
+
+    Raises:
+        DataError: a network cannot be read, or the table is not that of a zoo.
+        OutputError: the output exists, or is equal to, inside or around the source.
+        InterruptedRun: the user interrupted the import; the same command continues it.
+    """
+    context = context or Context()
+    check_outputs([Output(output, ZOO)], [plan.source], force=force)
+    check_table(plan.source, plan.table, plan.spaces)
+    context.progress.start("importing", plan.table.height)
+    several = len(plan.spaces) > 1
+    with new_folder(output, ZOO, force=force, continues=True) as folder:
+        claim_build(folder, dict(plan.identity))
+        writers = []
+        for space in plan.spaces:
+            count = int((plan.table[SPACE_COLUMN] == space.name).sum()) if several else plan.table.height
+            writer = ShardWriter(folder, space.spec, space.name if several else None)
+            context.progress.advance(writer.count)
+            block = max(BLOCK_BYTES // (4 * space.spec.num_parameters), 1)
+            for start in range(writer.count, count, block):
+                context.interruption.check(output, "the same command continues it")
+                features = plan.read(space.name, range(start, min(start + block, count)))
+                writer.append(features)
+                context.progress.advance(features.batch)
+            writers.append(writer)
+        for writer in writers:
+            writer.finish()
+        finish_zoo(
+            folder,
+            plan.spaces,
+            plan.table,
+            made={"command": context.command, **plan.made},
+            images=plan.images,
+            pictures=plan.pictures or None,
+        )
+        clear_build(folder)
+    return open_zoo(output)
