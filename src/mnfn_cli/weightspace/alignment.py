@@ -1,12 +1,14 @@
 """Align networks: the group element that takes one network nearest to another, and what is left after it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from mnfn_cli.errors import NumericError
-from mnfn_cli.weightspace.canonical import canonicalize
+from mnfn_cli.runtime.threads import in_threads
+from mnfn_cli.weightspace.canonical import form_up_to_sign
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.matching import Pairs, assign, layer_of, norm, outgoing, to_element
@@ -15,8 +17,8 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-2}
 """By the dtype of the weights, the largest residual (see ``Alignment``) that their rounding may leave between twins."""
 
-BLOCK = 128
-"""A number of pairs that is large enough to hide the cost of a call, and small enough for the cache."""
+MOST_PAIRS, MOST_NUMBERS = 64, 2**23
+"""The largest numbers of pairs, and of weights of A, that are aligned at once: few enough for a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,16 @@ class Alignment:
     Args:
         element: the group elements ``g`` that take A nearest to B, in float64.
         before, after: the relative distances ``|A - B| / |B|`` and ``|g A - B| / |B|`` of all weights, ``(batch,)``.
-        residual: what is left in canonical form, ``(batch,)``: the largest over all layers of
-            ``|h A' - B'| / max(|A'|, |B'|)``, where ``A'`` and ``B'`` are the canonical forms and ``h`` the
-            permutations and signs that take one nearest to the other.
+        residual_before, residual: the distances in canonical form before and after, ``(batch,)``: the root mean square
+            over all layers of ``|A' - B'| / max(|A'|, |B'|)`` and ``|h A' - B'| / max(|A'|, |B'|)``. Here ``A'`` and
+            ``B'`` are the canonical forms, and ``h`` the permutations and signs that take one nearest to the other.
         tolerance: the largest residual of twins.
     """
 
     element: MonomialElement
     before: Tensor
     after: Tensor
+    residual_before: Tensor
     residual: Tensor
     tolerance: float
 
@@ -43,10 +46,27 @@ class Alignment:
         """Whether A and B are the same network up to the group and rounding, ``(batch,)``."""
         return self.residual <= self.tolerance
 
+    @classmethod
+    def cat(cls, parts: Sequence["Alignment"]) -> "Alignment":
+        """Return the alignment of the pairs of all parts, which have one tolerance."""
+        permutations = [torch.cat(layer) for layer in zip(*(part.element.permutations for part in parts), strict=True)]
+        scales = [torch.cat(layer) for layer in zip(*(part.element.scales for part in parts), strict=True)]
+        before, after, residual_before, residual = (
+            torch.cat([getattr(part, name) for part in parts])
+            for name in ("before", "after", "residual_before", "residual")
+        )
+        element = MonomialElement(permutations, scales)
+        return cls(element, before, after, residual_before, residual, parts[0].tolerance)
+
 
 def twin_tolerance(*networks: WeightSpaceFeatures) -> float:
     """Return the entry of ``TOLERANCE`` for the coarsest dtype among the tensors of ``networks``."""
     return max(TOLERANCE[tensor.dtype] for features in networks for tensor in features.tensors())
+
+
+def block_size(spec: NetworkSpec) -> int:
+    """Return the number of pairs that are best aligned in one call."""
+    return max(min(MOST_PAIRS, MOST_NUMBERS // spec.num_parameters), 1)
 
 
 def align(spec: NetworkSpec, a: WeightSpaceFeatures, b: WeightSpaceFeatures) -> Alignment:
@@ -56,8 +76,8 @@ def align(spec: NetworkSpec, a: WeightSpaceFeatures, b: WeightSpaceFeatures) -> 
     of one hidden layer after another (``Pairs.forward``): the cost is the squared distance of their biases and incoming
     weights, whose inputs are ordered as the layer before was matched. A neuron whose sign may flip takes the nearer of
     both signs, so that no rule for canonical signs has to hold. Afterwards each layer is matched again by its incoming
-    and outgoing weights, until the sum over layers of the squared residuals becomes no smaller. Unless the result is a
-    twin, the same is done from the identity, and the better of both is kept.
+    and outgoing weights, until ``residual`` becomes no smaller. Unless the result is a twin, the same is done from the
+    identity, and the better of both is kept.
 
     For twins the result is exact, unless a layer has two neurons with equal biases, incoming and outgoing weights after
     the weights from equal neurons are summed up. For other networks it is a local minimum.
@@ -67,7 +87,7 @@ def align(spec: NetworkSpec, a: WeightSpaceFeatures, b: WeightSpaceFeatures) -> 
 
     Args:
         spec: the weight space of all networks.
-        a, b: raw weights of the pairs, ``(batch, 1, ...)``, in any dtypes of ``TOLERANCE``.
+        a, b: raw weights of one or more pairs, ``(batch, 1, ...)``, in any dtypes of ``TOLERANCE``.
 
     Returns:
         the group elements, and the distances before and after.
@@ -81,28 +101,38 @@ def align(spec: NetworkSpec, a: WeightSpaceFeatures, b: WeightSpaceFeatures) -> 
     >>> alignment.twins.tolist()
     [True, True, True]
     """
+    block = block_size(spec)
+    rows = [slice(start, start + block) for start in range(0, a.batch, block)]
+    parts = list(in_threads(lambda part: _align(spec, a.select(part), b.select(part)), rows))
+    return parts[0] if len(parts) == 1 else Alignment.cat(parts)
+
+
+def _align(spec: NetworkSpec, a: WeightSpaceFeatures, b: WeightSpaceFeatures) -> Alignment:
+    """Align a block of pairs."""
     tolerance = twin_tolerance(a, b)
     a, b = a.to(dtype=torch.float64), b.to(dtype=torch.float64)
-    (form_a, to_a), (form_b, to_b) = canonicalize(a, spec), canonicalize(b, spec)
+    (form_a, to_a), (form_b, to_b) = form_up_to_sign(a, spec), form_up_to_sign(b, spec)
     for form in (form_a, form_b):
-        if not all(torch.isfinite(tensor).all() for tensor in form.tensors()):
+        if not torch.isfinite(norm(form.flatten())).all():
             raise NumericError("alignment", "a canonical form is not finite in float64; the weights are too large")
     pairs = Pairs.of(spec, form_a, form_b, tolerance)
+    still = pairs.identity()
     matches = pairs.improve(pairs.forward())
-    distances = pairs.distances(matches)
-    if len(rows := torch.nonzero(distances.amax(dim=1) > tolerance**2).flatten()):
+    residual = pairs.distance(matches)
+    if len(rows := torch.nonzero(residual > tolerance).flatten()):
         others = pairs.select(rows)
-        again = others.improve(others.identity())
-        better = others.distances(again).sum(dim=1) < distances[rows].sum(dim=1)
+        again = others.improve([match.select(rows) for match in still])
+        better = others.distance(again) < residual[rows]
         matches = [match.replace(rows[better], new.select(better)) for match, new in zip(matches, again, strict=True)]
-        distances = pairs.distances(matches)
+        residual = pairs.distance(matches)
     element = to_b.inverse().compose(to_element(matches).compose(to_a))
     if spec.group != "permutation":
         for i, match in reversed(list(enumerate(matches))):
             silent = ~pairs.active(pairs.a, i).gather(1, match.source) & ~pairs.active(pairs.b, i)
             if silent.any():
                 element = _settled(spec, i, silent, element.act(a), b).compose(element)
-    return Alignment(element, _relative(a, b), _relative(element.act(a), b), distances.amax(dim=1).sqrt(), tolerance)
+    before, after = _relative(a, b), _relative(element.act(a), b)
+    return Alignment(element, before, after, pairs.distance(still), residual, tolerance)
 
 
 def _settled(

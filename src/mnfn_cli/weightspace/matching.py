@@ -116,7 +116,7 @@ class Pairs:
         return matches
 
     def improve(self, matches: Sequence[Match]) -> list[Match]:
-        """Match each layer again by its incoming and outgoing weights, until the sum of all ``distances`` stays."""
+        """Match each layer again by its incoming and outgoing weights, until ``distance`` stays."""
         found = list(matches)
         rows = torch.arange(len(self))
         for _ in range(ROUNDS):
@@ -128,16 +128,16 @@ class Pairs:
                 break
         return found
 
-    def distances(self, matches: Sequence[Match]) -> Tensor:
-        """Return the squared distance between A, moved by the matches, and B in each layer, ``(batch, layers)``."""
-        columns = []
+    def distance(self, matches: Sequence[Match]) -> Tensor:
+        """Return the root mean square over layers of the distance of A, moved by the matches, from B, ``(batch,)``."""
+        squares = []
         for i, ((weight, bias), (weight_b, bias_b)) in enumerate(zip(self.a, self.b, strict=True)):
             if i < len(matches):
                 weight, bias = matches[i].move(weight, 1), matches[i].move(bias, 1)
             if i > 0:
                 weight = matches[i - 1].move(weight, 2)
-            columns.append((weight - weight_b).square().sum(dim=(1, 2, 3)) + (bias - bias_b).square().sum(dim=1))
-        return torch.stack(columns, dim=1)
+            squares.append((weight - weight_b).square().sum(dim=(1, 2, 3)) + (bias - bias_b).square().sum(dim=1))
+        return torch.stack(squares).mean(dim=0).sqrt()
 
     @staticmethod
     def active(layers: Sequence[Layer], i: int) -> Tensor:
