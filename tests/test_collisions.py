@@ -51,12 +51,16 @@ COMMANDS = {
     "edit files": (["edit", "e", "inr-files", "-o", "OUT"], "checkpoints", ["e", "inr-files"]),
     "edit one file": (["edit", "e", "inr-files/one.safetensors", "-o", "OUT.safetensors"], "file",
                       ["e", "inr-files/one.safetensors"]),
+    "compare --align": (["compare", "inr-files/one.safetensors", "inr-files/two.safetensors", "--align", "OUT"], "file",
+                        ["inr-files/one.safetensors", "inr-files/two.safetensors"]),
     "zoo render": (["zoo", "render", "inr", "-o", "OUT"], "file", ["inr"]),
     "count-params": (["count-params", "--growth", "-o", "OUT"], "file", []),
 }  # fmt: skip
 READERS = {
     "zoo info": ["zoo", "info", "z"],
     "zoo verify": ["zoo", "verify", "z"],
+    "zoo verify --twins": ["zoo", "verify", "z", "--twins"],
+    "compare": ["compare", "inr-files/one.safetensors", "inr-files/two.safetensors"],
     "predict to stdout": ["predict", "r", "z"],
     "classify to stdout": ["classify", "c", "inr"],
     "recipe list": ["recipe", "list"],
@@ -82,7 +86,8 @@ def prepared(tmp_path_factory):
     (root / "mine.yaml").write_text(RECIPE)
     (root / "plugin.py").write_text("note = 'years of work'")
     export_zoo(open_zoo(root / "inr"), root / "inr-files", limit=2)
-    sorted((root / "inr-files").glob("*.safetensors"))[0].rename(root / "inr-files" / "one.safetensors")
+    for name, path in zip(("one", "two"), sorted((root / "inr-files").glob("*.safetensors")), strict=True):
+        path.rename(path.with_stem(name))
     (root / "inr-files" / ".mnfn-files.json").unlink()  # the user's own checkpoints
     (root / "thesis").mkdir()
     (root / "thesis" / "chapter-1.tex").write_text("years of work")
