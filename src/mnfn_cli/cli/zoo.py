@@ -17,7 +17,8 @@ from mnfn_cli.cli.options import (
     ZooPath,
     examples,
 )
-from mnfn_cli.cli.summary import show_twins, show_zoo
+from mnfn_cli.cli.summary import show_zoo
+from mnfn_cli.cli.twins import show_twins
 
 app = App(help="Build, inspect, check, draw and export zoos: folders of many networks and a table of their properties.")
 Ids = Annotated[
