@@ -7,7 +7,7 @@ import typer
 
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim
-from mnfn_cli.cli.options import Force, Json, Quiet, examples
+from mnfn_cli.cli.options import BatchNorm, Force, Json, Layers, Quiet, examples, names
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def compare(
     omega: Annotated[
         float, typer.Option("--omega", help="The frequency of SIRENs whose files do not say it: sin(omega * x).")
     ] = 1.0,
+    layers: Layers = None,
+    batchnorm: BatchNorm = None,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -51,12 +53,13 @@ def compare(
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import printable
     from mnfn_cli.storage.outputs import Output
+    from mnfn_cli.weightspace.layout import Reading
     from mnfn_cli.zoo.comparison import compare_pair, write_aligned
     from mnfn_cli.zoo.pair import read_pair
 
     if align is not None:
         claim([Output(align)], [a, b], force=force)
-    pair = read_pair(a, b, activation, omega)
+    pair = read_pair(a, b, activation, omega, Reading(names(layers), batchnorm is not None))
     if not pair.complete:
         console.note("the files do not say strides, paddings and pooling; no max pooling is assumed")
     found = compare_pair(pair)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.layout import find_layout
+from mnfn_cli.weightspace.layout import Reading, find_layout
 from mnfn_cli.weightspace.spec import NetworkSpec, read_spec
 from mnfn_cli.zoo.single_files import SingleFile, read_network, read_state_dict
 
@@ -30,7 +30,9 @@ class Pair:
     complete: bool
 
 
-def read_pair(a: Path, b: Path, activation: str | None = None, omega: float = 1.0) -> Pair:
+def read_pair(
+    a: Path, b: Path, activation: str | None = None, omega: float = 1.0, reading: Reading = Reading()
+) -> Pair:
     """Read two files with one network each, which must have one weight space.
 
     The weight space is that in the metadata of the files, which ``mnfn zoo export`` writes. If neither file has one, it
@@ -40,6 +42,7 @@ def read_pair(a: Path, b: Path, activation: str | None = None, omega: float = 1.
         a, b: the checkpoint files.
         activation: the activation of the networks, for files that do not say it.
         omega: the frequency of SIRENs, for files that do not say it.
+        reading: the order of the layers where shapes do not settle it, and where batch normalisations stand.
 
     Raises:
         DataError: a file cannot be read, the networks have different weight spaces, or a number is not finite.
@@ -51,11 +54,11 @@ def read_pair(a: Path, b: Path, activation: str | None = None, omega: float = 1.
     spec = next((spec for _, spec in stated if spec.input_size is not None), stated[0][1] if stated else None)
     complete = spec is not None
     if spec is None:
-        spec = _spec_of_shapes(a, activation, omega)
+        spec = _spec_of_shapes(a, activation, omega, reading)
         complete = not spec.kernels
     elif activation not in (None, spec.activation):
         raise UsageError("--activation", f"{activation}, but {stated[0][0]} holds a network with {spec.activation}")
-    (features_a, file_a), (features_b, file_b) = read_network(a, spec), read_network(b, spec)
+    (features_a, file_a), (features_b, file_b) = (read_network(file, spec, reading) for file in (a, b))
     return Pair(spec, features_a, features_b, file_a, file_b, complete)
 
 
@@ -66,12 +69,12 @@ def _stated_spec(file: Path) -> NetworkSpec | None:
     return found if isinstance(found, NetworkSpec) else None
 
 
-def _spec_of_shapes(file: Path, activation: str | None, omega: float) -> NetworkSpec:
+def _spec_of_shapes(file: Path, activation: str | None, omega: float, reading: Reading) -> NetworkSpec:
     """Return the weight space that has the shapes of a file's tensors, with strides of 1 and no padding or pooling."""
     tensors, metadata = read_state_dict(file)
     if activation is None and "activation" not in metadata:
         raise UsageError("--activation", f"{file} does not say which activation its network has; say it")
-    layout = find_layout({name: tuple(tensor.shape) for name, tensor in tensors.items()}, str(file))
+    layout = find_layout({name: tuple(tensor.shape) for name, tensor in tensors.items()}, str(file), reading=reading)
     shapes = layout.weight_shapes(str(file))
     kernels = [(shape[2], shape[3]) for shape in shapes if len(shape) == 4]
     return NetworkSpec(
