@@ -38,6 +38,9 @@ COMMANDS = {
     "zoo build siren": (SIREN, "zoo", ["pictures.npz"]),
     "zoo build siren --like": ([*SIREN[:5], "--like", "inr", "-o", "OUT"], "zoo", ["pictures.npz", "inr"]),
     "augment": (["augment", "z", "-o", "OUT", "--scale", "1", "10"], "zoo", ["z"]),
+    "zoo split": (["zoo", "split", "z", "50/25/25", "-o", "OUT"], "zoo", ["z"]),
+    "zoo merge": (["zoo", "merge", "z", "inr", "-o", "OUT"], "zoo", ["z", "inr"]),
+    "zoo filter": (["zoo", "filter", "z", "test_accuracy > 0.3", "-o", "OUT"], "zoo", ["z"]),
     "train": (TRAIN, "run", ["z", "mine.yaml"]),
     "sweep": (["sweep", "--recipe", "mine.yaml", "--zoo", "z", "-o", "OUT"], "sweep", ["z", "mine.yaml"]),
     "evaluate": (["evaluate", "r", "-o", "OUT", "--scales", "1"], "evaluation", ["r", "classifiers"]),
@@ -53,12 +56,16 @@ COMMANDS = {
                       ["e", "inr-files/one.safetensors"]),
     "zoo import": (["zoo", "import", "folder", "inr-files", "--labels", "labels.csv", "-o", "OUT"], "zoo",
                    ["inr-files", "labels.csv"]),
+    "compare --align": (["compare", "inr-files/one.safetensors", "inr-files/two.safetensors", "--align", "OUT"], "file",
+                        ["inr-files/one.safetensors", "inr-files/two.safetensors"]),
     "zoo render": (["zoo", "render", "inr", "-o", "OUT"], "file", ["inr"]),
     "count-params": (["count-params", "--growth", "-o", "OUT"], "file", []),
 }  # fmt: skip
 READERS = {
     "zoo info": ["zoo", "info", "z"],
     "zoo verify": ["zoo", "verify", "z"],
+    "zoo verify --twins": ["zoo", "verify", "z", "--twins"],
+    "compare": ["compare", "inr-files/one.safetensors", "inr-files/two.safetensors"],
     "predict to stdout": ["predict", "r", "z"],
     "classify to stdout": ["classify", "c", "inr"],
     "zoo import --dry-run": ["zoo", "import", "folder", "inr-files", "--dry-run"],
@@ -85,7 +92,8 @@ def prepared(tmp_path_factory):
     (root / "mine.yaml").write_text(RECIPE)
     (root / "plugin.py").write_text("note = 'years of work'")
     export_zoo(open_zoo(root / "inr"), root / "inr-files", limit=2)
-    sorted((root / "inr-files").glob("*.safetensors"))[0].rename(root / "inr-files" / "one.safetensors")
+    for name, path in zip(("one", "two"), sorted((root / "inr-files").glob("*.safetensors")), strict=True):
+        path.rename(path.with_stem(name))
     (root / "inr-files" / ".mnfn-files.json").unlink()  # the user's own checkpoints
     names = [path.stem for path in (root / "inr-files").glob("*.safetensors")]
     (root / "labels.csv").write_text("id,digit\n" + "".join(f"{name},1\n" for name in names))

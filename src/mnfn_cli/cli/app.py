@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from mnfn_cli.cli import augment, count_params, evaluate, recipe, sweep, train, zoo
+from mnfn_cli.cli import augment, compare, count_params, evaluate, recipe, sweep, train, zoo
 from mnfn_cli.cli.apply import networks_command, table_command
-from mnfn_cli.cli.console import Console, print_error
+from mnfn_cli.cli.console import Console, print_details, print_error
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.options import examples
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
@@ -54,6 +54,7 @@ _add("sweep", sweep.sweep, LEARN, sweep.EXAMPLES)
 for _task, _declared in TASKS.items():
     _add_task(_task, _declared)
 _add("evaluate", evaluate.evaluate, LOOK, evaluate.EXAMPLES)
+_add("compare", compare.compare, LOOK, compare.EXAMPLES)
 _add("count-params", count_params.count_params, LOOK, count_params.EXAMPLES)
 
 
@@ -123,6 +124,8 @@ def _fail(error: MnfnError) -> int:
         traceback.print_exception(error)
     print_error(error)
     try:
+        if error.details and "--json" in sys.argv:
+            print_details(error)
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -19,7 +19,7 @@ from mnfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from mnfn_cli.runtime.context import Context
-    from mnfn_cli.zoo.importers.plan import Plan
+    from mnfn_cli.zoo.plan import Plan
 
 Given = Mapping[str, Any]
 """The values of the options that were given, by the names of their parameters."""
@@ -62,6 +62,10 @@ def input_files(given: Given) -> list[Path]:
     return [given[name] for name in ("labels", "split_file") if name in given]
 
 
+def _fractions(given: Given) -> dict[str, float] | None:
+    return read_fractions("--split", given["split"]) if "split" in given else None
+
+
 def _small_cnn_zoo(given: Given) -> dict[str, Any]:
     if "protocol" not in given:
         raise UsageError("--protocol", "say by which library's rule the networks are split: nfn, monomial or scalegmn")
@@ -81,7 +85,7 @@ def _model_zoos(given: Given) -> dict[str, Any]:
     return {
         "epoch": read_epoch("--epoch", given.get("epoch")),
         "architecture": _architecture(given),
-        "fractions": read_fractions("--split", given.get("split")),
+        "fractions": _fractions(given),
         "seed": given.get("seed", 0),
     }
 
@@ -90,7 +94,7 @@ def _folder(given: Given) -> dict[str, Any]:
     from mnfn_cli.weightspace.layout import Reading
     from mnfn_cli.zoo.importers.folder_labels import LabelOptions
 
-    fractions = read_fractions("--split", given.get("split"))
+    fractions = _fractions(given)
     return {
         "architecture": _architecture(given),
         "reading": Reading(read_texts(given.get("layers")), "batchnorm" in given),

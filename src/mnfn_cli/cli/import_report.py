@@ -7,17 +7,10 @@ from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
-    from mnfn_cli.weightspace.layer_order import OrderError
-    from mnfn_cli.zoo.importers.plan import Plan
+    from mnfn_cli.zoo.plan import Plan
     from mnfn_cli.zoo.record import Space
 
 LAYERS = {"layer": "layer", "kind": "kind", "weight": "weight", "bias": "bias", "folded": "folded in"}
-
-
-def show_orders(console: Console, error: "OrderError") -> None:
-    """Print all orders of a checkpoint's layers that fit, as ``--layers`` takes them."""
-    orders = [",".join(order) for order in error.orders]
-    console.result({"error": str(error), "orders": [list(order) for order in error.orders]}, *orders)
 
 
 def show_plan(console: Console, plan: "Plan", **first: Any) -> None:
@@ -36,7 +29,7 @@ def show_plan(console: Console, plan: "Plan", **first: Any) -> None:
         for space in plan.spaces
     ]
     parts: list[str | Table] = [
-        f"{first.get('zoo', plan.source)}: {table.height} networks, {len(plan.spaces)} weight space"
+        f"{first.get('zoo', plan.sources[0])}: {table.height} networks, {len(plan.spaces)} weight space"
         f"{'s' * (len(plan.spaces) > 1)}",
         *(f"weight space {space.name}: {counts[space.name]} networks {space.spec}" for space in plan.spaces),
         f"splits, {plan.made.get('split_protocol', 'stated')}: "
@@ -57,7 +50,7 @@ def show_plan(console: Console, plan: "Plan", **first: Any) -> None:
     document = {
         **first,
         "format": plan.made.get("format"),
-        "source": str(plan.source),
+        "source": str(plan.sources[0]),
         "networks": table.height,
         "splits": splits,
         "columns": table.columns,
@@ -75,7 +68,7 @@ def show_plan(console: Console, plan: "Plan", **first: Any) -> None:
 
 def _networks(plan: "Plan") -> Mapping[str, int]:
     """Return the number of networks of each weight space by its name."""
-    from mnfn_cli.zoo.store import SPACE_COLUMN
+    from mnfn_cli.zoo.table import SPACE_COLUMN
 
     if len(plan.spaces) == 1:
         return {plan.spaces[0].name: plan.table.height}

@@ -1,7 +1,7 @@
 """Read the values of options of ``mnfn zoo import``: sizes, lists and fractions."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite
 from typing import Literal
 
@@ -62,14 +62,12 @@ def read_numbers(option: str, text: str | None) -> tuple[float, ...]:
     return numbers
 
 
-def read_fractions(option: str, text: str | None) -> Mapping[str, float] | None:
+def read_fractions(option: str, text: str) -> dict[str, float]:
     """Read ``70/10/20``, the percentages of train, val and test.
 
     >>> read_fractions("--split", "50/25/25")
     {'train': 0.5, 'val': 0.25, 'test': 0.25}
     """
-    if text is None:
-        return None
     try:
         numbers = [float(part) for part in text.split("/")]
     except ValueError:

@@ -7,7 +7,7 @@ from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.import_formats import input_files, plan_import, refuse_foreign
 from mnfn_cli.cli.job import claim, job
 from mnfn_cli.cli.options import Force, Json, Quiet, examples
-from mnfn_cli.errors import UsageError
+from mnfn_cli.errors import DataError, UsageError
 
 EXAMPLES = examples(
     "mnfn zoo export zoos/digits-relu -o checkpoints",
@@ -68,10 +68,9 @@ def import_zoo(
     refuse_foreign(format, given)
     if out is None and not dry_run:
         raise UsageError("--out", "say where to write the zoo, or give --dry-run to write nothing")
-    from mnfn_cli.cli.import_report import show_orders, show_plan
+    from mnfn_cli.cli.import_report import show_plan
     from mnfn_cli.storage.outputs import Output
-    from mnfn_cli.weightspace.layer_order import OrderError
-    from mnfn_cli.zoo.importers.plan import write_plan
+    from mnfn_cli.zoo.plan import write_plan
     from mnfn_cli.zoo.store import ZOO
 
     console = Console(quiet=quiet, json=json)
@@ -80,9 +79,9 @@ def import_zoo(
             claim([Output(out, ZOO, continues=True)], [path, *input_files(given)], force=force)
         try:
             plan = plan_import(format, path, given, skip_bad=on_bad == "skip", context=context)
-        except OrderError as error:
-            if dry_run or json:
-                show_orders(console, error)
+        except DataError as error:
+            if dry_run and not json:
+                console.result({}, *map(",".join, error.details.get("orders", ())))
             raise
         if out is None or dry_run:
             show_plan(console, plan, dry_run=True)

@@ -1,13 +1,13 @@
 """mnfn zoo: build, inspect, check, draw and export zoos."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from mnfn_cli.cli import build, import_zoo
+from mnfn_cli.cli import build, import_zoo, selection
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.help import App
-from mnfn_cli.cli.job import claim
+from mnfn_cli.cli.job import claim, job
 from mnfn_cli.cli.options import (
     Force,
     Json,
@@ -16,8 +16,10 @@ from mnfn_cli.cli.options import (
     Split,
     ZooPath,
     examples,
+    names,
 )
 from mnfn_cli.cli.summary import show_zoo
+from mnfn_cli.cli.twins import show_twins
 
 app = App(help="Build, inspect, check, draw and export zoos: folders of many networks and a table of their properties.")
 Ids = Annotated[
@@ -25,6 +27,8 @@ Ids = Annotated[
 ]
 app.add_typer(build.app, name="build")
 app.command("import", epilog=import_zoo.EXAMPLES)(import_zoo.import_zoo)
+for name, (command, shown) in selection.COMMANDS.items():
+    app.command(name, epilog=examples(*shown))(command)
 
 
 @app.command("info", epilog=examples("mnfn zoo info zoos/digits-relu"))
@@ -35,9 +39,22 @@ def info(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
     show_zoo(Console(quiet=quiet, json=json), open_zoo(zoo))
 
 
-@app.command("verify", epilog=examples("mnfn zoo verify zoos/digits-relu"))
-def verify(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
+@app.command("verify", epilog=examples("mnfn zoo verify zoos/digits-relu", "mnfn zoo verify zoos/mine --twins"))
+def verify(
+    zoo: ZooPath,
+    twins: Annotated[
+        bool,
+        typer.Option(
+            "--twins",
+            help="Also find networks that are the same up to permutations and factors of their neurons. "
+            "Across splits they are leaks.",
+        ),
+    ] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
     """Check that a zoo is complete and undamaged: checksums, shapes, finite weights, and the table."""
+    console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import MnfnError
     from mnfn_cli.zoo.store import open_zoo, verify_zoo
 
@@ -45,14 +62,23 @@ def verify(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
     if faults:
         raise MnfnError.together(faults) if len({type(f) for f in faults}) > 1 else type(faults[0]).together(faults)
     opened = open_zoo(zoo)
-    Console(quiet=quiet, json=json).result(
-        {"zoo": str(zoo), "networks": len(opened), "faults": []}, f"{zoo}: {len(opened)} networks, no fault found"
-    )
+    document = {"zoo": str(zoo), "networks": len(opened), "faults": []}
+    text = f"{zoo}: {len(opened)} networks, no fault found"
+    if not twins:
+        console.result(document, text)
+        return
+    from mnfn_cli.zoo.twins import find_twins
+
+    with job(console) as context:
+        show_twins(console, find_twins(opened, context), document, text)
 
 
 @app.command(
     "export",
-    epilog=examples("mnfn zoo export zoos/digits-relu -o checkpoints --split test --limit 20"),
+    epilog=examples(
+        "mnfn zoo export zoos/digits-relu -o checkpoints --split test --limit 20",
+        "mnfn zoo export zoos/mine -o checkpoints --format state-dict --names original",
+    ),
 )
 def export(
     zoo: ZooPath,
@@ -60,19 +86,38 @@ def export(
     split: Split = None,
     ids: Ids = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Write at most this many networks.")] = None,
+    format: Annotated[
+        Literal["safetensors", "state-dict"],
+        typer.Option("--format", help="Write .safetensors files, or .pt files with PyTorch's state dicts."),
+    ] = "safetensors",
+    names_: Annotated[
+        Literal["mnfn", "original"],
+        typer.Option("--names", help="Call the tensors layers.0.weight and so on, or as in the files they came from."),
+    ] = "mnfn",
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Write each network of a zoo into a .safetensors file of its own, with its id, architecture and labels inside."""
+    """Write each network of a zoo into a file of its own, with its id, architecture and labels inside.
+
+    Files of PyTorch's format hold the tensors alone.
+    """
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.zoo.export import export_zoo
     from mnfn_cli.zoo.single_files import CHECKPOINTS
     from mnfn_cli.zoo.store import open_zoo
 
-    chosen = [name.strip() for name in ids.split(",")] if ids else []
     claim([Output(out, CHECKPOINTS)], [zoo], force=force)
-    count = export_zoo(open_zoo(zoo), out, split=split, ids=chosen, limit=limit, force=force)
+    count = export_zoo(
+        open_zoo(zoo),
+        out,
+        split=split,
+        ids=names(ids),
+        limit=limit,
+        suffix=".pt" if format == "state-dict" else ".safetensors",
+        original_names=names_ == "original",
+        force=force,
+    )
     Console(quiet=quiet, json=json).result({"output": str(out), "networks": count}, f"{out}: {count} networks")
 
 
@@ -101,7 +146,6 @@ def render(
 
     opened = open_zoo(zoo)
     claim([Output(out)], [zoo], force=force)
-    chosen = [name.strip() for name in ids.split(",")] if ids else []
-    rows = choose_rows(opened, split=split, ids=chosen, limit=limit)
+    rows = choose_rows(opened, split=split, ids=names(ids), limit=limit)
     draw_zoo(opened, rows, out)
     Console(quiet=quiet, json=json).result({"output": str(out), "networks": len(rows)}, f"{out}: {len(rows)} networks")

@@ -31,6 +31,7 @@ from mnfn_cli.tasks.data import (
     load_split,
     open_zoos,
     rows_of_split,
+    split_protocol,
     with_absolute_zoos,
 )
 from mnfn_cli.tasks.functional import build_functional
@@ -43,7 +44,8 @@ from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, r
 from mnfn_cli.training.state import Position
 from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.zoo.inr_design import InrDesign
-from mnfn_cli.zoo.store import SPLITS, ZOO, Zoo
+from mnfn_cli.zoo.store import ZOO, Zoo
+from mnfn_cli.zoo.table import SPLITS
 
 MAX_PARAMETERS = 100_000_000
 """Models with more parameters need ``training.max_parameters``. The largest published model has 42 million."""
@@ -159,7 +161,8 @@ def _describe(
     task: Task, zoos: Sequence[Zoo], counts: Mapping[str, int], skipped: Skipped, context: Context
 ) -> RunRecord:
     plugin = plugin_of(type(task.recipe.model))
-    return RunRecord(
+    layouts = [space.layout for zoo in zoos for space in zoo.spaces if space.layout is not None]
+    record = RunRecord(
         format=RunRecord.VERSION,
         state="running",
         task=task.recipe.task,
@@ -173,6 +176,7 @@ def _describe(
         versions=Versions(mnfn=__version__, torch=torch.__version__, python=platform.python_version()),
         plugins=(PluginReference(name=plugin.name, sha256=plugin.sha256),) if plugin else (),
     )
+    return record.changed(layouts=tuple(layouts)) if layouts else record
 
 
 def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, illustrate: Illustrate) -> Result:
@@ -199,7 +203,11 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
         task=recipe.task,
         model=recipe.model.name,
         parameters=count_parameters(model),
-        data=Learned(zoos=folder.record.zoos, networks=folder.record.networks, split_protocol=task.protocol),
+        data=Learned(
+            zoos=folder.record.zoos,
+            networks=folder.record.networks,
+            split_protocol=split_protocol(zoos, task.protocol),
+        ),
         test=concluded.test,
         **concluded.more,
         **({"remarks": list(concluded.remarks)} if concluded.remarks else {}),

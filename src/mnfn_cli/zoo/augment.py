@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from mnfn_cli.errors import NumericError, UsageError
@@ -13,26 +12,17 @@ from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.rendering import pixel_grid
-from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr_design import START_FILE
+from mnfn_cli.zoo.probes import PROBES, TOLERANCE, compare_outputs, input_shape, random_inputs, some_pixels
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
 if TYPE_CHECKING:
     import polars as pl
 
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 0.5, torch.float16: 0.1}
-"""By the dtype of the weights, the largest relative error max |f - g| / max |f| that rounding them may cause."""
-
 BLOCK = 512
 """The number of networks in a batch: enough to hide the cost of a call, few enough for the cache."""
-
-PROBES = 32
-"""The number of random inputs, and of real ones, on which a network is compared with its source."""
 
 
 @dataclass(frozen=True)
@@ -94,38 +84,43 @@ def augment_zoo(
         raise UsageError("--copies", f"{copies} copies; at least 1")
     context = context or Context()
     check_outputs([Output(output, ZOO)], [source.path], force=force)
-    probes = _probes(source, seed) if verify else []
     context.progress.start("augmenting", len(source) * (copies + keep_original))
-    errors, constants = [], []
+    several = len(source.spaces) > 1
+    proofs: list[_Proof] = []
     with new_folder(output, ZOO, force=force) as folder:
-        writer = ShardWriter(folder, source.spec)
-        for copy in range(0 if keep_original else 1, copies + 1):
-            for start in range(0, len(source), BLOCK):
-                context.interruption.check(output, "nothing was written")
-                block = source.read(slice(start, start + BLOCK))
-                emitted = block
-                if copy:
-                    random = generator(seed, "element", copy, start)
-                    element = MonomialElement.sample(
-                        source.spec, block.batch, scale, log_uniform=log_uniform, permute=permute, generator=random
-                    )
-                    emitted = element.act(block)
-                if verify:
-                    error, constant = compare(source.spec, block, emitted, probes)
-                    errors.append(error)
-                    constants.append(constant)
-                writer.append(emitted)
-                context.progress.advance(block.batch)
-        writer.finish()
+        for part in source.parts:
+            probes = _probes(part, seed) if verify else []
+            name = part.spaces[0].name if several else None
+            writer = ShardWriter(folder, part.spec, name)
+            for copy in range(0 if keep_original else 1, copies + 1):
+                for start in range(0, len(part), BLOCK):
+                    context.interruption.check(output, "nothing was written")
+                    block = part.read(slice(start, start + BLOCK))
+                    emitted = block
+                    if copy:
+                        random = generator(seed, "element", copy, start, *([name] if name else []))
+                        element = MonomialElement.sample(
+                            part.spec, block.batch, scale, log_uniform=log_uniform, permute=permute, generator=random
+                        )
+                        emitted = element.act(block)
+                    if verify:
+                        first_row = (copy if keep_original else copy - 1) * len(source)
+                        rows = [first_row + number for number in part.numbers[start : start + BLOCK]]
+                        found = compare_outputs(part.spec, block, emitted, probes)
+                        proofs.append(_Proof(rows, found.relative, found.constant, TOLERANCE[block.dtype]))
+                    writer.append(emitted)
+                    context.progress.advance(block.batch)
+            writer.finish()
         table = _table(source, copies, keep_original)
         if verify:
-            table = _proven(source, table, torch.cat(errors), torch.cat(constants))
+            table = _proven(source, table, proofs)
+        groups = list(dict.fromkeys(space.spec.group for space in source.spaces))
         made = {
             "command": context.command,
             "source_zoo": source.record.made.to_json() | {"path": str(source.path), "fingerprint": source.fingerprint},
             "group_elements": {
-                "group": source.spec.group,
-                "scale": list(scale) if source.spec.group == "scale" else None,
+                "group": groups[0] if len(groups) == 1 else groups,
+                "scale": list(scale) if "scale" in groups else None,
                 "log_uniform": log_uniform,
                 "permute": permute,
                 "copies": copies,
@@ -138,42 +133,16 @@ def augment_zoo(
         pictures, shared_start = source.path / "images.safetensors", source.path / START_FILE
         finish_zoo(
             folder,
-            source.spec,
+            source.spaces,
             table,
             made=made,
             images=source.record.images.to_json(),
             pictures=map_tensors(pictures) if pictures.exists() else None,
             start=map_tensors(shared_start) if shared_start.exists() else None,
         )
-    largest = max((float(error.max()) for error in errors), default=None)
-    count = int(torch.cat(constants).sum()) if constants else None
+    largest = max((float(proof.errors.max()) for proof in proofs), default=None)
+    count = sum(int(proof.constant.sum()) for proof in proofs) if proofs else None
     return AugmentReport(open_zoo(output), largest, count)
-
-
-def compare(
-    spec: NetworkSpec, before: WeightSpaceFeatures, after: WeightSpaceFeatures, probes: list[Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Compare the functions ``f`` and ``g`` of two batches of networks, in float64.
-
-    Args:
-        spec: the weight space of the networks.
-        before, after: raw weights of the two batches, ``(batch, 1, ...)``.
-        probes: batches of inputs, each ``(inputs, *input shape)``.
-
-    Returns:
-        the relative error max |f - g| / max |f| over all inputs, ``(batch,)``, 0 where both are 0; and whether f is
-        constant, ``(batch,)``.
-    """
-    outputs = [
-        torch.cat([run_networks(spec, networks.to(dtype=torch.float64), probe) for probe in probes], dim=1)
-        for networks in (before, after)
-    ]
-    f, g = outputs
-    difference = (f - g).abs().flatten(1).amax(dim=1)
-    largest = f.abs().flatten(1).amax(dim=1)
-    error = torch.where(difference == 0, 0.0, difference / largest)
-    spread = (f.amax(dim=1) - f.amin(dim=1)).amax(dim=1)
-    return error.nan_to_num(nan=torch.inf, posinf=torch.inf), spread <= 1e-12 * largest
 
 
 def _probes(zoo: Zoo, seed: int) -> list[Tensor]:
@@ -181,28 +150,12 @@ def _probes(zoo: Zoo, seed: int) -> list[Tensor]:
     pictures = zoo.path / "images.safetensors"
     real = map_tensors(pictures).get("inputs") if pictures.exists() else None
     if "size" in (facts := zoo.record.fit):
-        grid = pixel_grid(facts["size"], dtype=torch.float64)
-        real = grid[torch.linspace(0, len(grid) - 1, min(len(grid), PROBES)).long()]
-    if real is not None:
-        shape = tuple(real.shape[1:])
-    elif zoo.spec.kernels:
-        shape = (zoo.spec.widths[0], *_picture_size(zoo.spec))
-    else:
-        shape = (zoo.spec.widths[0],)
-    random = torch.randn(PROBES, *shape, dtype=torch.float64, generator=generator(seed, "probes"))
+        real = some_pixels(facts["size"])
+    shape = input_shape(zoo.spec) if real is None else real.shape[1:]
+    if shape is None:
+        raise UsageError("--no-verify", f"no size of pictures is known that the networks of {zoo.path} read; add it")
+    random = random_inputs(shape, seed)
     return [random] if real is None else [random, real[:PROBES].double()]
-
-
-def _picture_size(spec: NetworkSpec) -> tuple[int, int]:
-    """Return a (height, width) of pictures that networks with convolutions can read."""
-    if spec.input_size is not None:
-        return spec.input_size[0], spec.input_size[1]
-    maps = {side: spec.feature_map_sizes((side, side)) for side in range(1, 1000)}
-    if spec.flatten:
-        side = next(side for side, sizes in maps.items() if min(map(min, sizes)) > 0 and sizes[-1] == (1, 1))
-        return side, side
-    side = 2 * next(side for side, sizes in maps.items() if min(map(min, sizes)) > 0)
-    return side, side
 
 
 def _table(source: Zoo, copies: int, keep_original: bool) -> "pl.DataFrame":
@@ -216,21 +169,29 @@ def _table(source: Zoo, copies: int, keep_original: bool) -> "pl.DataFrame":
     return pl.concat(frames)
 
 
-def _proven(source: Zoo, table: "pl.DataFrame", errors: Tensor, constants: Tensor) -> "pl.DataFrame":
+@dataclass(frozen=True)
+class _Proof:
+    """What the comparison of some networks with their sources found, by the rows of the new table."""
+
+    rows: list[int]
+    errors: Tensor
+    constant: Tensor
+    tolerance: float
+
+
+def _proven(source: Zoo, table: "pl.DataFrame", proofs: list[_Proof]) -> "pl.DataFrame":
     import polars as pl
 
-    tolerance = TOLERANCE[source.read(slice(0, 1)).dtype]
-    beyond = torch.nonzero(errors > tolerance).flatten().tolist()
-    if beyond:
-        ids: list[Any] = table["id"].to_list()
-        raise NumericError.together(
-            NumericError(
-                f"{source.path}:{ids[row]}",
-                f"function changed: max |f - g| / max |f| = {errors[row]:.1e}, more than {tolerance:g}",
-            )
-            for row in beyond
-        )
+    errors, constant, ids = [0.0] * table.height, [False] * table.height, table["id"].to_list()
+    changed: list[tuple[int, NumericError]] = []
+    for proof in proofs:
+        found = zip(proof.rows, proof.errors.tolist(), proof.constant.tolist(), strict=True)
+        for row, errors[row], constant[row] in found:
+            if errors[row] > proof.tolerance:
+                problem = f"max |f - g| / max |f| = {errors[row]:.1e}, more than {proof.tolerance:g}"
+                changed.append((row, NumericError(f"{source.path}:{ids[row]}", f"function changed: {problem}")))
+    if changed:
+        raise NumericError.together(error for _, error in sorted(changed, key=lambda found: found[0]))
     return table.with_columns(
-        pl.Series("relative_error", errors.tolist(), dtype=pl.Float64),
-        pl.Series("constant", constants.tolist(), dtype=pl.Boolean),
+        pl.Series("relative_error", errors, dtype=pl.Float64), pl.Series("constant", constant, dtype=pl.Boolean)
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from foreign_files import NormCnn, PublishedCnn, digits, hashes, siren_module
+from mnfn_cli.zoo.importers.plan import write_plan
 from safetensors.torch import save_file
 from torch import nn
 
@@ -19,7 +20,6 @@ from mnfn_cli.zoo.importers.architecture import Architecture
 from mnfn_cli.zoo.importers.folder import UNKNOWN_SIZE, plan_folder
 from mnfn_cli.zoo.importers.folder_labels import LabelOptions
 from mnfn_cli.zoo.importers.inr_facts import InrOptions
-from mnfn_cli.zoo.importers.plan import write_plan
 from mnfn_cli.zoo.store import verify_zoo
 
 NORM = Architecture(activation="relu", pools=("max2", "none"), paddings=((0, 0), (1, 1)))

@@ -17,6 +17,7 @@ from foreign_files import (
     write_dws_mnist,
     write_nfn,
 )
+from mnfn_cli.zoo.importers.plan import write_plan
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.tensors import map_tensors
@@ -24,7 +25,6 @@ from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.importers.dws_inr import plan_dws_inr
 from mnfn_cli.zoo.importers.inr_facts import InrOptions
 from mnfn_cli.zoo.importers.nfn_siren import plan_nfn_siren
-from mnfn_cli.zoo.importers.plan import write_plan
 from mnfn_cli.zoo.store import verify_zoo
 
 INDICES = [7, 12, 44_999, 45_000, 49_999, 50_000, 69_999, 3]

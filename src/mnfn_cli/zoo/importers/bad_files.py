@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.weightspace.layer_order import OrderError
 from mnfn_cli.weightspace.naming import UnsettledError
 
 
@@ -15,7 +14,6 @@ def require_usable(errors: Sequence[DataError], skip_bad: bool, left: int, path:
 
     Raises:
         DataError: there are errors and ``skip_bad`` is False; or nothing is left.
-        OrderError: the order of the layers is among the questions.
     """
     if errors and not (skip_bad and left):
         raise _together(errors)
@@ -31,10 +29,5 @@ def _together(errors: Sequence[DataError]) -> DataError:
     asked = []
     for first, *others in alike.values():
         more = f"{len(others)} more file{'s' * (len(others) > 1)}"
-        asked.append(type(first)(f"{first.where} and {more}", first.problem) if others else first)
-    order = next((error for error in errors if isinstance(error, OrderError)), None)
-    if order is None:
-        return DataError.together(asked)
-    joined = OrderError.together(asked)
-    joined.orders = order.orders
-    return joined
+        asked.append(first.elsewhere(f"{first.where} and {more}") if others else first)
+    return DataError.together(asked)

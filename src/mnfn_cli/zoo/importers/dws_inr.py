@@ -16,7 +16,7 @@ from mnfn_cli.zoo.importers.inr_facts import InrOptions
 from mnfn_cli.zoo.importers.inr_sets import Inr, InrSet, plan_inrs
 from mnfn_cli.zoo.importers.network_files import NetworkFile
 from mnfn_cli.zoo.importers.network_splits import draw_by_group
-from mnfn_cli.zoo.importers.plan import Plan
+from mnfn_cli.zoo.plan import Plan
 
 FORMAT = "dws-inr"
 VAL_SHARE = 5000 / 60_000

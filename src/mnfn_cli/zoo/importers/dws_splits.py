@@ -6,7 +6,7 @@ from typing import Any
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.zoo.importers.text_files import parse_json, read_utf8
-from mnfn_cli.zoo.store import SPLITS
+from mnfn_cli.zoo.table import SPLITS
 
 
 class SplitFile:

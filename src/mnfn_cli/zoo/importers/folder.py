@@ -18,7 +18,7 @@ from mnfn_cli.zoo.importers.folder_labels import LabelOptions, label_networks
 from mnfn_cli.zoo.importers.inr_facts import InrOptions, facts_of_files, with_coordinates
 from mnfn_cli.zoo.importers.network_files import Describe, NetworkFile, NetworkReader
 from mnfn_cli.zoo.importers.network_plan import plan_of
-from mnfn_cli.zoo.importers.plan import Plan
+from mnfn_cli.zoo.plan import Plan
 from mnfn_cli.zoo.single_files import SUFFIXES
 
 FORMAT = "folder"

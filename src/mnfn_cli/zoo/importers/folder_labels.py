@@ -12,7 +12,7 @@ from mnfn_cli.zoo.importers.columns import ACCURACY, CLASS, check_accuracies, ch
 from mnfn_cli.zoo.importers.label_file import FileNames, LabelFile, Row, read_label_file
 from mnfn_cli.zoo.importers.network_files import CheckedFile
 from mnfn_cli.zoo.importers.network_splits import SPLIT, check_splits, draw_by_group, leaks
-from mnfn_cli.zoo.store import SPACE_COLUMN
+from mnfn_cli.zoo.table import SPACE_COLUMN
 
 IMAGE, SOURCE = "image_id", "source_id"
 TEXTS = (SPLIT, IMAGE, SOURCE, CLASS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.zoo.importers.plan import Plan
+from mnfn_cli.zoo.plan import Plan
 from mnfn_cli.zoo.record import PIXEL_RANGE
 
 _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})", re.ASCII)

@@ -16,7 +16,7 @@ from mnfn_cli.zoo.importers.bad_files import require_usable
 from mnfn_cli.zoo.importers.inr_facts import InrOptions, with_coordinates
 from mnfn_cli.zoo.importers.network_files import CheckedFile, Describe, NetworkFile, NetworkReader
 from mnfn_cli.zoo.importers.network_plan import plan_of
-from mnfn_cli.zoo.importers.plan import Plan
+from mnfn_cli.zoo.plan import Plan
 
 OMEGA = 30.0
 SIZES = {1: (28, 28), 3: (32, 32)}

@@ -21,8 +21,8 @@ from mnfn_cli.zoo.importers.module_list import pools_of
 from mnfn_cli.zoo.importers.network_files import Describe, NetworkReader
 from mnfn_cli.zoo.importers.network_plan import plan_of
 from mnfn_cli.zoo.importers.network_splits import draw_by_group
-from mnfn_cli.zoo.importers.plan import Plan
 from mnfn_cli.zoo.importers.tune_runs import Chosen, Stage, find_stages, is_of_a_run
+from mnfn_cli.zoo.plan import Plan
 
 FORMAT = "model-zoos"
 SIZES = {1: (28, 28), 3: (32, 32)}

@@ -16,7 +16,6 @@ from mnfn_cli.errors import DataError, UsageError, printable
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.storage.tensors import all_finite
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.layer_order import OrderError
 from mnfn_cli.weightspace.layout import Layout
 from mnfn_cli.weightspace.naming import Shape
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -165,10 +164,7 @@ class NetworkReader:
         if isinstance(answer, int):
             return answer
         first, place = answer
-        again = type(first)(f"{file.path}{place}", first.problem)
-        if isinstance(again, OrderError) and isinstance(first, OrderError):
-            again.orders = first.orders
-        raise again
+        raise first.elsewhere(f"{file.path}{place}")
 
     def _number(self, spec: NetworkSpec, layout: Layout) -> int:
         number = self._numbers.setdefault((spec, repr(layout)), len(self._kinds))

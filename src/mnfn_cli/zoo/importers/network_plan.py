@@ -8,9 +8,9 @@ from typing import Any
 from mnfn_cli.errors import DataError, one_line
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.zoo.importers.network_files import CheckedFile, NetworkReader, identity_of
-from mnfn_cli.zoo.importers.plan import Plan
+from mnfn_cli.zoo.plan import Plan
 from mnfn_cli.zoo.record import spaces_of
-from mnfn_cli.zoo.store import SPACE_COLUMN
+from mnfn_cli.zoo.table import SPACE_COLUMN
 
 
 def plan_of(
@@ -56,7 +56,7 @@ def plan_of(
     recorded = {"format": format_name, "source": str(path), **made}
     contents = hashlib.sha256(table.write_csv().encode()).hexdigest()
     return Plan(
-        source=path,
+        sources=[path],
         spaces=spaces,
         table=table,
         read=read,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.zoo.build.splits import SPLIT_FRACTIONS, draw_splits
-from mnfn_cli.zoo.store import SPLITS
+from mnfn_cli.zoo.splits import SPLIT_FRACTIONS, draw_splits
+from mnfn_cli.zoo.table import SPLITS
 
 SPLIT = "split"
 

@@ -13,7 +13,7 @@ from mnfn_cli.zoo.importers.folder_files import find_files, source_root
 from mnfn_cli.zoo.importers.inr_facts import InrOptions
 from mnfn_cli.zoo.importers.inr_sets import Inr, InrSet, plan_inrs
 from mnfn_cli.zoo.importers.network_files import NetworkFile
-from mnfn_cli.zoo.importers.plan import Plan
+from mnfn_cli.zoo.plan import Plan
 
 FORMAT = "nfn-siren"
 TRAIN, VAL = 45_000, 50_000
