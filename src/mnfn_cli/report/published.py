@@ -33,6 +33,8 @@ def published_tau(model: str, augmented: bool, condition: Condition) -> float:
         condition: the version of the test networks.
     """
     scale = condition.scale
+    if condition.group not in ("scale", "sign"):
+        return float("nan")
     if condition.group == "sign":
         figures = _TANH.get((model, augmented))
         return float("nan") if figures is None else figures[condition.acted]

@@ -1,6 +1,6 @@
 """Count a model's parameters, layer by layer, without allocating them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,9 @@ from torch.overrides import TorchFunctionMode
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.models.functional import count_parameters
-from mnfn_cli.recipe import Recipe, list_recipes
+from mnfn_cli.models.shared import SharedFunctional
+from mnfn_cli.nn.monomial import MonomialLinear
+from mnfn_cli.recipe import Recipe, list_recipes, load_recipe
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -78,23 +80,68 @@ class Layer:
         return {"path": self.path, "kind": self.kind, "shapes": shapes, "parameters": self.parameters}
 
 
-def skeleton(recipe: Recipe, spec: NetworkSpec, **facts: Any) -> nn.Module:
-    """Build a recipe's model for a weight space, with parameters on the meta device.
+def skeleton(recipe: Recipe, specs: Sequence[NetworkSpec], **facts: Any) -> nn.Module:
+    """Build a recipe's model for weight spaces, with parameters on the meta device.
 
     Args:
         recipe: the recipe whose model is built.
-        spec: the weight space that the model reads.
+        specs: the weight spaces that the model reads.
         facts: arguments of the model that depend on the zoos (``Task.model_options``).
 
     Raises:
-        UsageError: the model does not fit the weight space.
+        UsageError: the model does not fit a weight space.
     """
     with shapes_only():
-        return build_functional(recipe, spec, facts)
+        return build_functional(recipe, specs, facts)
+
+
+def describe_size(recipe: Recipe, model: nn.Module, specs: Sequence[NetworkSpec]) -> list[str]:
+    """Return lines on a model's number of parameters, over which weight spaces they are shared, and its invariance.
+
+    Args:
+        recipe: the recipe of the model.
+        model: the model, or its skeleton.
+        specs: the weight spaces that it reads.
+    """
+    size = "fitted in closed form" if recipe.model.closed_form else f"{count_parameters(model):,} parameters"
+    title = f"model {recipe.model.name}: {size}, for"
+    lines = [f"{title} networks {specs[0]}" if len(specs) == 1 else f"{title} networks of {len(specs)} weight spaces"]
+    if isinstance(model, SharedFunctional):
+        for numbers, count in model.counts().items():
+            lines.append(f"{count:,} of them, {'shared by' if len(numbers) > 1 else 'for'} networks")
+            lines += [f"  {specs[number]}" for number in numbers]
+    if any(isinstance(module, MonomialLinear) for module in model.modules()):
+        lines += [
+            f"the functional is invariant to sign flips that max pooling forbids, of networks {spec}"
+            for spec in specs
+            if spec.group == "sign" and "permutation" in spec.groups
+        ]
+    return lines
+
+
+def smaller_recipe(recipe: Recipe, specs: Sequence[NetworkSpec], limit: int) -> str:
+    """Return a clause that names the shipped graph-network recipe for networks and its count; empty if it has none.
+
+    Args:
+        recipe: the recipe whose model is too large.
+        specs: the weight spaces of the networks.
+        limit: the largest number of parameters.
+    """
+    names = [entry.name for entry in list_recipes() if entry.name.startswith(f"{recipe.task}/")]
+    others = {name: load_recipe(name) for name in names}
+    graphs: dict[str | None, str] = {o.data.activation: name for name, o in others.items() if o.model.name == "gnn"}
+    activations = {spec.activation for spec in specs}
+    name = graphs.get(activations.pop() if len(activations) == 1 else None, graphs.get(None))
+    if name is None or recipe.model.name == "gnn":
+        return ""
+    count = count_parameters(skeleton(others[name], specs))
+    return f"{name} reads them with {count:,} parameters; " if count <= limit else ""
 
 
 def layers_of(model: nn.Module) -> list[Layer]:
     """Return the submodules of a model that hold parameters, each before its own submodules.
+
+    A parameter that is shared by several submodules counts in the first of them.
 
     A ``ParameterList`` counts as parameters of the module that holds it. A ``ModuleList`` of modules without submodules
     is one entry with the shapes of all their parameters.
@@ -104,11 +151,12 @@ def layers_of(model: nn.Module) -> list[Layer]:
     0 Linear ((4, 3), (4,)) 16
     2 Linear ((1, 4), (1,)) 5
     """
-    return [layer for path, child in model.named_children() for layer in _layers(path, child)]
+    seen: set[nn.Parameter] = set()
+    return [layer for path, child in model.named_children() for layer in _layers(path, child, seen)]
 
 
-def _layers(path: str, module: nn.Module) -> Iterator[Layer]:
-    total = count_parameters(module)
+def _layers(path: str, module: nn.Module, seen: set[nn.Parameter]) -> Iterator[Layer]:
+    total = sum(parameter.numel() for parameter in module.parameters() if parameter not in seen)
     if total == 0 or isinstance(module, nn.ParameterList):
         return
     children = dict(module.named_children())
@@ -117,9 +165,11 @@ def _layers(path: str, module: nn.Module) -> Iterator[Layer]:
     else:
         lists = [child for child in children.values() if isinstance(child, nn.ParameterList)]
         own = [parameter for holder in (module, *lists) for parameter in holder.parameters(recurse=False)]
+    own = [parameter for parameter in own if parameter not in seen]
+    seen.update(own)
     yield Layer(path, type(module).__name__, tuple(tuple(tensor.shape) for tensor in own), total)
     for name, child in children.items():
-        yield from _layers(f"{path}.{name}", child)
+        yield from _layers(f"{path}.{name}", child, seen)
 
 
 _SMALL_CNN = (1, 16, 16, 16)
@@ -149,16 +199,16 @@ def usual_space(name: str, recipe: Recipe) -> NetworkSpec:
     return NetworkSpec.mlp([2, width, width, outputs], "sin", omega=30.0 if width == 32 else 15.0)
 
 
-def space_of_zoo(path: Path, recipe: Recipe) -> tuple[NetworkSpec, Mapping[str, Any]]:
-    """Return a zoo's weight space, and the arguments of the recipe's model that depend on the zoo.
+def spaces_of_zoo(path: Path, recipe: Recipe) -> tuple[Sequence[NetworkSpec], Mapping[str, Any]]:
+    """Return a zoo's weight spaces, and the arguments of the recipe's model that depend on the zoo.
 
     Raises:
         DataError: there is no complete zoo, or the recipe's task cannot be learned from it.
-        RecipeError: the recipe is for networks with another activation.
+        RecipeError: the recipe is for networks with another activation, or its model cannot read a weight space.
     """
     from mnfn_cli.tasks.data import open_zoos, with_absolute_zoos
     from mnfn_cli.tasks.task import task_class
 
     recipe = with_absolute_zoos(recipe, [path])
     task = task_class(recipe.task).on_zoos(recipe, open_zoos(recipe))
-    return task.spec, task.model_options
+    return task.specs, task.model_options

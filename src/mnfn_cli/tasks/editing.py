@@ -16,7 +16,7 @@ from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.atomic import write_text
 from mnfn_cli.storage.records import Record
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
-from mnfn_cli.tasks.data import Split, Splits
+from mnfn_cli.tasks.data import Split, Splits, weight_spaces
 from mnfn_cli.tasks.edits import edit_pictures
 from mnfn_cli.tasks.figure import Figure, Grid
 from mnfn_cli.tasks.functional import BLOCK, apply_functional
@@ -55,14 +55,16 @@ class Editing(Task):
     protocol = "split by picture, with all its networks"
     answer = "the edited weights are"
 
-    def __init__(self, recipe: Recipe, spec: NetworkSpec, facts: EditFacts, fit: Fit | None = None) -> None:
-        super().__init__(recipe, spec, facts, fit)
+    def __init__(self, recipe: Recipe, specs: Sequence[NetworkSpec], facts: EditFacts, fit: Fit | None = None) -> None:
+        super().__init__(recipe, specs, facts, fit)
         assert fit is not None
         self._size = fit.size
 
     @classmethod
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> EditFacts:
-        """Check that all networks are INRs of pictures of one size, and that their targets have the same source."""
+        """Check that all networks are INRs of one weight space and picture size, with targets of the same source."""
+        if len(spaces := weight_spaces(zoos)) > 1:
+            raise RecipeError("data.zoo", f"networks of {len(spaces)} weight spaces; an editor reads one")
         sizes = {InrDesign.of_zoo(zoo).fit.size for zoo in zoos}
         if len(sizes) > 1:
             raise RecipeError("data.zoo", f"pictures of sizes {sorted(sizes)}; an editor learns on one size")
@@ -98,7 +100,7 @@ class Editing(Task):
         """
         train, test = splits.train, splits.test
         change = apply_functional(model, test.features)
-        nothing = test.features.map(torch.zeros_like).to(device="cpu")
+        nothing = test.only_features.map(torch.zeros_like).to(device="cpu")
         mean_target = train.targets.double().mean(dim=0, keepdim=True).cpu()
         errors = {
             "mse": self._errors(test, change),
@@ -108,7 +110,7 @@ class Editing(Task):
         element = MonomialElement.sample(
             self.spec, test.features.batch, (1.0, 1.0), generator=generator(self.recipe.training.seed, "conclusion")
         )
-        exact = test.features.to(device="cpu", dtype=torch.float64)
+        exact = test.only_features.to(device="cpu", dtype=torch.float64)
         acted = element.act(exact).to(device=test.features.device, dtype=test.features.dtype)
         acted_split = Split(test.ids, test.pictures, acted, test.targets)
         errors["mse_permuted_and_flipped"] = self._errors(acted_split, apply_functional(model, acted))
@@ -165,13 +167,13 @@ class Editing(Task):
         parts = []
         for start in range(0, len(split.ids), BLOCK):
             block = slice(start, start + BLOCK)
-            edited = change_weights(split.features.select(block), change.select(block), torch.float64)
+            edited = change_weights(split.only_features.select(block), change.select(block), torch.float64)
             parts.append(_squared(render(self.spec, edited, self._size), split.targets[block].double().cpu()))
         return np.concatenate(parts)
 
     def _save_examples(self, test: Split, change: WeightSpaceFeatures, file: Path) -> None:
         some = _spread(len(test.ids), SHOWN)
-        before = test.features.select(some).to(device="cpu")
+        before = test.only_features.select(some).to(device="cpu")
         drawn = {
             "before": render(self.spec, before, self._size),
             "after": render(self.spec, change_weights(before, change.select(some), before.dtype), self._size),

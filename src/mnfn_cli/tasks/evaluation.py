@@ -1,9 +1,10 @@
 """Score runs on their test networks, before and after random group elements change the networks' weights."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.models.functional import place_of
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import generator
+from mnfn_cli.symmetry import Group
 from mnfn_cli.tasks.data import Split, load_split
 from mnfn_cli.tasks.finished_run import Run
-from mnfn_cli.tasks.metrics import METRICS, with_interval
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.tasks.metrics import METRICS, Metric, with_interval
+from mnfn_cli.tasks.result import SpaceFigures, by_weight_space
+from mnfn_cli.weightspace.mixed import Networks, act_at_random
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
@@ -28,7 +30,7 @@ class Condition:
     """A version of the test networks on which runs are scored.
 
     Args:
-        group: the symmetry group of the networks: ``scale``, ``sign`` or ``permutation``.
+        group: the symmetry groups of the networks, as ``groups_of`` names them.
         acted: whether random group elements change the weights; False for the original networks.
         scale: for the scaling group, the interval (low, high) of the factors; None for other groups.
         permuted: whether the group elements also permute neurons.
@@ -44,32 +46,27 @@ class Condition:
         """The text by which tables name the condition, such as ``U[1, 10], permuted``."""
         if not self.acted:
             return "original"
-        how = "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
-        return how + (", permuted" if self.permuted else "")
+        changes = [] if self.scale is None else [f"U[{self.scale[0]:g}, {self.scale[1]:g}]"]
+        how = " and ".join([*changes, *(["sign flips"] if "sign" in self.group.split(" and ") else [])])
+        return ", ".join([how] * bool(how) + ["permuted"] * self.permuted)
 
     @property
     def stream(self) -> str:
         """The name of the random stream from which group elements are drawn. It must not change when the label does."""
         return "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
 
-    def act(self, features: WeightSpaceFeatures, spec: NetworkSpec, seed: int) -> WeightSpaceFeatures:
+    def act(self, features: Networks, specs: Sequence[NetworkSpec], seed: int) -> Networks:
         """Return the networks in this condition: the original ones as they are, changed ones in float64.
 
         Args:
             features: raw weights of the original networks, ``(networks, 1, ...)``.
-            spec: their weight space.
+            specs: their weight spaces.
             seed: the seed of the group elements.
         """
         if not self.acted:
             return features
-        element = MonomialElement.sample(
-            spec,
-            features.batch,
-            self.scale or (1.0, 1.0),
-            permute=self.permuted,
-            generator=generator(seed, "evaluation", self.stream),
-        )
-        return element.act(features.to(dtype=torch.float64))
+        exact, random = features.to(dtype=torch.float64), generator(seed, "evaluation", self.stream)
+        return act_at_random(specs, exact, self.scale or (1.0, 1.0), permute=self.permuted, generator=random)
 
 
 @dataclass(frozen=True)
@@ -84,6 +81,7 @@ class Row:
             undefined because all predictions are equal.
         r2, l1: the coefficient of determination and the mean absolute error.
         largest_change: the largest absolute difference between a prediction and that for the original network.
+        by_weight_space: tau within each weight space, if there are several.
     """
 
     run: str
@@ -95,6 +93,7 @@ class Row:
     r2: float
     l1: float
     largest_change: float
+    by_weight_space: tuple[SpaceFigures, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Evaluation:
     """The result of ``evaluate_runs``.
 
     Args:
-        group: the symmetry group of the networks: ``scale``, ``sign`` or ``permutation``.
+        group: the symmetry groups of the networks, as ``groups_of`` names them.
         count: the number of test networks.
         precision: the dtype in which the models computed, such as ``torch.float32``.
         permuted: whether the group elements also permuted neurons.
@@ -121,7 +120,9 @@ class Evaluation:
         """Return a dict for JSON. In its rows, ``networks`` is the condition's label and ``scale`` its interval."""
         document = asdict(self)
         for row, entry in zip(self.rows, document["rows"], strict=True):
-            del entry["condition"]
+            del entry["condition"], entry["by_weight_space"]
+            if row.by_weight_space:
+                entry["by_weight_space"] = [figures.to_json() for figures in row.by_weight_space]
             entry |= {"networks": row.condition.label, "scale": row.condition.scale}
         return document
 
@@ -184,9 +185,9 @@ def evaluate_runs(
     _require_alike(runs)
     opened = _open_zoos(runs[0], zoos)
     test = _load_test(runs[0], opened)
-    spec, (_, dtype) = runs[0].spec, place_of(runs[0].model)
-    conditions = [Condition(spec.group), *_conditions(spec, scales, permute)]
-    versions = [(condition, condition.act(test.features, spec, seed)) for condition in conditions]
+    specs, (_, dtype) = runs[0].specs, place_of(runs[0].model)
+    conditions = [Condition(groups_of(specs)), *_conditions(specs, scales, permute)]
+    versions = [(condition, condition.act(test.features, specs, seed)) for condition in conditions]
     context.progress.start("evaluating", len(runs) * len(versions))
     truth = test.vector()
     rows = []
@@ -195,11 +196,13 @@ def evaluate_runs(
         for condition, features in versions:
             predicted = run.predict(features.to(dtype=dtype)).double().numpy()
             original = predicted if original is None else original
-            rows.append(_row(run, condition, predicted, original, truth))
+            row = _row(run, condition, predicted, original, truth)
+            within = by_weight_space(specs, test.features, partial(_tau_of, predicted, truth))
+            rows.append(replace(row, by_weight_space=within))
             context.progress.advance()
     acted_on = any("source_id" in zoo.table.columns for zoo in opened)
     augmented = {str(run.folder.path): acted_on or run.recipe.augment is not None for run in runs}
-    return Evaluation(spec.group, len(test.ids), str(dtype), permute, augmented, tuple(rows))
+    return Evaluation(groups_of(specs), len(test.ids), str(dtype), permute, augmented, tuple(rows))
 
 
 def _require_alike(runs: Sequence[Run]) -> None:
@@ -236,12 +239,25 @@ def _load_test(run: Run, opened: Sequence[Zoo]) -> Split:
     record = run.folder.record
     moved = {entry.path: str(zoo.path) for entry, zoo in zip(record.zoos, opened, strict=True)}
     skipped = frozenset((moved[zoo], name) for zoo, name in record.skipped)
-    return load_split(opened, "test", run.task.targets, skipped)
+    return load_split(opened, "test", run.task.targets, skipped, run.specs)
 
 
-def _conditions(spec: NetworkSpec, scales: Sequence[Range], permute: bool) -> list[Condition]:
-    ranges = scales if spec.group == "scale" else [None]
-    return [Condition(spec.group, True, scale, permute) for scale in ranges]
+def groups_of(specs: Sequence[NetworkSpec]) -> str:
+    """Return the groups of weight spaces as text: ``scale``, ``sign``, ``permutation``, or several with ``and``."""
+    found = {spec.group for spec in specs}
+    return " and ".join(group for group in get_args(Group) if group in found)
+
+
+def _conditions(specs: Sequence[NetworkSpec], scales: Sequence[Range], permute: bool) -> list[Condition]:
+    groups = groups_of(specs)
+    if groups == "permutation" and not permute:
+        return []
+    ranges = scales if "scale" in groups.split(" and ") else [None]
+    return [Condition(groups, True, scale, permute) for scale in ranges]
+
+
+def _tau_of(predicted: np.ndarray, truth: np.ndarray, rows: np.ndarray) -> dict[str, Metric]:
+    return {"tau": with_interval(METRICS["tau"], predicted[rows], truth[rows])}
 
 
 def _row(run: Run, condition: Condition, predicted: np.ndarray, original: np.ndarray, truth: np.ndarray) -> Row:
