@@ -4,8 +4,9 @@ The command line prints each fault on one line, ``mnfn: error: WHERE: what is wr
 is a bug in mnfn: exit code 1 and a traceback.
 """
 
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Self
 
 
 def one_line(text: object) -> str:
@@ -34,9 +35,11 @@ class MnfnError(Exception):
 
     Attributes:
         faults: a line ``WHERE: PROBLEM`` for each fault; several after ``together``.
+        details: facts that are too long for a line, by key, which ``--json`` prints.
     """
 
     exit_code = 1
+    details: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, where: object, problem: str) -> None:
         self.where = printable(where)
@@ -51,6 +54,7 @@ class MnfnError(Exception):
         joined = cls(found[0].where, found[0].problem)
         joined.faults = tuple(fault for error in found for fault in error.faults)
         joined.args = ("\n".join(joined.faults),)
+        joined.details = next((error.details for error in found if error.details), joined.details)
         return joined
 
 

@@ -9,7 +9,7 @@ import typer
 
 from mnfn_cli.cli import augment, count_params, evaluate, recipe, sweep, train, zoo
 from mnfn_cli.cli.apply import networks_command, table_command
-from mnfn_cli.cli.console import Console, print_error
+from mnfn_cli.cli.console import Console, print_details, print_error
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.options import examples
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
@@ -123,6 +123,8 @@ def _fail(error: MnfnError) -> int:
         traceback.print_exception(error)
     print_error(error)
     try:
+        if error.details and "--json" in sys.argv:
+            print_details(error)
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

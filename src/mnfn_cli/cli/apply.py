@@ -10,17 +10,20 @@ import typer
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim, job, run_plugins
 from mnfn_cli.cli.options import (
+    BatchNorm,
     CheckpointsPath,
     CsvOut,
     Device,
     Force,
     Json,
+    Layers,
     OnBad,
     Out,
     Plugins,
     Quiet,
     RunPath,
     Split,
+    names,
 )
 from mnfn_cli.cli.table import Table
 from mnfn_cli.cli.terminal import is_capable
@@ -37,6 +40,8 @@ def table_command(task: str) -> Callable[..., None]:
         checkpoints: CheckpointsPath,
         out: CsvOut = None,
         split: Split = None,
+        layers: Layers = None,
+        batchnorm: BatchNorm = None,
         on_bad: OnBad = "fail",
         plugin: Plugins = None,
         device: Device = "auto",
@@ -49,12 +54,21 @@ def table_command(task: str) -> Callable[..., None]:
         from mnfn_cli.storage.atomic import write_text
         from mnfn_cli.storage.outputs import Output
         from mnfn_cli.tasks.application import apply_run
+        from mnfn_cli.weightspace.layout import Reading
 
         run_plugins(console, plugin)
         if out is not None:
             claim([Output(out)], [checkpoints, run], force=force)
         with job(console, device) as context:
-            applied = apply_run(run, checkpoints, task=task, split=split, skip_bad=on_bad == "skip", context=context)
+            applied = apply_run(
+                run,
+                checkpoints,
+                task=task,
+                split=split,
+                skip_bad=on_bad == "skip",
+                reading=Reading(names(layers), batchnorm is not None),
+                context=context,
+            )
         _note(console, applied)
         if out is not None:
             write_text(out, applied.to_csv())
@@ -82,6 +96,8 @@ def networks_command(task: str) -> Callable[..., None]:
             Path | None, typer.Option(help="Also draw before, after and target of up to 12 networks, as a PNG.")
         ] = None,
         split: Split = None,
+        layers: Layers = None,
+        batchnorm: BatchNorm = None,
         on_bad: OnBad = "fail",
         plugin: Plugins = None,
         device: Device = "auto",
@@ -94,6 +110,7 @@ def networks_command(task: str) -> Callable[..., None]:
         from mnfn_cli.report.pictures import draw_grid
         from mnfn_cli.storage.outputs import Output
         from mnfn_cli.tasks.application import apply_run, written
+        from mnfn_cli.weightspace.layout import Reading
 
         run_plugins(console, plugin)
         drawn = [] if picture is None else [Output(picture)]
@@ -105,6 +122,7 @@ def networks_command(task: str) -> Callable[..., None]:
                 task=task,
                 split=split,
                 skip_bad=on_bad == "skip",
+                reading=Reading(names(layers), batchnorm is not None),
                 output=out,
                 force=force,
                 context=context,

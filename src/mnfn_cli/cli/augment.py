@@ -56,8 +56,9 @@ def augment(
 
     source = open_zoo(zoo)
     claim([Output(out, ZOO)], [zoo], force=force)
-    if source.spec.group != "scale":
-        console.note(f"{source.spec.activation} networks: {source.spec.group} group, --scale does not matter")
+    for spec in (space.spec for space in source.spaces):
+        if spec.group != "scale":
+            console.note(f"{spec.activation} networks: {spec.group} group, --scale does not matter")
     with job(console) as context:
         report = augment_zoo(
             source,

@@ -24,7 +24,8 @@ LabelledImages = Annotated[
     str,
     typer.Option(
         "--images",
-        help="Train on these pictures: digits, a folder with a subfolder for each class, or an .npz file with labels.",
+        help="Train on these pictures: digits, a folder with a subfolder for each class, a folder or file of MNIST, "
+        "of FashionMNIST (IDX files) or of CIFAR-10 (binary version), or an .npz file with labels.",
     ),
 ]
 Count = Annotated[int, typer.Option("--count", min=1, help="Train this many networks.")]
@@ -79,12 +80,11 @@ def build_cnn(
     given again.
     """
     from mnfn_cli.zoo.build.architectures import cnn_spec
-    from mnfn_cli.zoo.images import load_images
 
     sizes = {"channels": _whole_numbers("--channels", channels), "kernel": _whole_numbers("--kernel", kernel)}
     dense = _whole_numbers("--hidden", hidden) if hidden is not None else []
-    pictures = load_images(images, size)
     console = Console(quiet=quiet, json=json)
+    pictures = _load(console, images, size)
     spec = cnn_spec(pictures, activation, **sizes, hidden=dense)
     if spec.paddings[0] != (0, 0):
         height, width = pictures.pixels.shape[2:]
@@ -121,12 +121,12 @@ def build_mlp(
     when the same command is given again.
     """
     from mnfn_cli.zoo.build.architectures import mlp_spec
-    from mnfn_cli.zoo.images import load_images
 
     widths = _whole_numbers("--hidden", hidden)
-    pictures = load_images(images, size)
+    console = Console(quiet=quiet, json=json)
+    pictures = _load(console, images, size)
     spec = mlp_spec(pictures, activation, hidden=widths)
-    _train_classifiers(Console(quiet=quiet, json=json), spec, pictures, out, count, epochs, seed, device, force)
+    _train_classifiers(console, spec, pictures, out, count, epochs, seed, device, force)
 
 
 def _train_classifiers(
@@ -154,6 +154,17 @@ def _train_classifiers(
     show_zoo(console, zoo)
 
 
+def _load(console: Console, source: str, size: int | None, expected: tuple[int, int] | None = None) -> "ImageSet":
+    """Load the pictures of ``--images``; of a data set of several files, say which ones were read."""
+    from mnfn_cli.zoo.images import load_images
+
+    pictures = load_images(source, size, expected=expected)
+    if pictures.files:
+        names = ", ".join(file.name for file in pictures.files)
+        console.note(f"read {len(pictures.ids):,} pictures and their labels from {pictures.files[0].parent}: {names}")
+    return pictures
+
+
 def _whole_numbers(option: str, text: str) -> list[int]:
     """Read positive whole numbers with commas between; raises UsageError for anything else."""
     from mnfn_cli.errors import UsageError
@@ -175,7 +186,11 @@ def _whole_numbers(option: str, text: str) -> list[int]:
 def build_siren(
     out: Out,
     images: Annotated[
-        str, typer.Option(help="Fit these pictures: digits, photos, a folder, one picture, or an .npz file.")
+        str,
+        typer.Option(
+            help="Fit these pictures: digits, photos, a folder, one picture, a folder or file of MNIST, of "
+            "FashionMNIST (IDX files) or of CIFAR-10 (binary version), or an .npz file."
+        ),
     ] = "digits",
     init: Annotated[
         str | None,
@@ -242,18 +257,18 @@ def build_siren(
     from mnfn_cli.tasks.finished_run import design_of
     from mnfn_cli.zoo.build.siren import build_siren_zoo
     from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, fit_channels, require_only_like, siren_design
-    from mnfn_cli.zoo.images import image_paths, load_images
+    from mnfn_cli.zoo.images import image_paths
     from mnfn_cli.zoo.store import ZOO
 
     every = {"init": init, "width": width, "depth": depth, "omega": omega, "steps": steps, "learning_rate": lr}
     own: dict[str, Any] = {name: value for name, value in every.items() if value is not None}
     if like is None:
-        pictures = choose_images(load_images(images, size), count, seed)
+        pictures = choose_images(_load(console, images, size), count, seed)
         design = siren_design(pictures, seed=seed, **own)
     else:
         design = design_of(like)
         require_only_like(like, design, size, own)
-        pictures = load_images(images, size, expected=design.fit.size)
+        pictures = _load(console, images, size, design.fit.size)
         pictures, changed = fit_channels(choose_images(pictures, count, seed), design.channels)
         if changed:
             console.note(changed)

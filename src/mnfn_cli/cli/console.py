@@ -72,3 +72,10 @@ def print_error(error: MnfnError) -> None:
     """Print each fault of an error on a line of stderr."""
     for fault in error.faults:
         say(sys.stderr, "mnfn: error:", "bold red", fault)
+
+
+def print_details(error: MnfnError) -> None:
+    """Print the faults of an error and its details as one JSON document on stdout."""
+    from mnfn_cli.storage.atomic import to_json
+
+    print(to_json({"errors": list(error.faults), **error.details}))

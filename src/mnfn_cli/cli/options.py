@@ -35,7 +35,7 @@ CheckpointsPath = Annotated[
     Path,
     typer.Argument(
         metavar="CHECKPOINTS",
-        help="The networks: one .safetensors file, a folder of such files, or a zoo.",
+        help="The networks: one .safetensors, .pt or .pth file, a folder of such files, or a zoo.",
         show_default=False,
     ),
 ]
@@ -74,6 +74,23 @@ Zoos = Annotated[
     list[Path] | None,
     typer.Option("--zoo", help="Learn from the networks of this zoo; give the option again for more zoos."),
 ]
+Layers = Annotated[
+    str | None,
+    typer.Option(
+        "--layers",
+        metavar="NAMES",
+        help="Say the order of the layers of single files, where shapes do not settle it, such as conv1,conv2,fc; a "
+        "batch normalisation is added to its layer, as in conv1+bn1.",
+    ),
+]
+BatchNorm = Annotated[
+    Literal["after-layer"] | None,
+    typer.Option(
+        "--batchnorm",
+        help="Say that every batch normalisation in single files directly follows its layer, before activation and "
+        "pooling, so that it can be folded into the layer.",
+    ),
+]
 OnBad = Annotated[Literal["fail", "skip"], typer.Option("--on-bad", help=ON_BAD_HELP)]
 Split = Annotated[
     Literal["train", "val", "test"] | None, typer.Option("--split", help="Take only the networks of this split.")
@@ -88,6 +105,11 @@ Plugins = Annotated[
         help="Run the code of this Python file or importable module, which declares models of your own.",
     ),
 ]
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """Return the names in a text with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
 
 
 def command_line() -> str:

@@ -15,15 +15,14 @@ def show_zoo(console: Console, zoo: "Zoo") -> None:
     document: dict[str, Any] = {
         "zoo": str(zoo.path),
         "networks": len(zoo),
-        "spec": zoo.spec.to_json(),
-        "group": zoo.spec.group,
+        **_spaces(zoo),
         "splits": splits,
         "fingerprint": zoo.fingerprint,
         "columns": zoo.table.columns,
         "made": zoo.record.made.to_json(),
     }
     parts: list[str | Table] = [
-        f"{zoo.path}: {len(zoo)} networks {zoo.spec}; {zoo.spec.num_parameters} numbers each, {zoo.spec.group} group",
+        *_headlines(zoo),
         "splits: " + ", ".join(f"{name} {count}" for name, count in splits.items()),
     ]
     if "test_accuracy" in zoo.table.columns and len(zoo):
@@ -43,3 +42,30 @@ def show_zoo(console: Console, zoo: "Zoo") -> None:
         document["psnr"] = {"quantiles": quantiles}
         parts.append("PSNR in dB: " + ", ".join(f"{q} quantile {value:.1f}" for q, value in quantiles.items()))
     console.result(document, *parts)
+
+
+def _spaces(zoo: "Zoo") -> dict[str, Any]:
+    if len(zoo.spaces) == 1:
+        return {"spec": zoo.spec.to_json(), "group": zoo.spec.group}
+    return {
+        "spaces": [
+            {
+                "weight_space": part.spaces[0].name,
+                "networks": len(part),
+                "spec": part.spec.to_json(),
+                "group": part.spec.group,
+            }
+            for part in zoo.parts
+        ]
+    }
+
+
+def _headlines(zoo: "Zoo") -> list[str]:
+    def describe(part: "Zoo") -> str:
+        spec = part.spec
+        return f"{len(part)} networks {spec}; {spec.num_parameters} numbers each, {spec.group} group"
+
+    if len(zoo.spaces) == 1:
+        return [f"{zoo.path}: {describe(zoo)}"]
+    lines = [f"weight space {part.spaces[0].name}: {describe(part)}" for part in zoo.parts]
+    return [f"{zoo.path}: {len(zoo)} networks of {len(zoo.spaces)} weight spaces", *lines]

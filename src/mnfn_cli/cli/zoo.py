@@ -1,10 +1,10 @@
 """mnfn zoo: build, inspect, check, draw and export zoos."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from mnfn_cli.cli import build
+from mnfn_cli.cli import build, selection
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.job import claim
@@ -16,6 +16,7 @@ from mnfn_cli.cli.options import (
     Split,
     ZooPath,
     examples,
+    names,
 )
 from mnfn_cli.cli.summary import show_zoo
 
@@ -24,6 +25,8 @@ Ids = Annotated[
     str | None, typer.Option("--ids", help="Take only the networks of these ids, with commas between, such as 3,17.")
 ]
 app.add_typer(build.app, name="build")
+for name, (command, shown) in selection.COMMANDS.items():
+    app.command(name, epilog=examples(*shown))(command)
 
 
 @app.command("info", epilog=examples("mnfn zoo info zoos/digits-relu"))
@@ -51,7 +54,10 @@ def verify(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
 
 @app.command(
     "export",
-    epilog=examples("mnfn zoo export zoos/digits-relu -o checkpoints --split test --limit 20"),
+    epilog=examples(
+        "mnfn zoo export zoos/digits-relu -o checkpoints --split test --limit 20",
+        "mnfn zoo export zoos/mine -o checkpoints --format state-dict --names original",
+    ),
 )
 def export(
     zoo: ZooPath,
@@ -59,19 +65,38 @@ def export(
     split: Split = None,
     ids: Ids = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Write at most this many networks.")] = None,
+    format: Annotated[
+        Literal["safetensors", "state-dict"],
+        typer.Option("--format", help="Write .safetensors files, or .pt files with PyTorch's state dicts."),
+    ] = "safetensors",
+    names_: Annotated[
+        Literal["mnfn", "original"],
+        typer.Option("--names", help="Call the tensors layers.0.weight and so on, or as in the files they came from."),
+    ] = "mnfn",
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Write each network of a zoo into a .safetensors file of its own, with its id, architecture and labels inside."""
+    """Write each network of a zoo into a file of its own, with its id, architecture and labels inside.
+
+    Files of PyTorch's format hold the tensors alone.
+    """
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.zoo.export import export_zoo
     from mnfn_cli.zoo.single_files import CHECKPOINTS
     from mnfn_cli.zoo.store import open_zoo
 
-    chosen = [name.strip() for name in ids.split(",")] if ids else []
     claim([Output(out, CHECKPOINTS)], [zoo], force=force)
-    count = export_zoo(open_zoo(zoo), out, split=split, ids=chosen, limit=limit, force=force)
+    count = export_zoo(
+        open_zoo(zoo),
+        out,
+        split=split,
+        ids=names(ids),
+        limit=limit,
+        suffix=".pt" if format == "state-dict" else ".safetensors",
+        original_names=names_ == "original",
+        force=force,
+    )
     Console(quiet=quiet, json=json).result({"output": str(out), "networks": count}, f"{out}: {count} networks")
 
 
@@ -100,7 +125,6 @@ def render(
 
     opened = open_zoo(zoo)
     claim([Output(out)], [zoo], force=force)
-    chosen = [name.strip() for name in ids.split(",")] if ids else []
-    rows = choose_rows(opened, split=split, ids=chosen, limit=limit)
+    rows = choose_rows(opened, split=split, ids=names(ids), limit=limit)
     draw_zoo(opened, rows, out)
     Console(quiet=quiet, json=json).result({"output": str(out), "networks": len(rows)}, f"{out}: {len(rows)} networks")

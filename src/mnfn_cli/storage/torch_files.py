@@ -101,9 +101,10 @@ def _check_archive(path: Path) -> None:
 
 def _load(path: Path) -> Any:
     try:
-        with warnings.catch_warnings():
+        # Given a path, torch would read a name that ends in .safetensors in another way.
+        with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise DataError(
             path, "is a PyTorch file that holds more than tensors; save the state dict alone: model.state_dict()"

@@ -16,10 +16,12 @@ from mnfn_cli.tasks.finished_run import Run, load_run
 from mnfn_cli.tasks.task import Report
 from mnfn_cli.training.run_folder import RUN
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.layout import Reading
 from mnfn_cli.zoo.checkpoints import Checkpoints, Wanted, load_checkpoints
 from mnfn_cli.zoo.inr_design import START_FILE
-from mnfn_cli.zoo.single_files import CHECKPOINTS, SUFFIX, list_files, write_manifest
+from mnfn_cli.zoo.single_files import CHECKPOINTS, SUFFIXES, list_files, write_manifest
 from mnfn_cli.zoo.store import ZOO
+from mnfn_cli.zoo.table import SPACE_COLUMN
 from mnfn_cli.zoo.writer import save_zoo
 
 FEW = 20
@@ -66,6 +68,7 @@ def apply_run(
     task: str | None = None,
     split: str | None = None,
     skip_bad: bool = False,
+    reading: Reading = Reading(),
     output: Path | None = None,
     force: bool = False,
     context: Context | None = None,
@@ -74,12 +77,14 @@ def apply_run(
 
     Args:
         run: the folder of a finished run.
-        checkpoints: a safetensors file, a folder of such files, or a zoo.
+        checkpoints: a file in safetensors' or PyTorch's format, a folder of such files, or a zoo.
         task: the task that the run must have been trained for; any task by default.
         split: the split of the zoo to read, ``train``, ``val`` or ``test``; all networks by default.
         skip_bad: leave out networks that cannot be used, instead of raising an error.
+        reading: what the user says about files that their tensors do not tell.
         output: where new networks are written, for a task that makes some: a zoo from a zoo, and a folder of files from
-            a folder of files. One file gives one file if ``output`` ends in .safetensors, else a folder with that file.
+            a folder of files. One file gives one file if ``output`` ends in .safetensors, .pt or .pth, else a folder
+            with that file.
         force: replace an existing output of the same kind.
         context: the device on which to compute, and the command to record in a new zoo.
 
@@ -95,14 +100,16 @@ def apply_run(
         check_outputs([written(checkpoints, output)], [checkpoints, run], force=force, kinds=(ZOO, RUN, CHECKPOINTS))
     loaded = load_run(run, task).to(device=context.device)
     known = loaded.task
-    wanted = Wanted(loaded.spec, known.label, known.parse_label, loaded.start)
+    layouts = loaded.folder.record.layouts
+    wanted = Wanted(loaded.spec, known.label, known.parse_label, loaded.start, reading, layouts)
     networks = load_checkpoints(checkpoints, wanted, split=split, skip_bad=skip_bad)
     answers = loaded.predict(networks.features)
     _require_finite(answers, networks, checkpoints, known.answer)
-    if output is not None:
-        _write(networks, answers, loaded, output, force, context.command)
+    added = [] if output is None else _write(networks, answers, loaded, output, force, context.command)
     report = known.report(networks, answers)
     remarks = [*loaded.remarks, *_unknown_start(networks), *report.remarks]
+    if added:
+        remarks.append(f"{len(added)} networks got biases that they did not have, such as {added[0]}")
     if 0 < report.known < FEW:
         remarks.append(f"only {report.known} networks with a known truth: figures and intervals say little")
     return Application(
@@ -123,14 +130,14 @@ def written(checkpoints: Path, output: Path) -> Output:
     """Return the output that a task makes which changes networks.
 
     It is a zoo if ``checkpoints`` is a zoo, and a folder of files if it is a folder of several files. For one file it
-    is a file if ``output`` ends in .safetensors, else a folder with that file.
+    is a file if ``output`` ends in .safetensors, .pt or .pth, else a folder with that file.
 
     Raises:
         DataError: ``checkpoints`` holds no checkpoint files.
     """
     if (checkpoints / "zoo.json").exists():
         return Output(output, ZOO)
-    one = output.suffix == SUFFIX and len(list_files(checkpoints)) == 1
+    one = output.suffix in SUFFIXES and len(list_files(checkpoints)) == 1
     return Output(output, None if one else CHECKPOINTS)
 
 
@@ -161,19 +168,25 @@ def _unknown_start(networks: Checkpoints) -> list[str]:
 
 def _write(
     networks: Checkpoints, weights: WeightSpaceFeatures, run: Run, output: Path, force: bool, command: str
-) -> None:
-    """Write the new weights in the form in which the old ones were read: a zoo, a folder of files, or a file."""
+) -> list[str]:
+    """Write the new weights in the form in which the old ones were read: a zoo, a folder of files, or a file.
+
+    Returns:
+        the path and name of a tensor that a file did not have before, for each file with such tensors.
+    """
     if networks.zoo is not None:
         _write_zoo(networks, weights, run, output, force, command)
-        return
+        return []
     files = networks.files or []
-    if len(files) == 1 and output.suffix == SUFFIX:
-        files[0].write(weights, output)
-        return
+    if len(files) == 1 and output.suffix in SUFFIXES:
+        return [f"{output}:{name}" for name in files[0].write(weights, output)[:1]]
+    added = []
     with new_folder(output, CHECKPOINTS, force=force) as folder:
         for row, file in enumerate(files):
-            file.write(weights.select([row]), folder / file.path.name)
+            more = file.write(weights.select([row]), folder / file.path.name)
+            added += [f"{output / file.path.name}:{name}" for name in more[:1]]
         write_manifest(folder)
+    return added
 
 
 def _write_zoo(
@@ -182,7 +195,7 @@ def _write_zoo(
     zoo = networks.zoo
     assert zoo is not None and networks.rows is not None
     # These columns measured how well the old networks fit the zoo's pictures.
-    stale = [name for name in ("psnr", "mse") if name in zoo.table.columns]
+    stale = [name for name in ("psnr", "mse", SPACE_COLUMN) if name in zoo.table.columns]
     made = {
         "command": command,
         "source_zoo": zoo.record.made.to_json() | {"path": str(zoo.path), "fingerprint": zoo.fingerprint},
@@ -190,9 +203,10 @@ def _write_zoo(
         **zoo.record.fit,
     }
     start = zoo.path / START_FILE
+    several = len(zoo.spaces) > 1
     save_zoo(
         output,
-        zoo.spec,
+        run.spec if several else zoo.spaces,
         weights,
         zoo.table[networks.rows].drop(stale),
         made=made,

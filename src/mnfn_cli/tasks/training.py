@@ -44,7 +44,8 @@ from mnfn_cli.training.record import PluginReference, RunRecord, Versions, ZooRe
 from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, resuming
 from mnfn_cli.training.state import Position
 from mnfn_cli.zoo.inr_design import InrDesign
-from mnfn_cli.zoo.store import SPLITS, ZOO, Zoo
+from mnfn_cli.zoo.store import ZOO, Zoo
+from mnfn_cli.zoo.table import SPLITS
 
 MAX_PARAMETERS = 100_000_000
 """Models with more parameters need ``training.max_parameters``. The largest published model has 42 million."""
@@ -162,7 +163,8 @@ def _describe(
     task: Task, zoos: Sequence[Zoo], counts: Mapping[str, int], skipped: Skipped, context: Context
 ) -> RunRecord:
     plugin = plugin_of(type(task.recipe.model))
-    return RunRecord(
+    layouts = [space.layout for zoo in zoos for space in zoo.spaces if space.layout is not None]
+    record = RunRecord(
         **RunRecord.describe(task.specs),
         state="running",
         task=task.recipe.task,
@@ -175,6 +177,7 @@ def _describe(
         versions=Versions(mnfn=__version__, torch=torch.__version__, python=platform.python_version()),
         plugins=(PluginReference(name=plugin.name, sha256=plugin.sha256),) if plugin else (),
     )
+    return record.changed(layouts=tuple(layouts)) if layouts else record
 
 
 def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, illustrate: Illustrate) -> Result:

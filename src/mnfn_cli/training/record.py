@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from mnfn_cli.storage.records import Record, VersionedRecord
+from mnfn_cli.weightspace.layout import Layout
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import Fit, SpecField
 
@@ -50,6 +51,7 @@ class RunRecord(VersionedRecord):
         skipped: the (zoo path, network id) of every network that was left out.
         command: the command line that started the run.
         versions: the versions of the software that trained the run.
+        layouts: how the files held the networks that the zoos were imported from.
         files: the names of the run's files beyond those that every run has.
         plugins: the user's own code that must be loaded with ``--plugin`` to read the run.
     """
@@ -68,6 +70,7 @@ class RunRecord(VersionedRecord):
     skipped: tuple[tuple[str, str], ...] = ()
     command: str = ""
     versions: Versions
+    layouts: tuple[Layout, ...] = ()
     files: tuple[str, ...] = ()
     plugins: tuple[PluginReference, ...] = ()
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from mnfn_cli.errors import UsageError
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.weightspace.spec_checks import check_input_size
 
 
 def activate(x: Tensor, spec: NetworkSpec) -> Tensor:
@@ -45,7 +46,7 @@ def run_networks(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: Tenso
     if inputs.dim() not in (item_dims + 1, item_dims + 2) or inputs.shape[channel_axis] != spec.widths[0]:
         raise UsageError("inputs", f"shape {tuple(inputs.shape)} does not fit a network of {spec.widths[0]} inputs")
     if spec.kernels:
-        spec.check_input_size((inputs.shape[-2], inputs.shape[-1]))
+        check_input_size(spec, (inputs.shape[-2], inputs.shape[-1]))
     x = _normalized(inputs.to(features.dtype), spec)
     x = x.expand(features.batch, *x.shape) if shared else x
     last = len(features) - 1

@@ -24,11 +24,8 @@ Fits = Callable[[Module | None, int, Module], bool]
 class OrderError(DataError):
     """The shapes allow several orders of a checkpoint's layers.
 
-    Attributes:
-        orders: the names of the layers in each order that fits, up to ``MOST_ORDERS`` of them.
+    The key ``orders`` of ``details`` holds the names of the layers in each order that fits, up to ``MOST_ORDERS``.
     """
-
-    orders: tuple[tuple[str, ...], ...] = ()
 
 
 def order_layers(layers: Sequence[Module], where: str, expected: Sequence[Shape] | None = None) -> list[Module]:
@@ -60,7 +57,7 @@ def order_layers(layers: Sequence[Module], where: str, expected: Sequence[Shape]
         error = OrderError(
             where, f"{count} of its layers fit, such as {first} or {second}; say which is right with --layers"
         )
-        error.orders = tuple(tuple(module.name for module in order) for order in found)
+        error.details = {"orders": [[module.name for module in order] for order in found]}
         raise error
     return found[0]
 

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from math import isfinite, prod
+from math import prod
 from typing import Any, cast
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, Group
 from mnfn_cli.weightspace.pooling import Pooling
+from mnfn_cli.weightspace.spec_checks import check_inputs, check_layers
+from mnfn_cli.weightspace.spec_text import describe, describe_shapes
 
 Pair = tuple[int, int]
 
@@ -65,43 +67,10 @@ class NetworkSpec:
     output_offset: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.num_layers < 2:
-            raise UsageError("network spec", f"{self.num_layers} layers; a weight space needs at least 2")
-        if self.activation not in GROUP_OF_ACTIVATION:
-            known = ", ".join(GROUP_OF_ACTIVATION)
-            raise UsageError("network spec", f"unknown activation '{self.activation}'; known: {known}")
-        if not len(self.kernels) == len(self.strides) == len(self.paddings) <= self.num_layers:
-            raise UsageError("network spec", "kernels, strides and paddings need one entry for each convolution")
-        sizes = [*self.widths, *(size for pair in (*self.kernels, *self.strides) for size in pair)]
-        if min(sizes) < 1 or any(size < 0 for pair in self.paddings for size in pair):
-            raise UsageError("network spec", "widths, kernels and strides must be positive, paddings not negative")
-        if self.pools and len(self.pools) != len(self.kernels):
-            raise UsageError("network spec", f"{len(self.pools)} poolings for {len(self.kernels)} convolutions")
-        if self.pools and not any(self.pools):
-            object.__setattr__(self, "pools", ())
-        self._check_inputs()
-
-    def _check_inputs(self) -> None:
-        if self.flatten and (not self.kernels or self.strides[-1] != (1, 1) or self.paddings[-1] != (0, 0)):
-            raise UsageError(
-                "network spec", "flatten needs a convolution of stride 1 and padding 0 that covers the map"
-            )
-        if (size := self.input_size) is not None:
-            if min(size, default=0) < 1 or len(size) != (2 if self.kernels else 3):
-                wanted = "(height, width)" if self.kernels else "(channels, height, width)"
-                raise UsageError("network spec", f"input size {size}; it is {wanted}")
-            if not self.kernels and prod(size) != self.widths[0]:
-                raise UsageError("network spec", f"pictures {_size(size)} are no {self.widths[0]} inputs")
-            if self.kernels:
-                self.check_input_size((size[0], size[1]))
-        channels = self.widths[0] if self.kernels else (self.input_size or self.widths)[0]
-        for name, values in (("mean", self.input_mean), ("std", self.input_std)):
-            if len(values) not in (0, 1, channels) or not all(map(isfinite, values)):
-                raise UsageError("network spec", f"input {name} {values}; it is one number, or one for each channel")
-        if any(value <= 0 for value in self.input_std):
-            raise UsageError("network spec", "the deviations of the input must be positive")
-        if not isfinite(self.output_offset) or not isfinite(self.omega):
-            raise UsageError("network spec", "omega and the output offset must be finite")
+        check_layers(self)
+        if not any(self.pools):
+            object.__setattr__(self, "pools", ())  # two ways to say that there is none
+        check_inputs(self)
 
     @classmethod
     def mlp(cls, widths: Sequence[int], activation: str, omega: float = 1.0, **more: Any) -> "NetworkSpec":
@@ -220,16 +189,6 @@ class NetworkSpec:
             sizes.append((height, width))
         return sizes
 
-    def check_input_size(self, image_size: Pair) -> None:
-        """Raise ``UsageError`` unless the network can read pictures of this (height, width)."""
-        sizes = self.feature_map_sizes(image_size)
-        if min(map(min, sizes)) < 1:
-            raise UsageError("inputs", f"{_size(image_size)} pictures are too small for {self}")
-        if self.flatten and sizes[-1] != (1, 1):
-            before = sizes[-2] if len(sizes) > 1 else image_size
-            problem = f"{_size(image_size)} pictures give maps of {_size(before)}; the dense layer after the"
-            raise UsageError("inputs", f"{problem} convolutions reads {_size(self.kernels[-1])}")
-
     def to_json(self) -> dict[str, Any]:
         """Return the specification as a JSON object without the fields at their defaults; ``from_json`` reads it."""
         document: dict[str, Any] = {}
@@ -285,7 +244,7 @@ class NetworkSpec:
 
         The text in an older file names neither strides nor paddings, so any will do; all that it names must agree.
         """
-        return found == self._describe(with_steps=False) if isinstance(found, str) else self.fits(found)
+        return found == describe_shapes(self) if isinstance(found, str) else self.fits(found)
 
     def fits(self, other: "NetworkSpec") -> bool:
         """Return whether both describe the same networks; an unknown input size fits any."""
@@ -294,29 +253,7 @@ class NetworkSpec:
         return self == other
 
     def __str__(self) -> str:
-        return self._describe(with_steps=True)
-
-    def _describe(self, with_steps: bool) -> str:
-        """Return a text for people; with strides other than 1 and paddings other than 0 if ``with_steps``."""
-        parts = [" -> ".join(map(str, self.widths))]
-        if self.kernels:
-            parts.append(f"kernels {_sizes(self.kernels)}")
-        if with_steps and {*self.strides} - {(1, 1)}:
-            parts.append(f"strides {_sizes(self.strides)}")
-        if with_steps and {*self.paddings} - {(0, 0)}:
-            parts.append(f"paddings {_sizes(self.paddings)}")
-        if self.pools:
-            parts.append(f"pooling {', '.join(str(pool or 'none') for pool in self.pools)}")
-        if self.flatten:
-            parts.append("flattened")
-        if self.input_size:
-            parts.append(f"pictures {_size(self.input_size)}")
-        if self.input_mean or self.input_std:
-            parts.append("normalised inputs")
-        if self.output_offset:
-            parts.append(f"output + {self.output_offset:g}")
-        omega = f" (omega {self.omega:g})" if self.activation == "sin" else ""
-        return ", ".join([*parts, f"{self.activation}{omega}"])
+        return describe(self)
 
 
 def read_spec(text: str) -> NetworkSpec | str:
@@ -334,14 +271,6 @@ def read_spec(text: str) -> NetworkSpec | str:
         return NetworkSpec.from_json(document) if isinstance(document, dict) else text
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, UsageError):
         return text
-
-
-def _size(lengths: Sequence[int]) -> str:
-    return "x".join(map(str, lengths))
-
-
-def _sizes(pairs: Sequence[Pair]) -> str:
-    return ", ".join(map(_size, pairs))
 
 
 def _pairs(name: str, value: int | Pair | Sequence[int | Pair], count: int) -> tuple[Pair, ...]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -94,38 +94,42 @@ def augment_zoo(
         raise UsageError("--copies", f"{copies} copies; at least 1")
     context = context or Context()
     check_outputs([Output(output, ZOO)], [source.path], force=force)
-    probes = _probes(source, seed) if verify else []
     context.progress.start("augmenting", len(source) * (copies + keep_original))
-    errors, constants = [], []
+    several = len(source.spaces) > 1
+    proofs: list[_Proof] = []
     with new_folder(output, ZOO, force=force) as folder:
-        writer = ShardWriter(folder, source.spec)
-        for copy in range(0 if keep_original else 1, copies + 1):
-            for start in range(0, len(source), BLOCK):
-                context.interruption.check(output, "nothing was written")
-                block = source.read(slice(start, start + BLOCK))
-                emitted = block
-                if copy:
-                    random = generator(seed, "element", copy, start)
-                    element = MonomialElement.sample(
-                        source.spec, block.batch, scale, log_uniform=log_uniform, permute=permute, generator=random
-                    )
-                    emitted = element.act(block)
-                if verify:
-                    error, constant = compare(source.spec, block, emitted, probes)
-                    errors.append(error)
-                    constants.append(constant)
-                writer.append(emitted)
-                context.progress.advance(block.batch)
-        writer.finish()
+        for part in source.parts:
+            probes = _probes(part, seed) if verify else []
+            name = part.spaces[0].name if several else None
+            writer = ShardWriter(folder, part.spec, name)
+            for copy in range(0 if keep_original else 1, copies + 1):
+                for start in range(0, len(part), BLOCK):
+                    context.interruption.check(output, "nothing was written")
+                    block = part.read(slice(start, start + BLOCK))
+                    emitted = block
+                    if copy:
+                        random = generator(seed, "element", copy, start, *([name] if name else []))
+                        element = MonomialElement.sample(
+                            part.spec, block.batch, scale, log_uniform=log_uniform, permute=permute, generator=random
+                        )
+                        emitted = element.act(block)
+                    if verify:
+                        first_row = (copy if keep_original else copy - 1) * len(source)
+                        rows = [first_row + number for number in part.numbers[start : start + BLOCK]]
+                        proofs.append(_Proof(rows, *compare(part.spec, block, emitted, probes), TOLERANCE[block.dtype]))
+                    writer.append(emitted)
+                    context.progress.advance(block.batch)
+            writer.finish()
         table = _table(source, copies, keep_original)
         if verify:
-            table = _proven(source, table, torch.cat(errors), torch.cat(constants))
+            table = _proven(source, table, proofs)
+        groups = list(dict.fromkeys(space.spec.group for space in source.spaces))
         made = {
             "command": context.command,
             "source_zoo": source.record.made.to_json() | {"path": str(source.path), "fingerprint": source.fingerprint},
             "group_elements": {
-                "group": source.spec.group,
-                "scale": list(scale) if source.spec.group == "scale" else None,
+                "group": groups[0] if len(groups) == 1 else groups,
+                "scale": list(scale) if "scale" in groups else None,
                 "log_uniform": log_uniform,
                 "permute": permute,
                 "copies": copies,
@@ -138,15 +142,15 @@ def augment_zoo(
         pictures, shared_start = source.path / "images.safetensors", source.path / START_FILE
         finish_zoo(
             folder,
-            source.spec,
+            source.spaces,
             table,
             made=made,
             images=source.record.images.to_json(),
             pictures=map_tensors(pictures) if pictures.exists() else None,
             start=map_tensors(shared_start) if shared_start.exists() else None,
         )
-    largest = max((float(error.max()) for error in errors), default=None)
-    count = int(torch.cat(constants).sum()) if constants else None
+    largest = max((float(proof.errors.max()) for proof in proofs), default=None)
+    count = sum(int(proof.constant.sum()) for proof in proofs) if proofs else None
     return AugmentReport(open_zoo(output), largest, count)
 
 
@@ -205,21 +209,29 @@ def _table(source: Zoo, copies: int, keep_original: bool) -> "pl.DataFrame":
     return pl.concat(frames)
 
 
-def _proven(source: Zoo, table: "pl.DataFrame", errors: Tensor, constants: Tensor) -> "pl.DataFrame":
+@dataclass(frozen=True)
+class _Proof:
+    """What the comparison of some networks with their sources found, by the rows of the new table."""
+
+    rows: list[int]
+    errors: Tensor
+    constant: Tensor
+    tolerance: float
+
+
+def _proven(source: Zoo, table: "pl.DataFrame", proofs: list[_Proof]) -> "pl.DataFrame":
     import polars as pl
 
-    tolerance = TOLERANCE[source.read(slice(0, 1)).dtype]
-    beyond = torch.nonzero(errors > tolerance).flatten().tolist()
-    if beyond:
-        ids: list[Any] = table["id"].to_list()
-        raise NumericError.together(
-            NumericError(
-                f"{source.path}:{ids[row]}",
-                f"function changed: max |f - g| / max |f| = {errors[row]:.1e}, more than {tolerance:g}",
-            )
-            for row in beyond
-        )
+    errors, constant, ids = [0.0] * table.height, [False] * table.height, table["id"].to_list()
+    changed: list[tuple[int, NumericError]] = []
+    for proof in proofs:
+        found = zip(proof.rows, proof.errors.tolist(), proof.constant.tolist(), strict=True)
+        for row, errors[row], constant[row] in found:
+            if errors[row] > proof.tolerance:
+                problem = f"max |f - g| / max |f| = {errors[row]:.1e}, more than {proof.tolerance:g}"
+                changed.append((row, NumericError(f"{source.path}:{ids[row]}", f"function changed: {problem}")))
+    if changed:
+        raise NumericError.together(error for _, error in sorted(changed, key=lambda found: found[0]))
     return table.with_columns(
-        pl.Series("relative_error", errors.tolist(), dtype=pl.Float64),
-        pl.Series("constant", constants.tolist(), dtype=pl.Boolean),
+        pl.Series("relative_error", errors, dtype=pl.Float64), pl.Series("constant", constant, dtype=pl.Boolean)
     )

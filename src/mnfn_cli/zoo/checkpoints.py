@@ -1,12 +1,13 @@
 """Load the networks to which a run is applied: from a file, a folder of files, or a zoo."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.layout import Layout, Reading
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.single_files import SingleFile, list_files, read_network
 from mnfn_cli.zoo.store import Zoo, open_zoo
@@ -46,12 +47,16 @@ class Wanted:
         label: the column of a zoo's table, or the key in a file's metadata, that holds the true value; None for none.
         parse: a function that parses the true value in a file's metadata, and raises ValueError if it cannot.
         start: the fingerprint of the initial weights from which INRs must have been fitted; None for any.
+        reading: what the user says about files that their tensors do not tell.
+        layouts: how the files held the networks that the run was trained on, if they were imported from files.
     """
 
     spec: NetworkSpec
     label: str | None = None
     parse: Callable[[str], Any] = str
     start: str | None = None
+    reading: Reading = field(default_factory=Reading)
+    layouts: tuple[Layout, ...] = ()
 
     def check_start(self, where: object, init: str | None, start: str | None) -> None:
         """Check that an INR was fitted from the required initial weights. INRs that do not record theirs pass.
@@ -77,7 +82,7 @@ def load_checkpoints(path: Path, wanted: Wanted, *, split: str | None = None, sk
     """Load networks from a file, a folder of files, or a zoo.
 
     Args:
-        path: the file, the folder or the zoo.
+        path: the file, in safetensors' or PyTorch's format, the folder of such files, or the zoo.
         wanted: what the networks must be, and the true value to read.
         split: the split of the zoo to read, ``train``, ``val`` or ``test``; all networks by default.
         skip_bad: leave out networks that cannot be used, instead of raising an error.
@@ -98,20 +103,43 @@ def load_checkpoints(path: Path, wanted: Wanted, *, split: str | None = None, sk
 
 
 def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Checkpoints:
-    if zoo.spec != wanted.spec:
-        raise DataError(zoo.path, f"holds networks {zoo.spec}; the run reads {wanted.spec}")
+    fitting = [part for part in zoo.parts if wanted.spec.fits(part.spec)]
+    if not fitting:
+        found = "; ".join(str(space.spec) for space in zoo.spaces)
+        raise DataError(zoo.path, f"holds networks {found}; the run reads {wanted.spec}")
     fit = zoo.record.fit
     wanted.check_start(zoo.path, fit.get("init"), fit.get("start"))
     rows, ids = zoo.rows(split), zoo.ids
     bad = {row: DataError(f"{zoo.path}:{ids[row]}", problem) for row, problem in zoo.bad_networks(rows)}
-    if bad and not skip_bad:
-        raise DataError.together(bad.values())
+    foreign: list[DataError] = []
+    for part in zoo.parts:
+        if part not in fitting:
+            chosen = set(part.numbers) & set(rows)
+            rows = [row for row in rows if row not in chosen]
+            problem = f"{len(chosen)} networks are {part.spec}; the run reads {wanted.spec}"
+            foreign += [DataError(f"{zoo.path}:weight space {part.spaces[0].name}", problem)] if chosen else []
+    kept = set(rows)
+    errors = [*foreign, *(error for row, error in bad.items() if row in kept)]
+    if errors and not skip_bad:
+        raise DataError.together(errors)
     good = [row for row in rows if row not in bad]
-    features = zoo.read() if len(good) == len(zoo) else zoo.read(good)
+    features = read_rows(zoo, fitting, good)
     known = zoo.table[wanted.label].to_list() if wanted.label in zoo.table.columns else [None] * len(zoo)
     unknown = len(good) if wanted.start is not None and fit.get("init") is None else 0
     names, labels = [ids[row] for row in good], [known[row] for row in good]
-    return Checkpoints(names, features, labels, list(bad.values()), zoo, good, unknown_start=unknown)
+    return Checkpoints(names, features, labels, errors, zoo, good, unknown_start=unknown)
+
+
+def read_rows(zoo: Zoo, parts: Sequence[Zoo], rows: Sequence[int]) -> WeightSpaceFeatures:
+    """Return the networks in some rows of a zoo's table, in this order, from parts with equal specifications."""
+    if len(parts) == 1 and len(rows) == len(zoo):
+        return parts[0].read()
+    wanted = set(rows)
+    chosen = [[row for row, number in enumerate(part.numbers) if number in wanted] for part in parts]
+    found = [part.numbers[row] for part, local in zip(parts, chosen, strict=True) for row in local]
+    features = WeightSpaceFeatures.cat([part.read(local) for part, local in zip(parts, chosen, strict=True)])
+    places = {number: place for place, number in enumerate(found)}
+    return features if found == list(rows) else features.select([places[row] for row in rows])
 
 
 def _from_files(path: Path, wanted: Wanted, skip_bad: bool) -> Checkpoints:
@@ -121,7 +149,7 @@ def _from_files(path: Path, wanted: Wanted, skip_bad: bool) -> Checkpoints:
     errors: list[DataError] = []
     for file in list_files(path):
         try:
-            features, single = read_network(file, wanted.spec)
+            features, single = read_network(file, wanted.spec, wanted.reading, wanted.layouts)
             wanted.check_start(file, single.metadata.get("init"), single.metadata.get("start"))
             label = _label(single, wanted)
         except DataError as error:

@@ -7,9 +7,9 @@ from pathlib import Path
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
-from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.weightspace.naming import natural_key
-from mnfn_cli.zoo.single_files import CHECKPOINTS, SUFFIX, write_manifest
+from mnfn_cli.zoo.shards import tensor_names
+from mnfn_cli.zoo.single_files import CHECKPOINTS, SUFFIX, write_manifest, write_state_dict
 from mnfn_cli.zoo.store import Zoo
 
 _SAFE_NAME = re.compile(r"[\w.+-][\w .+-]*", re.ASCII)
@@ -22,11 +22,14 @@ def export_zoo(
     split: str | None = None,
     ids: Sequence[str] = (),
     limit: int | None = None,
+    suffix: str = SUFFIX,
+    original_names: bool = False,
     force: bool = False,
 ) -> int:
-    """Write each network of a zoo into a safetensors file named by its id.
+    """Write each network of a zoo into a file named by its id.
 
-    The metadata of a file hold the row of the zoo's table and the ``NetworkSpec``, for INRs also how they were fitted.
+    The metadata of a safetensors file hold the row of the zoo's table and the ``NetworkSpec``, for INRs also how they
+    were fitted.
 
     Args:
         zoo: the zoo to export.
@@ -34,13 +37,17 @@ def export_zoo(
         split: the split to export, ``train``, ``val`` or ``test``; all by default.
         ids: the ids of the networks to export; all by default.
         limit: the largest number of networks to export; no limit by default.
+        suffix: the ending of the files: .safetensors, or .pt for PyTorch's format, which has no metadata.
+        original_names: write the names and shapes of the files from which the networks were imported, with an identity
+            in place of every batch normalisation that was folded.
         force: replace an existing folder of exported networks.
 
     Returns:
         the number of files.
 
     Raises:
-        UsageError: the zoo has no network with one of the ids, or no network is selected.
+        UsageError: the zoo has no network with one of the ids, or no network is selected; or the networks were not
+            imported from files and have no original names.
         DataError: an id cannot be a file name.
         OutputError: the folder exists, or is equal to, inside or around the zoo.
     """
@@ -50,12 +57,28 @@ def export_zoo(
     unfit = [every[row] for row in rows if not _SAFE_NAME.fullmatch(every[row]) or len(every[row]) > 200]
     if unfit:
         raise DataError.together([DataError(f"{zoo.path}:{name}", "this id cannot be a file name") for name in unfit])
-    origin = _origin(zoo)
+    if original_names and any(space.layout is None for space in zoo.spaces):
+        raise UsageError(
+            "--names", f"the networks of {zoo.path} were not imported from files; leave out --names original"
+        )
+    origin, chosen = _origin(zoo), set(rows)
     with new_folder(output, CHECKPOINTS, force=force) as folder:
-        for row in rows:
-            record = {key: str(value) for key, value in zoo.table.row(row, named=True).items() if value is not None}
-            metadata = record | {"spec": zoo.spec.to_text()} | origin
-            save_tensors(folder / f"{every[row]}{SUFFIX}", zoo.read([row]).to_state_dicts()[0], metadata)
+        for part in zoo.parts:
+            for row, name in enumerate(part.ids):
+                if part.numbers[row] not in chosen:
+                    continue
+                record = {
+                    key: str(value) for key, value in part.table.row(row, named=True).items() if value is not None
+                }
+                metadata = record | {"spec": part.spec.to_text()} | origin
+                tensors = [tensor[0, 0] for tensor in part.read([row]).tensors()]
+                layout = part.layout if original_names else None
+                state_dict = (
+                    dict(zip(tensor_names(part.spec), tensors, strict=True))
+                    if layout is None
+                    else layout.write(tensors)
+                )
+                write_state_dict(folder / f"{name}{suffix}", state_dict, metadata)
         write_manifest(folder)
     return len(rows)
 

@@ -1,8 +1,7 @@
-"""Load pictures: the digits and photographs that come with scikit-learn, or a user's folder, file or ``.npz`` file."""
+"""Load pictures: the digits and photographs that come with scikit-learn, or a user's pictures or data set."""
 
 import hashlib
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,14 @@ from torch import Tensor
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.weightspace.naming import natural_key
-from mnfn_cli.zoo.picture_file import SUFFIXES, read_picture
+from mnfn_cli.zoo.data_sets import read_data_set
+from mnfn_cli.zoo.npz import read_npz
+from mnfn_cli.zoo.picture_file import name_files, picture_files, read_picture
 
 DIGITS_SIZE = 16
 PATCH_SIZE = 32
 LUMINANCE = (0.299, 0.587, 0.114)
 """The weights of red, green and blue in luminance (ITU-R BT.601, as in Pillow)."""
-_UNSAFE = re.compile(r"[^\w.+-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class ImageSet:
         classes: the name of each class; empty for pictures without labels.
         ids: a unique name of each picture that can be part of a file name: the stem of its file, or a number.
         patches: whether the pictures are patches of larger ones, so that many may show nothing.
+        files: the files of a data set, MNIST's or CIFAR-10's, in the order in which they were read; else empty.
     """
 
     source: str
@@ -42,6 +43,7 @@ class ImageSet:
     classes: tuple[str, ...]
     ids: tuple[str, ...]
     patches: bool = False
+    files: tuple[Path, ...] = ()
 
     def select(self, rows: Sequence[int]) -> "ImageSet":
         """Return the pictures with these row numbers, in the order of ``rows``."""
@@ -92,8 +94,9 @@ def load_images(source: str, size: int | None = None, *, expected: tuple[int, in
 
     Args:
         source: ``digits``; ``photos``, two colour photographs cut into 32x32 patches that do not overlap; a folder of
-            pictures (one subfolder a class, or none); one picture; or an ``.npz`` file with ``images``
-            ``(count, height, width[, channels])`` and, optionally, ``labels``.
+            pictures (one subfolder a class, or none); one picture; a folder or a file of MNIST, of a set in its
+            format, or of CIFAR-10's binary version (``read_data_set``); or an ``.npz`` file with ``images`` and,
+            optionally, ``labels`` (``read_npz``).
         size: the side to which pictures are resized (bicubic). By default digits are resized to 16x16, and others not.
         expected: the (height, width) that all pictures must have. Digits are resized to it if it is square.
 
@@ -101,8 +104,9 @@ def load_images(source: str, size: int | None = None, *, expected: tuple[int, in
         the pictures, with labels if the source has classes.
 
     Raises:
-        UsageError: the source is unknown, or pictures differ in size and neither ``size`` nor ``expected`` is given.
-        DataError: a picture or a label cannot be read, or is not of the expected size; every bad one is named.
+        UsageError: the source is unknown, or holds several data sets, or pictures differ in size and neither ``size``
+            nor ``expected`` is given.
+        DataError: a picture or a label cannot be read, or is not of the expected size; every bad picture is named.
     """
     path = Path(source)
     if source == "digits":
@@ -111,15 +115,18 @@ def load_images(source: str, size: int | None = None, *, expected: tuple[int, in
     elif source == "photos":
         images = _photos(size)
     elif path.suffix == ".npz":
-        images = _npz(path, size)
+        pixels, labels = read_npz(path)
+        images = _from_arrays(path, pixels, labels, size)
+    elif (data_set := read_data_set(path)) is not None:
+        images = _from_arrays(path, data_set.pixels, data_set.labels, size, data_set.files)
     elif path.is_dir():
         images = _folder(path, size, expected)
     elif path.is_file():
         images = ImageSet(
-            source, _stacked(path, [(path, read_picture(path))], size, expected), None, (), _names([path])
+            source, _stacked(path, [(path, read_picture(path))], size, expected), None, (), name_files([path])
         )
     else:
-        known = "'digits' nor 'photos' nor a picture, a folder or an .npz file"
+        known = "'digits' nor 'photos' nor a picture, a folder, an .npz file, or a file of MNIST or CIFAR-10"
         raise UsageError("--images", f"'{source}' is neither {known}")
     if expected is not None and images.pixels.shape[2:] != expected:
         height, width = images.pixels.shape[2:]
@@ -169,39 +176,23 @@ def resize(pixels: Tensor, size: int) -> Tensor:
     return F.interpolate(pixels, (size, size), mode="bicubic", antialias=shrinks).clamp(0, 1)
 
 
-def _npz(path: Path, size: int | None) -> ImageSet:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays: Mapping[str, np.ndarray] = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise DataError(path, f"no readable .npz file: {error}") from None
-    if "images" not in arrays:
-        raise DataError(path, f"no array 'images'; it has {', '.join(arrays) or 'nothing'}")
-    images = arrays["images"]
-    if images.ndim not in (3, 4) or 0 in images.shape or (images.ndim == 4 and images.shape[3] not in (1, 3)):
-        raise DataError(f"{path}:images", f"shape {images.shape}; expected (count, height, width[, 1 or 3])")
-    if images.dtype == np.uint8:
-        scaled = images.astype(np.float32) / 255
-    elif images.dtype.kind == "f" and np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1:
-        scaled = images.astype(np.float32)
-    else:
-        raise DataError(f"{path}:images", f"{images.dtype}; expected uint8, or floats in [0, 1]")
-    pixels = torch.from_numpy(scaled if images.ndim == 4 else scaled[..., None]).movedim(3, 1).contiguous()
-    pixels = pixels if size is None else resize(pixels, size)
-    labels = arrays.get("labels")
-    if labels is None:
-        return ImageSet(str(path), pixels, None, (), numbered(len(pixels)))
-    whole = labels.dtype.kind in "iu" or (labels.dtype.kind == "f" and bool(np.all(labels == np.round(labels))))
-    if labels.shape != (len(images),) or not whole or labels.min() < 0 or labels.max() >= len(images):
-        raise DataError(f"{path}:labels", f"expected {len(images)} class numbers, 0, 1, 2, ..., got {labels.dtype}")
-    names = tuple(str(number) for number in range(int(labels.max()) + 1))
-    return ImageSet(str(path), pixels, torch.from_numpy(labels.astype(np.int64)), names, numbered(len(pixels)))
+def _from_arrays(
+    path: Path, pixels: np.ndarray, labels: np.ndarray | None, size: int | None, files: tuple[Path, ...] = ()
+) -> ImageSet:
+    """Return pictures ``(count, channels, height, width)``, uint8 or floats in [0, 1], with classes 0, 1, 2, ..."""
+    scaled = np.array(pixels, dtype=np.float32, order="C")
+    if pixels.dtype == np.uint8:
+        scaled /= 255
+    tensor = torch.from_numpy(scaled) if size is None else resize(torch.from_numpy(scaled), size)
+    names = () if labels is None else tuple(str(number) for number in range(int(labels.max()) + 1))
+    numbers = None if labels is None else torch.from_numpy(labels)
+    return ImageSet(str(path), tensor, numbers, names, numbered(len(tensor)), files=files)
 
 
 def _folder(path: Path, size: int | None, expected: tuple[int, int] | None) -> ImageSet:
     inside = sorted((p for p in path.iterdir() if not p.name.startswith(".")), key=lambda p: natural_key(p.name))
     folders = [p for p in inside if p.is_dir()]
-    groups = [(folder.name, _picture_files(folder)) for folder in folders] or [("", _picture_files(path))]
+    groups = [(folder.name, picture_files(folder)) for folder in folders] or [("", picture_files(path))]
     pictures, labels, errors = [], [], []
     for label, (_, files) in enumerate(groups):
         for file in files:
@@ -215,7 +206,7 @@ def _folder(path: Path, size: int | None, expected: tuple[int, int] | None) -> I
     if not pictures:
         raise DataError(path, "holds no picture")
     pixels = _stacked(path, pictures, size, expected)
-    ids = _names([file for file, _ in pictures])
+    ids = name_files([file for file, _ in pictures])
     if not folders:
         return ImageSet(str(path), pixels, None, (), ids)
     return ImageSet(str(path), pixels, torch.tensor(labels), tuple(name for name, _ in groups), ids)
@@ -242,23 +233,3 @@ def _other_size(where: object, found: tuple[int, int], expected: tuple[int, int]
     height, width = expected
     remedy = f"give --size {height}" if height == width else "resize it"
     return DataError(where, f"is {found[0]} pixels high and {found[1]} wide, expected {height} x {width}; {remedy}")
-
-
-def _names(files: Sequence[Path]) -> tuple[str, ...]:
-    """Name pictures by the stems of their files or, where stems are not unique, by more of their paths."""
-    ways: list[Callable[[int, Path], str]] = [
-        lambda _, file: file.stem,
-        lambda _, file: f"{file.parent.name}-{file.stem}",
-        lambda _, file: f"{file.parent.name}-{file.name}",
-        lambda number, file: f"{number}-{file.name}",
-    ]
-    for way in ways:
-        names = tuple(_UNSAFE.sub("_", way(number, file)).lstrip(".-") or "_" for number, file in enumerate(files))
-        if len(set(names)) == len(names):
-            break
-    return names
-
-
-def _picture_files(folder: Path) -> list[Path]:
-    files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
-    return sorted(files, key=lambda p: natural_key(p.name))

@@ -13,7 +13,8 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import Fit
-from mnfn_cli.zoo.store import Zoo, tensor_names
+from mnfn_cli.zoo.shards import tensor_names
+from mnfn_cli.zoo.store import Zoo
 
 START_FILE = "start.safetensors"
 

@@ -1,5 +1,7 @@
-"""Read a picture file of any common format."""
+"""Find, name and read picture files of any common format."""
 
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,12 +10,36 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError
+from mnfn_cli.storage.tensors import check_regular_file
+from mnfn_cli.weightspace.naming import natural_key
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 50_000_000
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+_UNSAFE = re.compile(r"[^\w.+-]+", re.ASCII)
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Return the picture files in a folder, in natural order; names that start with a dot are left out."""
+    files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+    return sorted(files, key=lambda p: natural_key(p.name))
+
+
+def name_files(files: Sequence[Path]) -> tuple[str, ...]:
+    """Return names of pictures: the stems of their files or, where stems are not unique, more of their paths."""
+    ways: list[Callable[[int, Path], str]] = [
+        lambda _, file: file.stem,
+        lambda _, file: f"{file.parent.name}-{file.stem}",
+        lambda _, file: f"{file.parent.name}-{file.name}",
+        lambda number, file: f"{number}-{file.name}",
+    ]
+    for way in ways:
+        names = tuple(_UNSAFE.sub("_", way(number, file)).lstrip(".-") or "_" for number, file in enumerate(files))
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def read_picture(path: Path) -> Tensor:
@@ -23,10 +49,11 @@ def read_picture(path: Path) -> Tensor:
     transparent parts are shown on white.
 
     Raises:
-        DataError: the file is not a picture, is damaged, or has more than ``MAX_PIXELS`` pixels.
+        DataError: the file is missing, no regular file, no picture or damaged, or has more than ``MAX_PIXELS`` pixels.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    check_regular_file(path)
     try:
         with Image.open(path) as opened:
             if opened.width * opened.height > MAX_PIXELS:

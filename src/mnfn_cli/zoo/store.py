@@ -1,10 +1,10 @@
 """Read zoos: shards of stacked tensors, a table with a row for each network, and zoo.json (docs/formats.md)."""
 
-import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,12 +19,11 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.layout import Layout
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import Space, ZooRecord
+from mnfn_cli.zoo.shards import map_shards, tensor_names
+from mnfn_cli.zoo.table import SPACE_COLUMN, check_table, read_table
 
 if TYPE_CHECKING:
     import polars as pl
-
-SPLITS = ("train", "val", "test")
-SPACE_COLUMN = "weight_space"
 
 
 def _own_files(folder: Path) -> frozenset[str] | None:
@@ -97,7 +96,7 @@ class Zoo:
             raise DataError(self.path, f"holds networks of {len(self.spaces)} weight spaces; this needs one")
         return self.spaces[0]
 
-    @property
+    @cached_property
     def parts(self) -> "list[Zoo]":
         """A view of the zoo for each of its weight spaces, with the networks of that weight space alone."""
         if len(self.spaces) == 1:
@@ -227,9 +226,9 @@ def open_zoo(path: str | Path) -> Zoo:
             raise DataError(folder / name, "missing; the zoo is not whole")
         if (folder / name).stat().st_size != entry.bytes:
             raise DataError(folder / name, f"{(folder / name).stat().st_size} bytes, expected {entry.bytes}")
-    table = _read_table(folder / "table.csv")
+    table = read_table(folder / "table.csv")
     check_table(folder / "table.csv", table, record.spaces)
-    shards = {space.name: _shards_of(folder, record, space) for space in record.spaces}
+    shards = {space.name: map_shards(folder, record, space) for space in record.spaces}
     stored = {name: sum(shard.batch for shard in found) for name, found in shards.items()}
     if not sum(stored.values()) == table.height == record.count:
         found = (
@@ -266,73 +265,8 @@ def verify_zoo(path: str | Path) -> list[MnfnError]:
     return faults
 
 
-def tensor_names(spec: NetworkSpec) -> list[str]:
-    """Return the names of the tensors in a shard: ``layers.0.weight``, ``layers.0.bias``, ..."""
-    return [f"layers.{i}.{kind}" for i in range(spec.num_layers) for kind in ("weight", "bias")]
-
-
-def shard_name(space: str | None, number: int, count: int) -> str:
-    """Return the file name of a shard, numbered from 1 among ``count``; ``space`` is given if there are several."""
-    prefix = "weights" if space is None else f"weights-{space}"
-    return f"{prefix}-{number:05d}-of-{count:05d}.safetensors"
-
-
-def _shards_of(folder: Path, record: ZooRecord, space: Space) -> list[WeightSpaceFeatures]:
-    several = len(record.spaces) > 1
-    pattern = rf"weights-{re.escape(space.name) + '-' if several else ''}[0-9]{{5}}-of-[0-9]{{5}}\.safetensors"
-    names = sorted(name for name in record.files if re.fullmatch(pattern, name))
-    return [_shard_features(folder / name, space.spec) for name in names]
-
-
-def _shard_features(path: Path, spec: NetworkSpec) -> WeightSpaceFeatures:
-    tensors = map_tensors(path)
-    names = tensor_names(spec)
-    if set(tensors) != set(names):
-        raise DataError(path, f"tensors {', '.join(sorted(set(tensors) ^ set(names)))} do not fit the spec")
-    shapes = [shape for pair in zip(spec.weight_shapes, spec.bias_shapes, strict=True) for shape in pair]
-    for name, shape in zip(names, shapes, strict=True):
-        if tuple(tensors[name].shape[1:]) != shape:
-            raise DataError(f"{path}:{name}", f"shape {tuple(tensors[name].shape[1:])} a network, expected {shape}")
-        if len(tensors[name]) != len(tensors[names[0]]):
-            raise DataError(f"{path}:{name}", f"{len(tensors[name])} networks, other tensors {len(tensors[names[0]])}")
-    ordered = [tensors[name][:, None] for name in names]
-    return WeightSpaceFeatures(ordered[0::2], ordered[1::2])
-
-
 def _read_record(path: Path) -> ZooRecord:
     try:
         return read_record(path / "zoo.json", ZooRecord)
     except FileNotFoundError:
         raise DataError(path, "no zoo: it holds no zoo.json") from None
-
-
-def _read_table(path: Path) -> "pl.DataFrame":
-    import polars as pl
-
-    try:
-        header = pl.read_csv(path, n_rows=0).columns
-        # Ids are text, since 001 is not 1. Other columns get their types from all values, not from the first 100.
-        text: dict[str, Any] = {
-            name: pl.String for name in ("id", "source_id", "image_id", "split", SPACE_COLUMN) if name in header
-        }
-        return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise DataError(path, f"no readable table: {error}") from None
-
-
-def check_table(where: Path, table: "pl.DataFrame", spaces: Sequence[Space] = ()) -> None:
-    """Raise ``DataError`` unless ids are unique, and splits and weight spaces are known ones."""
-    several = len(spaces) > 1
-    for column in ("id", "split", *([SPACE_COLUMN] if several else [])):
-        if column not in table.columns:
-            raise DataError(where, f"no column '{column}'")
-    ids = table["id"]
-    if ids.null_count() or ids.n_unique() != table.height:
-        twice = table.filter(ids.is_duplicated())["id"].head(1).to_list()
-        raise DataError(where, f"ids are not unique: {twice[0] if twice else 'one is missing'}")
-    foreign = sorted({str(name) for name in table["split"].to_list()} - set(SPLITS))
-    if foreign:
-        raise DataError(where, f"split '{foreign[0]}'; splits are {', '.join(SPLITS)}")
-    names = [space.name for space in spaces]
-    if several and (unknown := sorted({str(name) for name in table[SPACE_COLUMN].to_list()} - set(names))):
-        raise DataError(where, f"weight space '{unknown[0]}'; the zoo has {', '.join(names)}")

@@ -14,7 +14,9 @@ from mnfn_cli.storage.tensors import map_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import Space, ZooRecord
-from mnfn_cli.zoo.store import SPACE_COLUMN, ZOO, Zoo, check_table, open_zoo, shard_name, tensor_names
+from mnfn_cli.zoo.shards import shard_name, tensor_names
+from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
+from mnfn_cli.zoo.table import SPACE_COLUMN, check_table
 
 if TYPE_CHECKING:
     import polars as pl

@@ -23,9 +23,9 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.build.siren_fit import draw_siren, fit_networks, networks_at_once
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan
-from mnfn_cli.zoo.build.splits import SPLIT_FRACTIONS, draw_splits
 from mnfn_cli.zoo.build.unfinished import claim_build, clear_build
 from mnfn_cli.zoo.images import ImageSet, image_paths, numbered
+from mnfn_cli.zoo.splits import SPLIT_FRACTIONS, draw_splits
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 

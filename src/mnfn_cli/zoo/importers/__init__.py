@@ -1,1 +1,1 @@
-"""Importers, one file for each foreign format. Each makes a ``Plan``, which ``write_plan`` turns into a zoo."""
+"""Importers, one file for each foreign format. Each makes a ``zoo.plan.Plan``, from which a zoo is written."""

@@ -1,4 +1,4 @@
-"""What an importer found in foreign files, and the one way in which it becomes a zoo."""
+"""What a new zoo will hold, before anything is copied, and the one way in which it is written."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,8 @@ from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.zoo.build.unfinished import claim_build, clear_build
 from mnfn_cli.zoo.record import Space
-from mnfn_cli.zoo.store import SPACE_COLUMN, ZOO, Zoo, check_table, open_zoo
+from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
+from mnfn_cli.zoo.table import SPACE_COLUMN, check_table
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
 if TYPE_CHECKING:
@@ -26,24 +27,25 @@ BLOCK_BYTES = 16 * 2**20
 
 @dataclass(frozen=True)
 class Plan:
-    """Networks in foreign files, before any of them is copied.
+    """Networks in foreign files or in other zoos, before any of them is copied.
 
     Args:
-        source: the file or folder that the user named.
+        sources: the files, folders or zoos that the user named.
         spaces: the weight spaces of the networks.
-        table: a row for each network that is imported, as in a zoo.
+        table: a row for each network, as in a zoo.
         read: a function that returns some networks of a weight space, ``(rows, 1, ...)``, given the weight space's name
             and a range of its networks, counted in the order of the table. It may be called again for the same range.
-        made: what zoo.json records of the import, such as the format and the split protocol.
-        identity: all that decides which bytes come out, such as the sizes and times of the files; an interrupted import
+        made: what zoo.json records of the making, such as the foreign format and the split protocol.
+        identity: all that decides which bytes come out, such as the sizes and times of the files; an interrupted call
             is continued if it is the same.
         images: the source of the pictures, their size and pixel range.
         pictures: the tensors of images.safetensors by name; empty for none.
+        start: the tensors of start.safetensors by name, the initial weights that all INRs share; empty for none.
         skipped: an error for each network that is left out because it cannot be used.
         notes: sentences that the user should read.
     """
 
-    source: Path
+    sources: Sequence[Path]
     spaces: tuple[Space, ...]
     table: "pl.DataFrame"
     read: Callable[[str, range], WeightSpaceFeatures]
@@ -51,30 +53,32 @@ class Plan:
     identity: Mapping[str, Any]
     images: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
+    start: Mapping[str, Tensor] = field(default_factory=dict)
     skipped: Sequence[DataError] = ()
     notes: Sequence[str] = ()
 
 
-def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Context | None = None) -> Zoo:
+def write_plan(plan: Plan, output: Path, what: str, *, force: bool = False, context: Context | None = None) -> Zoo:
     """Copy the networks of a plan into a new zoo, block by block, so that they need not fit in memory.
 
-    An interrupted import is continued by the same call, from its last complete shard, to the same bytes.
+    An interrupted call is continued by the same call, from its last complete shard, to the same bytes.
 
     Args:
         plan: the networks.
         output: the folder to create.
+        what: the word for the work in the progress bar, such as ``importing``.
         force: replace an existing zoo.
         context: where progress is reported and interrupts are noticed, and the command line to record.
 
     Raises:
         DataError: a network cannot be read, or the table is not that of a zoo.
-        OutputError: the output exists, or is equal to, inside or around the source.
-        InterruptedRun: the user interrupted the import; the same command continues it.
+        OutputError: the output exists, or is equal to, inside or around a source.
+        InterruptedRun: the user interrupted the work; the same command continues it.
     """
     context = context or Context()
-    check_outputs([Output(output, ZOO)], [plan.source], force=force)
-    check_table(plan.source, plan.table, plan.spaces)
-    context.progress.start("importing", plan.table.height)
+    check_outputs([Output(output, ZOO, continues=True)], plan.sources, force=force)
+    check_table(plan.sources[0], plan.table, plan.spaces)
+    context.progress.start(what, plan.table.height)
     several = len(plan.spaces) > 1
     with new_folder(output, ZOO, force=force, continues=True) as folder:
         claim_build(folder, dict(plan.identity))
@@ -99,6 +103,7 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
             made={"command": context.command, **plan.made},
             images=plan.images,
             pictures=plan.pictures or None,
+            start=plan.start or None,
         )
         clear_build(folder)
     return open_zoo(output)

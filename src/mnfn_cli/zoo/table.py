@@ -1,0 +1,47 @@
+"""The table of a zoo: a row for each network, with its id, its split, and what is known of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnfn_cli.errors import DataError
+from mnfn_cli.zoo.record import Space
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SPLITS = ("train", "val", "test")
+SPACE_COLUMN = "weight_space"
+
+
+def read_table(path: Path) -> "pl.DataFrame":
+    """Read the table of a zoo; raises ``DataError`` if that cannot be done."""
+    import polars as pl
+
+    try:
+        header = pl.read_csv(path, n_rows=0).columns
+        # Ids are text, since 001 is not 1. Other columns get their types from all values, not from the first 100.
+        text: dict[str, Any] = {
+            name: pl.String for name in ("id", "source_id", "image_id", "split", SPACE_COLUMN) if name in header
+        }
+        return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise DataError(path, f"no readable table: {error}") from None
+
+
+def check_table(where: Path, table: "pl.DataFrame", spaces: Sequence[Space] = ()) -> None:
+    """Raise ``DataError`` unless ids are unique, and splits and weight spaces are known ones."""
+    several = len(spaces) > 1
+    for column in ("id", "split", *([SPACE_COLUMN] if several else [])):
+        if column not in table.columns:
+            raise DataError(where, f"no column '{column}'")
+    ids = table["id"]
+    if ids.null_count() or ids.n_unique() != table.height:
+        twice = table.filter(ids.is_duplicated())["id"].head(1).to_list()
+        raise DataError(where, f"ids are not unique: {twice[0] if twice else 'one is missing'}")
+    foreign = sorted({str(name) for name in table["split"].to_list()} - set(SPLITS))
+    if foreign:
+        raise DataError(where, f"split '{foreign[0]}'; splits are {', '.join(SPLITS)}")
+    names = [space.name for space in spaces]
+    if several and (unknown := sorted({str(name) for name in table[SPACE_COLUMN].to_list()} - set(names))):
+        raise DataError(where, f"weight space '{unknown[0]}'; the zoo has {', '.join(names)}")
