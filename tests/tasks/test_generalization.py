@@ -174,7 +174,7 @@ def test_networks_that_are_not_finite_fail_or_are_left_out(digits_zoo, tmp_path)
     result = train_run(recipe, tmp_path / "run", skip_bad=True)
     assert result.data.networks["train"] == len(zoo.rows("train")) - 1
     with pytest.raises(DataError, match="not finite"):
-        load_checkpoints(zoo.path, Wanted(zoo.spec))
+        load_checkpoints(zoo.path, Wanted((zoo.spec,)))
 
 
 def test_unfinished_and_changed_runs_are_refused(relu_run, digits_zoo, tmp_path):

@@ -12,8 +12,9 @@ from mnfn_cli.errors import DataError, RecipeError
 from mnfn_cli.models.shared import obstacles
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.mixed import MixedFeatures, Networks
+from mnfn_cli.weightspace.mixed import Networks
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.mixed import place_of_spec, read_networks, weight_spaces
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
 Picture = tuple[int, str]
@@ -96,52 +97,6 @@ def load_split(
     return Split(ids, pictures, read_networks(zoos, chosen, specs or weight_spaces(zoos)), torch.cat(values))
 
 
-def read_networks(zoos: Sequence[Zoo], rows: Sequence[Sequence[int]], specs: Sequence[NetworkSpec]) -> Networks:
-    """Read networks of one or several weight spaces.
-
-    Args:
-        zoos: the zoos to read from.
-        rows: the rows of each zoo's table to read. The networks of the first zoo come first, in this order.
-        specs: the weight spaces of the networks. An unknown input size of a zoo fits any.
-
-    Returns:
-        the raw weights, ``(networks, 1, ...)``, with parts in the order of ``specs`` if there are several.
-    """
-    pieces: list[tuple[int, list[int], WeightSpaceFeatures]] = []
-    start = 0
-    for zoo, chosen in zip(zoos, rows, strict=True):
-        for part in zoo.parts:
-            places = {row: place for place, row in enumerate(part.numbers)}
-            own = [position for position, row in enumerate(chosen) if row in places]
-            features = part.read([places[chosen[position]] for position in own])
-            pieces.append((place_of_spec(part.spec, specs), [start + position for position in own], features))
-        start += len(chosen)
-    mixed = MixedFeatures.join(pieces, len(specs))
-    return mixed.parts[0] if len(specs) == 1 else mixed
-
-
-def weight_spaces(zoos: Sequence[Zoo]) -> tuple[NetworkSpec, ...]:
-    """Return the weight spaces of zoos, each once, in an order that does not depend on that of the zoos.
-
-    A weight space with an unknown input size is the same as one that differs from it in the input size alone.
-    """
-
-    def order(spec: NetworkSpec) -> tuple[str, tuple[int, ...], str]:
-        return spec.activation, spec.widths, spec.to_text()
-
-    found: list[NetworkSpec] = []
-    every = {space.spec for zoo in zoos for space in zoo.spaces}
-    for spec in sorted(every, key=lambda spec: (spec.input_size is None, order(spec))):
-        if not any(known.fits(spec) for known in found):
-            found.append(spec)
-    return tuple(sorted(found, key=order))
-
-
-def place_of_spec(spec: NetworkSpec, specs: Sequence[NetworkSpec]) -> int:
-    """Return the number of a weight space among ``specs``, one of which fits it."""
-    return specs.index(spec) if spec in specs else [known.fits(spec) for known in specs].index(True)
-
-
 def rows_of_split(zoo: Zoo, name: str, skipped: Skipped) -> list[int]:
     """Return the indices of a split's rows in the zoo's table, without the networks that are left out."""
     every, path = zoo.ids, str(zoo.path)
@@ -150,14 +105,13 @@ def rows_of_split(zoo: Zoo, name: str, skipped: Skipped) -> list[int]:
 
 def require_training_networks(zoos: Sequence[Zoo], specs: Sequence[NetworkSpec], skipped: Skipped) -> None:
     """Check that there are at least 2 training networks of each weight space, or raise ``DataError``."""
-    counts = [0] * len(specs)
-    for part in (part for zoo in zoos for part in zoo.parts):
-        counts[place_of_spec(part.spec, specs)] += len(rows_of_split(part, "train", skipped))
-    few = [
-        DataError(zoos[0].path, f"{count} training networks {spec}; at least 2 of each weight space are needed")
-        for spec, count in zip(specs, counts, strict=True)
-        if count < 2
-    ]
+    parts = [part for zoo in zoos for part in zoo.parts]
+    few = []
+    for number, spec in enumerate(specs):
+        own = [part for part in parts if place_of_spec(part.spec, specs) == number]
+        count = sum(len(rows_of_split(part, "train", skipped)) for part in own)
+        problem = f"{count} training networks {spec}; at least 2 of each weight space are needed"
+        few += [DataError(own[0].path, problem)] if count < 2 else []
     if few:
         raise DataError.together(few)
 

@@ -16,7 +16,7 @@ from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.atomic import write_text
 from mnfn_cli.storage.records import Record
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
-from mnfn_cli.tasks.data import Split, Splits, weight_spaces
+from mnfn_cli.tasks.data import Split, Splits
 from mnfn_cli.tasks.edits import edit_pictures
 from mnfn_cli.tasks.figure import Figure, Grid
 from mnfn_cli.tasks.functional import BLOCK, apply_functional
@@ -29,6 +29,7 @@ from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.checkpoints import Checkpoints
 from mnfn_cli.zoo.inr_design import InrDesign
+from mnfn_cli.zoo.mixed import weight_spaces
 from mnfn_cli.zoo.record import Fit
 from mnfn_cli.zoo.store import Zoo
 

@@ -11,14 +11,14 @@ from mnfn_cli.errors import DataError, MnfnError, UsageError
 from mnfn_cli.recipe import Recipe, load_recipe
 from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.task_list import TASKS
-from mnfn_cli.tasks.data import place_of_spec
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.task import Task, task_of_run
 from mnfn_cli.training.run_folder import RUN_FILE, RunFolder, open_finished
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.mixed import MixedFeatures, Networks
+from mnfn_cli.weightspace.mixed import Networks, join_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr_design import InrDesign
+from mnfn_cli.zoo.mixed import place_of_spec
 from mnfn_cli.zoo.store import open_zoo
 
 
@@ -78,17 +78,14 @@ class Run:
             for generalization the predicted accuracies ``(networks,)``, for classification the probabilities
             ``(networks, classes)``, for editing the edited weights in the dtypes of ``features``; all on the CPU.
         """
-        number = None if spec is None else self._number_of(spec)
-        if len(self.specs) > 1 and isinstance(features, WeightSpaceFeatures):
-            if number is None:
-                raise self._choose("the run reads several weight spaces; give spec")
-            features = MixedFeatures.of_one(features, number, self.specs)
-        return self.task.answers(self.model, features)
-
-    def _number_of(self, spec: NetworkSpec) -> int:
-        if not any(known.fits(spec) for known in self.specs):
+        number = 0 if spec is None else place_of_spec(spec, self.specs)
+        if number is None:
             raise self._choose(f"the run does not read networks {spec}")
-        return place_of_spec(spec, self.specs)
+        if len(self.specs) > 1 and isinstance(features, WeightSpaceFeatures):
+            if spec is None:
+                raise self._choose("the run reads several weight spaces; give spec")
+            features = join_networks([(number, range(features.batch), features)], self.specs)
+        return self.task.answers(self.model, features)
 
     def _choose(self, problem: str) -> UsageError:
         known = "\n".join(f"{spec};" for spec in self.specs)

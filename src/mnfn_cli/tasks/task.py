@@ -16,7 +16,7 @@ from mnfn_cli.errors import UsageError
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.storage.records import Record, parse_record
 from mnfn_cli.task_list import TASKS
-from mnfn_cli.tasks.data import Split, Splits, weight_spaces
+from mnfn_cli.tasks.data import Split, Splits
 from mnfn_cli.tasks.figure import Figure
 from mnfn_cli.tasks.functional import apply_functional
 from mnfn_cli.tasks.metrics import Metric
@@ -25,6 +25,7 @@ from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.checkpoints import Checkpoints
 from mnfn_cli.zoo.inr_design import InrDesign
+from mnfn_cli.zoo.mixed import weight_spaces
 from mnfn_cli.zoo.record import Fit
 from mnfn_cli.zoo.store import Zoo
 

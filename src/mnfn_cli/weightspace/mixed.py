@@ -34,33 +34,6 @@ class MixedFeatures:
         self._positions = torch.empty_like(spaces)
         self._positions[spaces.argsort(stable=True)] = torch.arange(len(spaces))
 
-    @classmethod
-    def join(cls, pieces: Sequence[tuple[int, Sequence[int], WeightSpaceFeatures]], count: int) -> "MixedFeatures":
-        """Return the networks of several batches, each of one weight space, in a common order.
-
-        Args:
-            pieces: for each batch the number of its weight space, the positions of its networks in the common order,
-                and the networks. Together they fill every position once. Every weight space has a batch, maybe an
-                empty one.
-            count: the number of weight spaces.
-        """
-        spaces = torch.zeros(sum(len(positions) for _, positions, _ in pieces), dtype=torch.int64)
-        parts = []
-        for space in range(count):
-            own = [(positions, networks) for number, positions, networks in pieces if number == space]
-            positions = torch.tensor([place for places, _ in own for place in places], dtype=torch.int64)
-            part = own[0][1] if len(own) == 1 else WeightSpaceFeatures.cat([networks for _, networks in own])
-            spaces[positions] = space
-            in_order = bool((positions.diff() > 0).all())
-            parts.append(part if in_order else part.select(positions.argsort()))
-        return cls(parts, spaces)
-
-    @classmethod
-    def of_one(cls, features: WeightSpaceFeatures, number: int, specs: Sequence[NetworkSpec]) -> "MixedFeatures":
-        """Return networks that all have the weight space ``specs[number]`` as a batch of networks of ``specs``."""
-        parts = [features if i == number else WeightSpaceFeatures.zeros(spec, 0) for i, spec in enumerate(specs)]
-        return cls(parts, torch.full((features.batch,), number))
-
     @property
     def batch(self) -> int:
         """The number of networks in the batch."""
@@ -100,6 +73,30 @@ class MixedFeatures:
 
 Networks = WeightSpaceFeatures | MixedFeatures
 """Raw weights of networks of one weight space, or of several."""
+
+
+Piece = tuple[int, Sequence[int], WeightSpaceFeatures]
+"""The number of a weight space, and the positions of some of its networks among all, beside these networks."""
+
+
+def join_networks(pieces: Sequence[Piece], specs: Sequence[NetworkSpec]) -> Networks:
+    """Return the networks of several batches, each of one weight space, in one order.
+
+    Args:
+        pieces: the batches, whose positions together are those from 0 on, each once. A weight space may have none.
+        specs: the weight spaces. For a single one the result is ``WeightSpaceFeatures``.
+    """
+    spaces = torch.zeros(sum(len(positions) for _, positions, _ in pieces), dtype=torch.int64)
+    parts = []
+    for space, spec in enumerate(specs):
+        own = [(positions, networks) for number, positions, networks in pieces if number == space]
+        positions = torch.tensor([place for places, _ in own for place in places], dtype=torch.int64)
+        batches = [networks for _, networks in own] or [WeightSpaceFeatures.zeros(spec, 0)]
+        part = batches[0] if len(batches) == 1 else WeightSpaceFeatures.cat(batches)
+        spaces[positions] = space
+        in_order = bool((positions.diff() > 0).all())
+        parts.append(part if in_order else part.select(positions.argsort()))
+    return parts[0] if len(specs) == 1 else MixedFeatures(parts, spaces)
 
 
 def act_at_random(
