@@ -4,14 +4,19 @@ A reader who follows ``mnfn train`` or ``mnfn predict`` to the arithmetic reads 
 """
 
 import sys
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+import polars as pl
 import pytest
 from torch.overrides import TorchFunctionMode
 
 import mnfn_cli
 from mnfn_cli.cli.app import main
+from mnfn_cli.zoo.record import spaces_of
+from mnfn_cli.zoo.store import open_zoo
+from mnfn_cli.zoo.writer import save_zoo
 
 SOURCE = Path(mnfn_cli.__file__).parent
 FIRST = Path(__file__).parent / "formats" / "first"
@@ -26,6 +31,14 @@ COMMANDS = {
         "editing/digits-dilate-monomial-strict": "inrs",
     }.items()
 } | {
+    "train on several weight spaces": [
+        "train",
+        "--recipe",
+        "generalization/mixed-monomial",
+        "--zoo",
+        "both",
+        *TWO_STEPS,
+    ],
     "predict": ["predict", FIRST / "generalization", FIRST / "classifiers"],
     "classify": ["classify", FIRST / "classification", FIRST / "inrs"],
     "edit": ["edit", FIRST / "editing", FIRST / "inrs", "-o", "new"],
@@ -55,9 +68,17 @@ def _files_on_stack() -> list[str]:
     return [name for name, _ in groupby(reversed(files))]
 
 
+def write_zoo_of_two_weight_spaces(path):
+    zoo = open_zoo(FIRST / "classifiers")
+    spaces = spaces_of([(zoo.spec, None), (replace(zoo.spec, activation="tanh"), None)])
+    tables = [zoo.table.with_columns(id=space.name + pl.col("id"), weight_space=pl.lit(space.name)) for space in spaces]
+    save_zoo(path, spaces, [zoo.read(), zoo.read()], pl.concat(tables))
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_file_is_entered_twice_on_the_way_to_a_product(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    write_zoo_of_two_weight_spaces(tmp_path / "both")
     monkeypatch.setattr(sys, "argv", ["mnfn", *map(str, COMMANDS[name])])
     with Paths() as paths, pytest.raises(SystemExit) as ended:
         main()
