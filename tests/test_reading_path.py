@@ -21,24 +21,18 @@ from mnfn_cli.zoo.writer import save_zoo
 SOURCE = Path(mnfn_cli.__file__).parent
 FIRST = Path(__file__).parent / "formats" / "first"
 PRODUCTS = {"baddbmm", "bmm", "conv2d", "einsum", "embedding_bag", "linear", "matmul", "mm"}
+SEVERAL = Path("two-weight-spaces")
 TWO_STEPS = ["-o", "new", "training.epochs=null", "training.steps=2", "training.batch_size=2"]
 COMMANDS = {
-    f"train {recipe}": ["train", "--recipe", recipe, "--zoo", FIRST / zoo, *TWO_STEPS]
+    f"train {recipe}": ["train", "--recipe", recipe, "--zoo", zoo if zoo is SEVERAL else FIRST / zoo, *TWO_STEPS]
     for recipe, zoo in {
         "generalization/relu-monomial": "classifiers",
         "generalization/relu-gnn": "classifiers",
+        "generalization/mixed-monomial": SEVERAL,
         "classification/digits-monomial": "inrs",
         "editing/digits-dilate-monomial-strict": "inrs",
     }.items()
 } | {
-    "train on several weight spaces": [
-        "train",
-        "--recipe",
-        "generalization/mixed-monomial",
-        "--zoo",
-        "both",
-        *TWO_STEPS,
-    ],
     "predict": ["predict", FIRST / "generalization", FIRST / "classifiers"],
     "classify": ["classify", FIRST / "classification", FIRST / "inrs"],
     "edit": ["edit", FIRST / "editing", FIRST / "inrs", "-o", "new"],
@@ -78,7 +72,7 @@ def write_zoo_of_two_weight_spaces(path):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_file_is_entered_twice_on_the_way_to_a_product(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    write_zoo_of_two_weight_spaces(tmp_path / "both")
+    write_zoo_of_two_weight_spaces(SEVERAL)
     monkeypatch.setattr(sys, "argv", ["mnfn", *map(str, COMMANDS[name])])
     with Paths() as paths, pytest.raises(SystemExit) as ended:
         main()

@@ -8,7 +8,7 @@ import torch
 
 from mnfn_cli import load_run, open_zoo
 from mnfn_cli.errors import DataError, InterruptedRun, RecipeError, UsageError
-from mnfn_cli.recipe import load_recipe
+from mnfn_cli.recipe import MODELS, load_recipe
 from mnfn_cli.runtime.context import Context, Interruption, Progress
 from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.tasks.application import apply_run
@@ -345,8 +345,14 @@ def test_classifiers_read_several_widths_of_inrs(tmp_path, name):
     assert torch.allclose(applied.answers[:, 1], expected["probability_1"].to_torch().float(), atol=1e-6)
 
 
-def test_inrs_with_shared_initial_weights_and_editors_need_one_weight_space(tmp_path):
+def test_inrs_with_shared_initial_weights_and_editors_need_one_weight_space(inr_zoo, tmp_path, monkeypatch):
     zoo = make_inr_zoo(tmp_path / "zoo")
     for name in ("editing/digits-dilate-np", "editing/digits-dilate-monomial-strict"):
         with pytest.raises(RecipeError, match="the model reads one weight space"):
             train_run(load_recipe(name, [f"data.zoo=['{zoo.path}']"]), tmp_path / "run")
+    monkeypatch.setattr(MODELS["editing"]["np"], "shares", "all")
+    with pytest.raises(RecipeError, match="networks of 2 weight spaces; an editor reads one"):
+        train_run(load_recipe("editing/digits-dilate-np", [f"data.zoo=['{zoo.path}']"]), tmp_path / "run")
+    with pytest.raises(RecipeError, match="networks that share initial weights; train them apart"):
+        zoos = f"data.zoo=['{inr_zoo.path}', '{zoo.path}']"
+        train_run(load_recipe("classification/digits-hnp", [zoos]), tmp_path / "run")

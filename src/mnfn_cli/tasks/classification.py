@@ -27,6 +27,7 @@ from mnfn_cli.weightspace.mixed import Networks, act_at_random
 from mnfn_cli.weightspace.naming import natural_key
 from mnfn_cli.zoo.checkpoints import Checkpoints
 from mnfn_cli.zoo.inr_design import InrDesign
+from mnfn_cli.zoo.mixed import weight_spaces
 from mnfn_cli.zoo.store import Zoo
 
 
@@ -56,7 +57,7 @@ class Classification(Task):
         for zoo in zoos:
             zoo.require_column(cls.label)
         designs = [InrDesign.of_zoo(part) for zoo in zoos for part in zoo.parts]
-        if any(design.spec != designs[0].spec and design.fit.init == "shared" for design in designs):
+        if len(weight_spaces(zoos)) > 1 and any(design.fit.init == "shared" for design in designs):
             problem = "several weight spaces, and networks that share initial weights; train them apart"
             raise RecipeError("data.zoo", problem)
         classes = sorted({name for zoo in zoos for name in _class_names(zoo)}, key=natural_key)
