@@ -19,8 +19,8 @@ class SharedFunctional(Functional):
     """A model for each of several weight spaces. Parameters are shared, buffers such as means and deviations are not.
 
     Two models share a parameter if it has the same name and the same shape in both, and the weight spaces belong to one
-    set (``Sharing``). All models are built from the same random state. So shared parameters start as they would in a
-    model for any one of the weight spaces, whatever the order of the weight spaces is.
+    set (``Sharing``). All models are built from the same random state, so shared parameters start as they would in a
+    model for the first weight space of the set alone; where all parameters have equal shapes, in a model for any one.
 
     Args:
         build: a function that builds the model for a weight space, initialised from torch's global random state.

@@ -11,10 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from mnfn_cli.errors import UsageError
-from mnfn_cli.models.functional import count_parameters
-from mnfn_cli.models.shared import SharedFunctional
-from mnfn_cli.nn.monomial import MonomialLinear
-from mnfn_cli.recipe import Recipe, list_recipes, load_recipe
+from mnfn_cli.recipe import Recipe, list_recipes
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -93,49 +90,6 @@ def skeleton(recipe: Recipe, specs: Sequence[NetworkSpec], **facts: Any) -> nn.M
     """
     with shapes_only():
         return build_functional(recipe, specs, facts)
-
-
-def describe_size(recipe: Recipe, model: nn.Module, specs: Sequence[NetworkSpec]) -> list[str]:
-    """Return lines on a model's number of parameters, over which weight spaces they are shared, and its invariance.
-
-    Args:
-        recipe: the recipe of the model.
-        model: the model, or its skeleton.
-        specs: the weight spaces that it reads.
-    """
-    size = "fitted in closed form" if recipe.model.closed_form else f"{count_parameters(model):,} parameters"
-    title = f"model {recipe.model.name}: {size}, for"
-    lines = [f"{title} networks {specs[0]}" if len(specs) == 1 else f"{title} networks of {len(specs)} weight spaces"]
-    if isinstance(model, SharedFunctional):
-        for numbers, count in model.counts().items():
-            lines.append(f"{count:,} of them, {'shared by' if len(numbers) > 1 else 'for'} networks")
-            lines += [f"  {specs[number]}" for number in numbers]
-    if any(isinstance(module, MonomialLinear) for module in model.modules()):
-        lines += [
-            f"the functional is invariant to sign flips that max pooling forbids, of networks {spec}"
-            for spec in specs
-            if spec.group == "sign" and "permutation" in spec.groups
-        ]
-    return lines
-
-
-def smaller_recipe(recipe: Recipe, specs: Sequence[NetworkSpec], limit: int) -> str:
-    """Return a clause that names the shipped graph-network recipe for networks and its count; empty if it has none.
-
-    Args:
-        recipe: the recipe whose model is too large.
-        specs: the weight spaces of the networks.
-        limit: the largest number of parameters.
-    """
-    names = [entry.name for entry in list_recipes() if entry.name.startswith(f"{recipe.task}/")]
-    others = {name: load_recipe(name) for name in names}
-    graphs: dict[str | None, str] = {o.data.activation: name for name, o in others.items() if o.model.name == "gnn"}
-    activations = {spec.activation for spec in specs}
-    name = graphs.get(activations.pop() if len(activations) == 1 else None, graphs.get(None))
-    if name is None or recipe.model.name == "gnn":
-        return ""
-    count = count_parameters(skeleton(others[name], specs))
-    return f"{name} reads them with {count:,} parameters; " if count <= limit else ""
 
 
 def layers_of(model: nn.Module) -> list[Layer]:

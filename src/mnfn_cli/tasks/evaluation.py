@@ -4,69 +4,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
-import torch
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.models.functional import place_of
 from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.seeds import generator
-from mnfn_cli.symmetry import Group
+from mnfn_cli.tasks.condition import Condition, Range, conditions_of, groups_of
 from mnfn_cli.tasks.data import Split, load_split
 from mnfn_cli.tasks.finished_run import Run
 from mnfn_cli.tasks.metrics import METRICS, Metric, with_interval
 from mnfn_cli.tasks.result import SpaceFigures, by_weight_space
-from mnfn_cli.weightspace.mixed import Networks, act_at_random
-from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.store import Zoo, open_zoo
-
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A version of the test networks on which runs are scored.
-
-    Args:
-        group: the symmetry groups of the networks, as ``groups_of`` names them.
-        acted: whether random group elements change the weights; False for the original networks.
-        scale: for the scaling group, the interval (low, high) of the factors; None for other groups.
-        permuted: whether the group elements also permute neurons.
-    """
-
-    group: str
-    acted: bool = False
-    scale: Range | None = None
-    permuted: bool = False
-
-    @property
-    def label(self) -> str:
-        """The text by which tables name the condition, such as ``U[1, 10], permuted``."""
-        if not self.acted:
-            return "original"
-        changes = [] if self.scale is None else [f"U[{self.scale[0]:g}, {self.scale[1]:g}]"]
-        how = " and ".join([*changes, *(["sign flips"] if "sign" in self.group.split(" and ") else [])])
-        return ", ".join([how] * bool(how) + ["permuted"] * self.permuted)
-
-    @property
-    def stream(self) -> str:
-        """The name of the random stream from which group elements are drawn. It must not change when the label does."""
-        return "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
-
-    def act(self, features: Networks, specs: Sequence[NetworkSpec], seed: int) -> Networks:
-        """Return the networks in this condition: the original ones as they are, changed ones in float64.
-
-        Args:
-            features: raw weights of the original networks, ``(networks, 1, ...)``.
-            specs: their weight spaces.
-            seed: the seed of the group elements.
-        """
-        if not self.acted:
-            return features
-        exact, random = features.to(dtype=torch.float64), generator(seed, "evaluation", self.stream)
-        return act_at_random(specs, exact, self.scale or (1.0, 1.0), permute=self.permuted, generator=random)
 
 
 @dataclass(frozen=True)
@@ -131,30 +81,6 @@ class Evaluation:
         return [row for row in self.rows if row.run == run]
 
 
-def parse_scales(text: str) -> list[Range]:
-    """Parse ranges of factors: each ``low:high`` stands for itself, and each single number x for 1 to x.
-
-    Raises:
-        UsageError: an entry is not a number or a range, or its numbers are not positive, finite and ascending.
-
-    >>> parse_scales("10,0.5:2")
-    [(1.0, 10.0), (0.5, 2.0)]
-    """
-    ranges = []
-    for piece in text.split(","):
-        try:
-            numbers = [float(number) for number in piece.split(":")]
-        except ValueError:
-            numbers = []
-        if len(numbers) not in (1, 2):
-            raise UsageError("--scales", f"'{piece}' is no number and no range; write for example 1,10,0.1:10")
-        low, high = numbers if len(numbers) == 2 else (1.0, *numbers)
-        if not 0 < low <= high < float("inf"):
-            raise UsageError("--scales", f"{piece}: factors go from a positive number to one no smaller, from 1 to x")
-        ranges.append((low, high))
-    return ranges
-
-
 def evaluate_runs(
     runs: Sequence[Run],
     scales: Sequence[Range],
@@ -186,7 +112,7 @@ def evaluate_runs(
     opened = _open_zoos(runs[0], zoos)
     test = _load_test(runs[0], opened)
     specs, (_, dtype) = runs[0].specs, place_of(runs[0].model)
-    conditions = [Condition(groups_of(specs)), *_conditions(specs, scales, permute)]
+    conditions = conditions_of(specs, scales, permute)
     versions = [(condition, condition.act(test.features, specs, seed)) for condition in conditions]
     context.progress.start("evaluating", len(runs) * len(versions))
     truth = test.vector()
@@ -240,20 +166,6 @@ def _load_test(run: Run, opened: Sequence[Zoo]) -> Split:
     moved = {entry.path: str(zoo.path) for entry, zoo in zip(record.zoos, opened, strict=True)}
     skipped = frozenset((moved[zoo], name) for zoo, name in record.skipped)
     return load_split(opened, "test", run.task.targets, skipped, run.specs)
-
-
-def groups_of(specs: Sequence[NetworkSpec]) -> str:
-    """Return the groups of weight spaces as text: ``scale``, ``sign``, ``permutation``, or several with ``and``."""
-    found = {spec.group for spec in specs}
-    return " and ".join(group for group in get_args(Group) if group in found)
-
-
-def _conditions(specs: Sequence[NetworkSpec], scales: Sequence[Range], permute: bool) -> list[Condition]:
-    groups = groups_of(specs)
-    if groups == "permutation" and not permute:
-        return []
-    ranges = scales if "scale" in groups.split(" and ") else [None]
-    return [Condition(groups, True, scale, permute) for scale in ranges]
 
 
 def _tau_of(predicted: np.ndarray, truth: np.ndarray, rows: np.ndarray) -> dict[str, Metric]:

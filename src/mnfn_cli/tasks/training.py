@@ -23,7 +23,6 @@ from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import write_record
 from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.tasks.batch_loss import BatchLoss
-from mnfn_cli.tasks.counting import describe_size, skeleton, smaller_recipe
 from mnfn_cli.tasks.data import (
     Skipped,
     Split,
@@ -37,6 +36,7 @@ from mnfn_cli.tasks.data import (
 )
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.result import RESULT_FILE, Learned, Result, Seconds, read_result
+from mnfn_cli.tasks.size import require_bounded_size
 from mnfn_cli.tasks.task import Task, task_class, task_of_run
 from mnfn_cli.training.closed_form import fit_at_once
 from mnfn_cli.training.loop import Job, run_job
@@ -46,9 +46,6 @@ from mnfn_cli.training.state import Position
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.store import ZOO, Zoo
 from mnfn_cli.zoo.table import SPLITS
-
-MAX_PARAMETERS = 100_000_000
-"""Models with more parameters need ``training.max_parameters``. The largest published model has 42 million."""
 
 Illustrate = Callable[[Path], None]
 """A function that draws the figures of a run, given its folder."""
@@ -95,7 +92,7 @@ def train_run(
             raise DataError(zoos[0].path, f"{count} networks in split {name}; training needs at least 2 in each")
     require_training_networks(zoos, task.specs, skipped)
     _require_fitting_batch(recipe, counts["train"])
-    _require_bounded_size(task, context)
+    require_bounded_size(task, context.progress)
     check_outputs([Output(path, RUN)], [zoo.path for zoo in zoos], force=force, kinds=(ZOO, RUN))
     fill = InrDesign.of_zoo(zoos[0].parts[0]).save_start if task.fit is not None else lambda folder: None
     with locked(path):
@@ -139,24 +136,6 @@ def _require_fitting_batch(recipe: Recipe, networks: int) -> None:
     size = recipe.training.batch_size
     if size is not None and size > networks:
         raise RecipeError("training.batch_size", f"{size} is more than the {networks} training networks")
-
-
-def _require_bounded_size(task: Task, context: Context) -> None:
-    """Report the number of the model's parameters, counted without allocating them, and refuse a model too large.
-
-    A model that does not fit a weight space is refused here too.
-    """
-    model = skeleton(task.recipe, task.specs, **task.model_options)
-    for line in describe_size(task.recipe, model, task.specs):
-        context.progress.note(line)
-    count, limit = count_parameters(model), task.recipe.training.max_parameters or MAX_PARAMETERS
-    if count > limit:
-        spaces = "\n".join(f"networks {spec}" for spec in task.specs)
-        raise RecipeError(
-            f"model.{task.recipe.model.name}",
-            f"{count:,} parameters for {spaces},\nmore than {limit:,}; {smaller_recipe(task.recipe, task.specs, limit)}"
-            f"choose a smaller model, or allow this one with training.max_parameters={count}",
-        )
 
 
 def _describe(
