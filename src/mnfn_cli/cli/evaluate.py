@@ -79,7 +79,8 @@ def evaluate(
     columns["largest_change"] = "largest change"
     if len(runs) > 1:
         columns = {"run": "run", "model": "model", **columns}
-    tables = [Table(document["rows"], columns, f"{out}: {evaluation.count} test networks")]
+    title = f"{out}: {evaluation.count} test networks (split: {evaluation.split_protocol})"
+    tables = [Table(document["rows"], columns, title)]
     within = [
         {"run": row.run, "networks": row.condition.label, "spec": str(figures.spec), "count": figures.networks}
         | {"tau": figures.test["tau"].value}

@@ -165,6 +165,7 @@ def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
                 **({"by_weight_space": result["by_weight_space"]} if "by_weight_space" in result else {}),
                 "networks": result["data"]["networks"],
                 "zoos": [zoo["fingerprint"] for zoo in result["data"]["zoos"]],
+                "split_protocol": result["data"]["split_protocol"],
                 "seconds": result["seconds"],
                 "versions": result["versions"],
                 "command": folder.record.command,

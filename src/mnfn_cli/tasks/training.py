@@ -32,6 +32,7 @@ from mnfn_cli.tasks.data import (
     open_zoos,
     require_training_networks,
     rows_of_split,
+    split_protocol,
     with_absolute_zoos,
 )
 from mnfn_cli.tasks.functional import build_functional
@@ -186,7 +187,11 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
         task=recipe.task,
         model=recipe.model.name,
         parameters=count_parameters(model),
-        data=Learned(zoos=folder.record.zoos, networks=folder.record.networks, split_protocol=task.protocol),
+        data=Learned(
+            zoos=folder.record.zoos,
+            networks=folder.record.networks,
+            split_protocol=split_protocol(zoos, task.protocol),
+        ),
         test=concluded.test,
         validation={
             task.criterion.removeprefix("val_"): position.best_value if math.isfinite(position.best_value) else None,
