@@ -36,8 +36,13 @@ class Generalization(Task):
     label = "test_accuracy"
     criterion = "val_tau"
     smaller_is_better = False
-    protocol = "one activation, split by network with all its copies"
     answer = "the prediction is"
+
+    @property
+    def protocol(self) -> str:
+        """The way in which networks are divided among the splits, in words."""
+        one = "one activation, " if len({spec.activation for spec in self.specs}) == 1 else ""
+        return f"{one}split by network with all its copies"
 
     @classmethod
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> Record:

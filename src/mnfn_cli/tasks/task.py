@@ -87,8 +87,6 @@ class Task(ABC):
             checkpoint file; None if the task has no such value.
         criterion: the name of the figure of ``validate`` that chooses the best model.
         smaller_is_better: whether smaller values of this figure are better.
-        protocol: how networks are divided among the splits, in words, for result.json; a zoo may record another way
-            (``data.split_protocol``).
         answer: the subject and the verb of an error about answers that are not finite, such as "the prediction is".
     """
 
@@ -96,11 +94,18 @@ class Task(ABC):
     label: ClassVar[str | None] = None
     criterion: ClassVar[str]
     smaller_is_better: ClassVar[bool]
-    protocol: ClassVar[str]
     answer: ClassVar[str]
 
     def __init__(self, recipe: Recipe, specs: Sequence[NetworkSpec], facts: Any, fit: Fit | None = None) -> None:
         self.recipe, self.specs, self.facts, self.fit = recipe, tuple(specs), facts, fit
+
+    @property
+    @abstractmethod
+    def protocol(self) -> str:
+        """The way in which networks are divided among the splits, in words, for result.json.
+
+        A zoo may record another one (``data.split_protocol``).
+        """
 
     @property
     def spec(self) -> NetworkSpec:
