@@ -217,3 +217,14 @@ def test_by_default_a_model_of_ones_own_reads_one_weight_space(monkeypatch):
 
 def test_one_weight_space_needs_no_shared_functional():
     assert not isinstance(build("mixed-monomial", SPECS[:1]), SharedFunctional)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("name", ["mixed-monomial", "mixed-gnn"])
+def test_on_a_gpu_as_on_the_cpu(name):
+    model, networks = build(name).double(), draw(dtype=torch.float64)
+    here = model(networks)
+    there = model.to("cuda")(networks.to(device="cuda").select(torch.arange(12, device="cuda"))).cpu()
+    torch.testing.assert_close(there, here)
+    assert model.models[0].head[0].weight is model.models[1].head[0].weight
