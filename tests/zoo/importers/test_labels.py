@@ -4,13 +4,13 @@ import json
 
 import pytest
 import torch
-from mnfn_cli.zoo.importers.plan import write_plan
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.zoo.importers.architecture import Architecture
 from mnfn_cli.zoo.importers.columns import typed
 from mnfn_cli.zoo.importers.folder import plan_folder
 from mnfn_cli.zoo.importers.folder_labels import LabelOptions
+from mnfn_cli.zoo.plan import write_plan
 
 TANH = Architecture(activation="tanh", pools=("max2:before", "max2:before", "none"), input_size=(28, 28))
 NAMES = ["001", "1", "b", "c"]
