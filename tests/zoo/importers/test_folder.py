@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from foreign_files import NormCnn, PublishedCnn, digits, hashes, siren_module
+from foreign_files import NormCnn, PublishedCnn, digits, hashes, siren_module, write_dws_mnist
 from safetensors.torch import save_file
 from torch import nn
 
@@ -15,6 +15,7 @@ from mnfn_cli.weightspace.layout import Reading
 from mnfn_cli.weightspace.rendering import pixel_grid, render
 from mnfn_cli.zoo.export import export_zoo
 from mnfn_cli.zoo.importers.architecture import Architecture
+from mnfn_cli.zoo.importers.dws_inr import plan_dws_inr
 from mnfn_cli.zoo.importers.folder import UNKNOWN_SIZE, plan_folder
 from mnfn_cli.zoo.importers.folder_labels import LabelOptions
 from mnfn_cli.zoo.importers.inr_facts import InrOptions
@@ -195,6 +196,15 @@ def test_exports_of_inrs_come_back(sirens, inr_zoo, tmp_path):
     assert any("shared initial weights, which no file holds" in note for note in plan.notes)
     assert torch.equal(render(zoo.spec, zoo.read(), (8, 8)), render(inr_zoo.spec, inr_zoo.read(), (8, 8)))
     assert zoo.table["class"].to_list() == inr_zoo.table["class"].to_list()
+
+
+def test_exports_of_imported_inrs_keep_their_pixels(sirens, tmp_path):
+    write_dws_mnist(tmp_path, sirens)
+    zoo = write_plan(plan_dws_inr(tmp_path / "mnist-inrs", inrs=InrOptions((8, 8))), tmp_path / "zoo")
+    export_zoo(zoo, tmp_path / "files")
+    plan = plan_folder(tmp_path / "files")
+    again = write_plan(plan, tmp_path / "again")
+    assert again.record.fit == zoo.record.fit and again.spec == zoo.spec and plan.notes == []
 
 
 def test_inrs_of_anyone(sirens, folder, tmp_path):
