@@ -50,8 +50,10 @@ def test_errors(mnfn, fail, files, tmp_path):
     bare = load_file(files[0])
     save_file(bare, tmp_path / "bare.safetensors")
     assert "--activation" in fail("compare", "bare.safetensors", "bare.safetensors", code=2)
-    assert "unknown activation" in fail("compare", *["bare.safetensors"] * 2, "--activation", "swish", code=2)
-    assert "inconclusive" in mnfn("compare", "bare.safetensors", "bare.safetensors", "--activation", "relu")
+    assert "'swish' is unknown" in fail("compare", *["bare.safetensors"] * 2, "--activation", "swish", code=2)
+    said = ("compare", "bare.safetensors", files[2].name, "--activation", "relu")
+    save_file(load_file(files[2]), tmp_path / files[2].name)
+    assert "inconclusive: nobody says stride" in mnfn(*said) and "32 inputs: the same" in mnfn(*said, "--stride", "2")
     bare["layers.0.bias"][0] = torch.inf
     save_file(bare, tmp_path / "bad.safetensors")
     assert "bad.safetensors:layers.0.bias" in fail("compare", files[0], "bad.safetensors", code=3)

@@ -1,5 +1,7 @@
 """Two checkpoints: what is read, what is said about them, and the file that is written."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -8,8 +10,10 @@ from mnfn_cli.errors import DataError, NumericError, UsageError
 from mnfn_cli.testing import relative_difference
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.weightspace.layout import Reading
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.comparison import compare_pair, write_aligned
+from mnfn_cli.zoo.importers.architecture import Architecture
 from mnfn_cli.zoo.pair import read_pair
 from mnfn_cli.zoo.single_files import read_network
 
@@ -113,14 +117,37 @@ def test_names_dtypes_and_metadata_of_a_stay(tmp_path):
 def test_a_file_without_metadata(twins):
     spec = NetworkSpec.mlp([2, 6, 1], "sin", omega=30.0)
     a, b = twins(spec, stated=False)
-    with pytest.raises(UsageError, match="does not say which activation"):
+    with pytest.raises(UsageError, match="do not tell the activation"):
         read_pair(a, b)
-    pair = read_pair(a, b, "sin", 30.0)
+    pair = read_pair(a, b, Architecture("sin", 30.0))
     assert pair.spec == spec and pair.complete and compare_pair(pair).same_function
     a, b = twins(stated=False)
-    pair = read_pair(a, b, "relu")
+    pair = read_pair(a, b, Architecture("relu"))
     found = compare_pair(pair)
-    assert not pair.complete and found.twins and found.same_function is None and "strides" in found.inconclusive
+    assert not pair.complete and found.twins and found.same_function is None and "stride" in found.inconclusive
+    pair = read_pair(a, b, Architecture("relu", strides=((2, 2),)))
+    assert pair.spec == SPEC and compare_pair(pair).same_function
+
+
+def test_names_that_leave_the_order_open(tmp_path):
+    spec = NetworkSpec.mlp([4, 4, 4, 4], "tanh")
+    a = WeightSpaceFeatures.randn(spec, 1)
+    names = ("first", "second", "third")
+    tensors = [f"{name}.{kind}" for name in ("second", "third", "first") for kind in ("weight", "bias")]
+    files = [
+        write(tmp_path / f"{n}.safetensors", x, spec, tensors)
+        for n, x in (("a", a), ("b", MonomialElement.sample(spec, 1).act(a)))
+    ]
+    with pytest.raises(DataError, match="--layers"):
+        read_pair(*files)
+    assert compare_pair(read_pair(*files, reading=Reading(("second", "third", "first")))).twins
+    assert not compare_pair(read_pair(*files, reading=Reading(names))).twins
+
+
+def test_a_network_of_an_older_version(first=Path(__file__).parents[1] / "formats" / "first" / "checkpoints"):
+    """Its metadata say the shapes and the activation in words, and no strides."""
+    pair = read_pair(first / "00.safetensors", first / "01.safetensors")
+    assert pair.spec.activation == "relu" and not pair.complete and not compare_pair(pair).twins
 
 
 def test_one_file_says_what_both_are(twins, tmp_path):
@@ -129,7 +156,7 @@ def test_one_file_says_what_both_are(twins, tmp_path):
     save_file(load_file(b), bare)
     assert compare_pair(read_pair(a, bare)).twins and compare_pair(read_pair(bare, a)).twins
     with pytest.raises(UsageError, match=r"relu, but .*a.safetensors holds a network with tanh"):
-        read_pair(a, b, "relu")
+        read_pair(a, b, Architecture("relu"))
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mnfn_cli.cli import completion
 from mnfn_cli.cli.console import Console
+from mnfn_cli.cli.import_formats import read_architecture
 from mnfn_cli.cli.job import claim
-from mnfn_cli.cli.options import Force, Json, Quiet, examples
+from mnfn_cli.cli.options import BatchNorm, Force, Json, Layers, Quiet, examples, names
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
     from mnfn_cli.zoo.comparison import Comparison, LayerMove
 
+UNSAID = "For files that do not say it:"
+
 EXAMPLES = examples(
     "mnfn compare checkpoints/003.safetensors checkpoints/017.safetensors",
     "mnfn compare before.safetensors after.safetensors --align before-in-the-order-of-after.safetensors",
-    "mnfn compare one.pt other.pt --activation relu --json",
+    "mnfn compare one.pt other.pt --activation relu --stride 2 --json",
 )
 
 
@@ -32,12 +36,31 @@ def compare(
     activation: Annotated[
         str | None,
         typer.Option(
-            "--activation", help="The activation of networks whose files do not say it, such as relu, tanh or sin."
+            "--activation",
+            help=f"{UNSAID} the activation after every layer but the last, such as relu, tanh or sin.",
+            autocompletion=completion.every_activation,
         ),
     ] = None,
     omega: Annotated[
-        float, typer.Option("--omega", help="The frequency of SIRENs whose files do not say it: sin(omega * x).")
-    ] = 1.0,
+        float | None, typer.Option("--omega", help=f"{UNSAID} the frequency of sine layers: sin(OMEGA * (W x + b)).")
+    ] = None,
+    stride: Annotated[
+        str | None,
+        typer.Option("--stride", help=f"{UNSAID} the stride of the convolutions, one number or one for each."),
+    ] = None,
+    padding: Annotated[
+        str | None, typer.Option("--padding", help=f"{UNSAID} the zero padding of the convolutions, in the same form.")
+    ] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option("--pool", help=f"{UNSAID} the pooling after each convolution, such as max2,none."),
+    ] = None,
+    input_size: Annotated[
+        str | None,
+        typer.Option("--input-size", help=f"{UNSAID} the size of the pictures that the networks read, such as 28x28."),
+    ] = None,
+    layers: Layers = None,
+    batchnorm: BatchNorm = None,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -51,14 +74,18 @@ def compare(
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import printable
     from mnfn_cli.storage.outputs import Output
+    from mnfn_cli.weightspace.layout import Reading
     from mnfn_cli.zoo.comparison import compare_pair, write_aligned
     from mnfn_cli.zoo.pair import read_pair
 
     if align is not None:
         claim([Output(align)], [a, b], force=force)
-    pair = read_pair(a, b, activation, omega)
+    said = {"activation": activation, "omega": omega, "stride": stride, "padding": padding, "pool": pool}
+    said |= {"input_size": input_size}
+    architecture = read_architecture({name: value for name, value in said.items() if value is not None})
+    pair = read_pair(a, b, architecture, Reading(names(layers), batchnorm is not None))
     if not pair.complete:
-        console.note("the files do not say strides, paddings and pooling; no max pooling is assumed")
+        console.note("the files do not say stride, padding and pooling: say --stride to run the networks")
     found = compare_pair(pair)
     lines = [f"A {printable(a)}", f"B {printable(b)}", f"both {pair.spec}", _outputs(found)]
     left = found.alignment

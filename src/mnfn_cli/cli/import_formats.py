@@ -85,7 +85,7 @@ def _dws_inr(given: Given) -> dict[str, Any]:
 def _model_zoos(given: Given) -> dict[str, Any]:
     return {
         "epoch": read_epoch("--epoch", given.get("epoch")),
-        "architecture": _architecture(given),
+        "architecture": read_architecture(given),
         "fractions": _fractions(given),
         "seed": given.get("seed", 0),
     }
@@ -97,7 +97,7 @@ def _folder(given: Given) -> dict[str, Any]:
 
     fractions = _fractions(given)
     return {
-        "architecture": _architecture(given),
+        "architecture": read_architecture(given),
         "reading": Reading(read_texts(given.get("layers")), "batchnorm" in given),
         "labels": LabelOptions(
             given.get("labels"), given.get("id"), given.get("label"), fractions, given.get("seed", 0)
@@ -106,7 +106,8 @@ def _folder(given: Given) -> dict[str, Any]:
     }
 
 
-def _architecture(given: Given) -> Any:
+def read_architecture(given: Given) -> Any:
+    """Return the ``Architecture`` that the values of options say, by the names of their parameters."""
     from mnfn_cli.weightspace.pooling import Pooling
     from mnfn_cli.zoo.importers.architecture import Architecture
 

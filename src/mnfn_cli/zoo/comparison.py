@@ -141,7 +141,7 @@ def compare_pair(pair: Pair) -> Comparison:
     shape = input_shape(pair.spec)
     outputs, probes, inconclusive = None, [], ""
     if not pair.complete:
-        inconclusive = "the files do not say strides, paddings and pooling"
+        inconclusive = "nobody says stride, padding and pooling"
     elif shape is None:
         inconclusive = "no inputs of that shape"
     else:
