@@ -54,6 +54,8 @@ COMMANDS = {
     "edit files": (["edit", "e", "inr-files", "-o", "OUT"], "checkpoints", ["e", "inr-files"]),
     "edit one file": (["edit", "e", "inr-files/one.safetensors", "-o", "OUT.safetensors"], "file",
                       ["e", "inr-files/one.safetensors"]),
+    "zoo import": (["zoo", "import", "folder", "inr-files", "--labels", "labels.csv", "-o", "OUT"], "zoo",
+                   ["inr-files", "labels.csv"]),
     "compare --align": (["compare", "inr-files/one.safetensors", "inr-files/two.safetensors", "--align", "OUT"], "file",
                         ["inr-files/one.safetensors", "inr-files/two.safetensors"]),
     "zoo render": (["zoo", "render", "inr", "-o", "OUT"], "file", ["inr"]),
@@ -66,6 +68,7 @@ READERS = {
     "compare": ["compare", "inr-files/one.safetensors", "inr-files/two.safetensors"],
     "predict to stdout": ["predict", "r", "z"],
     "classify to stdout": ["classify", "c", "inr"],
+    "zoo import --dry-run": ["zoo", "import", "folder", "inr-files", "--dry-run"],
     "recipe list": ["recipe", "list"],
     "recipe show": ["recipe", "show", "mine.yaml"],
     "recipe validate": ["recipe", "validate", "mine.yaml"],
@@ -92,6 +95,8 @@ def prepared(tmp_path_factory):
     for name, path in zip(("one", "two"), sorted((root / "inr-files").glob("*.safetensors")), strict=True):
         path.rename(path.with_stem(name))
     (root / "inr-files" / ".mnfn-files.json").unlink()  # the user's own checkpoints
+    names = [path.stem for path in (root / "inr-files").glob("*.safetensors")]
+    (root / "labels.csv").write_text("id,digit\n" + "".join(f"{name},1\n" for name in names))
     (root / "thesis").mkdir()
     (root / "thesis" / "chapter-1.tex").write_text("years of work")
     return root

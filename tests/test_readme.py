@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,17 @@ def test_pictures_inside_networks(tmp_path):
     assert (tmp_path / "mine.png").stat().st_size > 1_000
 
 
+def test_checkpoints_of_ones_own(tmp_path):
+    examples = Path(__file__).parents[1] / "docs" / "examples"
+    shutil.copytree(examples, tmp_path / "docs" / "examples")
+    done = run_block("checkpoints", tmp_path)
+    assert "labels: file nets/labels.csv, key file, matched 120" in done.stdout
+    assert "ignored: 1.num_batches_tracked" in done.stdout and "different functions" in done.stdout
+    assert len((tmp_path / "nets.csv").read_text().splitlines()) == 121
+    tau = float(re.search(r"tau +([0-9.]+) ", done.stdout)[1])
+    assert tau > 0.5
+
+
 def test_the_python_lines():
     done = subprocess.run([sys.executable, "-c", block("python", "python")], capture_output=True, text=True, check=True)
     difference, low, high = map(float, re.findall(r"tensor\(([^,)]+)", done.stdout))
@@ -54,6 +66,6 @@ def test_the_python_lines():
 
 
 def test_linked_files_exist():
-    names = ("extending", "symmetries", "formats", "errors", "results", "inr-results")
+    names = ("extending", "symmetries", "formats", "errors", "results", "inr-results", "mixed-results", "weight-spaces")
     for link in (f"docs/{name}.md" for name in names):
         assert f"({link})" in README and (Path(__file__).parents[1] / link).exists()

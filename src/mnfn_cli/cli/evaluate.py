@@ -24,6 +24,7 @@ ACTED_ON = {
     "scale": "U[1, x] means that every hidden neuron is scaled by a random factor between 1 and x, and its outgoing "
     "weights by one over that factor: other weights, the same function",
     "sign": "sign flips negate the weights into and out of random hidden neurons: other weights, the same function",
+    "permutation": "permuted means that hidden neurons are in a random order: other weights, the same function",
 }
 
 
@@ -58,7 +59,8 @@ def evaluate(
 
     from mnfn_cli.report.evaluation import EVALUATION, to_document, write_evaluation
     from mnfn_cli.storage.outputs import Output
-    from mnfn_cli.tasks.evaluation import evaluate_runs, parse_scales
+    from mnfn_cli.tasks.condition import parse_scales
+    from mnfn_cli.tasks.evaluation import evaluate_runs
     from mnfn_cli.tasks.finished_run import load_runs
     from mnfn_cli.training.run_folder import zoos_of
 
@@ -79,10 +81,22 @@ def evaluate(
         columns = {"run": "run", "model": "model", **columns}
     title = f"{out}: {evaluation.count} test networks (split: {evaluation.split_protocol})"
     tables = [Table(document["rows"], columns, title)]
+    within = [
+        {"run": row.run, "networks": row.condition.label, "spec": str(figures.spec), "count": figures.networks}
+        | {"tau": figures.test["tau"].value}
+        for row in evaluation.rows
+        for figures in row.by_weight_space
+    ]
+    if within:
+        columns = {"networks": "test networks", "spec": "weight space", "count": "networks", "tau": "tau"}
+        tables.append(
+            Table(within, ({"run": "run"} | columns) if len(runs) > 1 else columns, "Within each weight space")
+        )
     if document["published"]:
         title = f"Published, and measured on another data set ({document['published'][0]['data_set']})"
         columns = {"model": "model", "trained_on": "trained on", "networks": "test networks", "tau": "tau"}
         tables.append(Table(document["published"], columns, title, {"tau": ".3f"}))
     console.note(TAU)
-    console.note(ACTED_ON[evaluation.group])
+    for group in evaluation.group.split(" and "):
+        console.note(ACTED_ON[group])
     console.result(document, *tables)

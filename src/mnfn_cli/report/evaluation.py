@@ -11,7 +11,8 @@ from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import Record, read_record
-from mnfn_cli.tasks.evaluation import Condition, Evaluation
+from mnfn_cli.tasks.condition import Condition
+from mnfn_cli.tasks.evaluation import Evaluation
 
 
 class EvaluationRecord(Record):
@@ -49,7 +50,11 @@ def write_evaluation(evaluation: Evaluation, output: Path, *, command: str, forc
     import polars as pl
 
     document = to_document(evaluation)
-    flat = [row | {"scale": row["scale"] and f"{row['scale'][0]:g}:{row['scale'][1]:g}"} for row in document["rows"]]
+    flat = [
+        {name: value for name, value in row.items() if name != "by_weight_space"}
+        | {"scale": row["scale"] and f"{row['scale'][0]:g}:{row['scale'][1]:g}"}
+        for row in document["rows"]
+    ]
     check_outputs([Output(output, EVALUATION)], evaluation.augmented, force=force)
     with new_folder(output, EVALUATION, force=force) as folder:
         write_json(folder / "evaluation.json", document | {"command": command})
@@ -77,7 +82,10 @@ def published_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 
 def markdown(evaluation: Evaluation) -> str:
-    """Return the evaluation as a Markdown table, followed by a table of the paper's figures where there are some."""
+    """Return the evaluation as a Markdown table.
+
+    A table of tau within each weight space follows where there are several, and the paper's figures where it has some.
+    """
     several = len(evaluation.augmented) > 1
     precision = evaluation.precision.removeprefix("torch.")
     heading = ["test networks", "tau", "95 % interval", "R2", "L1", "largest change of a prediction"]
@@ -89,6 +97,12 @@ def markdown(evaluation: Evaluation) -> str:
         low_high = "-" if row.low != row.low else f"{row.low:.3f} to {row.high:.3f}"
         cells = [row.condition.label, tau, low_high, f"{row.r2:.3f}", f"{row.l1:.3f}", f"{row.largest_change:.1e}"]
         lines.append(_line(([row.run, row.model] if several else []) + cells))
+    if within := [(row, figures) for row in evaluation.rows for figures in row.by_weight_space]:
+        heading = (["run", "model"] if several else []) + ["test networks", "weight space", "networks", "tau"]
+        lines += ["", "Within each weight space:", "", *_head(heading)]
+        for row, figures in within:
+            cells = [row.condition.label, str(figures.spec), str(figures.networks), str(figures.test["tau"])]
+            lines.append(_line(([row.run, row.model] if several else []) + cells))
     if published := published_rows(evaluation):
         lines += ["", f"Published, and measured on another data set ({DATA_SET}):", ""]
         lines += _head(["model", "trained on", "test networks", "tau"])

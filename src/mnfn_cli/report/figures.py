@@ -36,7 +36,7 @@ def draw_run(folder: Path) -> None:
     result = read_result(folder)
     run = RunFolder(folder)
     record = run.record
-    task = task_of_run(record.task, load_recipe(str(run.recipe)), record.spec, record.facts, record.inr, folder)
+    task = task_of_run(record.task, load_recipe(str(run.recipe)), record.specs, record.facts, record.inr, folder)
     for name, figure in task.figures(folder, result).items():
         draw_figure(figure, folder / name)
     draw_training(run.metrics, folder / "training.png", int(result.validation["step"] or 0))
@@ -140,8 +140,9 @@ def plot_robustness(evaluation: Evaluation, axes: "Axes") -> None:
             crossed += 1
     if crossed:
         axes.plot([], [], color="0.4", marker="x", linestyle="", label="tau undefined: all predictions are equal")
-    what = "factors of hidden neurons" if evaluation.group == "scale" else "signs of hidden neurons"
-    axes.set(xlabel=what + shuffled, ylabel="Kendall's tau, 95 % interval")
+    changed = {"scale": "factors", "sign": "signs", "permutation": "order"}
+    what = " and ".join(changed[group] for group in evaluation.group.split(" and "))
+    axes.set(xlabel=f"{what} of hidden neurons{shuffled}", ylabel="Kendall's tau, 95 % interval")
     axes.set_ylim(min(0.0, *(row.low for row in evaluation.rows if row.low == row.low), 0.0), 1)
     columns = len(models) if len(set(models)) == len(models) and not crossed else 1
     axes.figure.legend(loc="outside upper center", ncols=columns, fontsize=8, frameon=False)

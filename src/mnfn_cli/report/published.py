@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mnfn_cli.tasks.evaluation import Condition
+from mnfn_cli.tasks.condition import Condition
 
 DATA_SET = "Small CNN Zoo, CIFAR-10"
 
@@ -33,6 +33,8 @@ def published_tau(model: str, augmented: bool, condition: Condition) -> float:
         condition: the version of the test networks.
     """
     scale = condition.scale
+    if condition.group not in ("scale", "sign"):
+        return float("nan")
     if condition.group == "sign":
         figures = _TANH.get((model, augmented))
         return float("nan") if figures is None else figures[condition.acted]

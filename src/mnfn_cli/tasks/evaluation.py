@@ -1,75 +1,22 @@
 """Score runs on their test networks, before and after random group elements change the networks' weights."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.models.functional import place_of
 from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.seeds import generator
+from mnfn_cli.tasks.condition import Condition, Range, conditions_of, groups_of
 from mnfn_cli.tasks.data import Split, load_split, split_protocol
 from mnfn_cli.tasks.finished_run import Run
-from mnfn_cli.tasks.metrics import METRICS, with_interval
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.tasks.metrics import METRICS, Metric, with_interval
+from mnfn_cli.tasks.result import SpaceFigures, by_weight_space
 from mnfn_cli.zoo.store import Zoo, open_zoo
-
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A version of the test networks on which runs are scored.
-
-    Args:
-        group: the symmetry group of the networks: ``scale``, ``sign`` or ``permutation``.
-        acted: whether random group elements change the weights; False for the original networks.
-        scale: for the scaling group, the interval (low, high) of the factors; None for other groups.
-        permuted: whether the group elements also permute neurons.
-    """
-
-    group: str
-    acted: bool = False
-    scale: Range | None = None
-    permuted: bool = False
-
-    @property
-    def label(self) -> str:
-        """The text by which tables name the condition, such as ``U[1, 10], permuted``."""
-        if not self.acted:
-            return "original"
-        how = "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
-        return how + (", permuted" if self.permuted else "")
-
-    @property
-    def stream(self) -> str:
-        """The name of the random stream from which group elements are drawn. It must not change when the label does."""
-        return "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
-
-    def act(self, features: WeightSpaceFeatures, spec: NetworkSpec, seed: int) -> WeightSpaceFeatures:
-        """Return the networks in this condition: the original ones as they are, changed ones in float64.
-
-        Args:
-            features: raw weights of the original networks, ``(networks, 1, ...)``.
-            spec: their weight space.
-            seed: the seed of the group elements.
-        """
-        if not self.acted:
-            return features
-        element = MonomialElement.sample(
-            spec,
-            features.batch,
-            self.scale or (1.0, 1.0),
-            permute=self.permuted,
-            generator=generator(seed, "evaluation", self.stream),
-        )
-        return element.act(features.to(dtype=torch.float64))
 
 
 @dataclass(frozen=True)
@@ -84,6 +31,7 @@ class Row:
             undefined because all predictions are equal.
         r2, l1: the coefficient of determination and the mean absolute error.
         largest_change: the largest absolute difference between a prediction and that for the original network.
+        by_weight_space: tau within each weight space, if there are several.
     """
 
     run: str
@@ -95,6 +43,7 @@ class Row:
     r2: float
     l1: float
     largest_change: float
+    by_weight_space: tuple[SpaceFigures, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +51,7 @@ class Evaluation:
     """The result of ``evaluate_runs``.
 
     Args:
-        group: the symmetry group of the networks: ``scale``, ``sign`` or ``permutation``.
+        group: the symmetry groups of the networks, as ``groups_of`` names them.
         count: the number of test networks.
         precision: the dtype in which the models computed, such as ``torch.float32``.
         permuted: whether the group elements also permuted neurons.
@@ -123,37 +72,15 @@ class Evaluation:
         """Return a dict for JSON. In its rows, ``networks`` is the condition's label and ``scale`` its interval."""
         document = asdict(self)
         for row, entry in zip(self.rows, document["rows"], strict=True):
-            del entry["condition"]
+            del entry["condition"], entry["by_weight_space"]
+            if row.by_weight_space:
+                entry["by_weight_space"] = [figures.to_json() for figures in row.by_weight_space]
             entry |= {"networks": row.condition.label, "scale": row.condition.scale}
         return document
 
     def of_run(self, run: str) -> list[Row]:
         """Return the rows of the run with this path."""
         return [row for row in self.rows if row.run == run]
-
-
-def parse_scales(text: str) -> list[Range]:
-    """Parse ranges of factors: each ``low:high`` stands for itself, and each single number x for 1 to x.
-
-    Raises:
-        UsageError: an entry is not a number or a range, or its numbers are not positive, finite and ascending.
-
-    >>> parse_scales("10,0.5:2")
-    [(1.0, 10.0), (0.5, 2.0)]
-    """
-    ranges = []
-    for piece in text.split(","):
-        try:
-            numbers = [float(number) for number in piece.split(":")]
-        except ValueError:
-            numbers = []
-        if len(numbers) not in (1, 2):
-            raise UsageError("--scales", f"'{piece}' is no number and no range; write for example 1,10,0.1:10")
-        low, high = numbers if len(numbers) == 2 else (1.0, *numbers)
-        if not 0 < low <= high < float("inf"):
-            raise UsageError("--scales", f"{piece}: factors go from a positive number to one no smaller, from 1 to x")
-        ranges.append((low, high))
-    return ranges
 
 
 def evaluate_runs(
@@ -186,9 +113,9 @@ def evaluate_runs(
     _require_alike(runs)
     opened = _open_zoos(runs[0], zoos)
     test = _load_test(runs[0], opened)
-    spec, (_, dtype) = runs[0].spec, place_of(runs[0].model)
-    conditions = [Condition(spec.group), *_conditions(spec, scales, permute)]
-    versions = [(condition, condition.act(test.features, spec, seed)) for condition in conditions]
+    specs, (_, dtype) = runs[0].specs, place_of(runs[0].model)
+    conditions = conditions_of(specs, scales, permute)
+    versions = [(condition, condition.act(test.features, specs, seed)) for condition in conditions]
     context.progress.start("evaluating", len(runs) * len(versions))
     truth = test.vector()
     rows = []
@@ -197,12 +124,14 @@ def evaluate_runs(
         for condition, features in versions:
             predicted = run.predict(features.to(dtype=dtype)).double().numpy()
             original = predicted if original is None else original
-            rows.append(_row(run, condition, predicted, original, truth))
+            row = _row(run, condition, predicted, original, truth)
+            within = by_weight_space(specs, test.features, partial(_tau_of, predicted, truth))
+            rows.append(replace(row, by_weight_space=within))
             context.progress.advance()
     acted_on = any("source_id" in zoo.table.columns for zoo in opened)
     augmented = {str(run.folder.path): acted_on or run.recipe.augment is not None for run in runs}
     protocol = split_protocol(opened, runs[0].task.protocol)
-    return Evaluation(spec.group, len(test.ids), str(dtype), permute, augmented, tuple(rows), protocol)
+    return Evaluation(groups_of(specs), len(test.ids), str(dtype), permute, augmented, tuple(rows), protocol)
 
 
 def _require_alike(runs: Sequence[Run]) -> None:
@@ -239,12 +168,11 @@ def _load_test(run: Run, opened: Sequence[Zoo]) -> Split:
     record = run.folder.record
     moved = {entry.path: str(zoo.path) for entry, zoo in zip(record.zoos, opened, strict=True)}
     skipped = frozenset((moved[zoo], name) for zoo, name in record.skipped)
-    return load_split(opened, "test", run.task.targets, skipped)
+    return load_split(opened, "test", run.task.targets, skipped, run.specs)
 
 
-def _conditions(spec: NetworkSpec, scales: Sequence[Range], permute: bool) -> list[Condition]:
-    ranges = scales if spec.group == "scale" else [None]
-    return [Condition(spec.group, True, scale, permute) for scale in ranges]
+def _tau_of(predicted: np.ndarray, truth: np.ndarray, rows: np.ndarray) -> dict[str, Metric]:
+    return {"tau": with_interval(METRICS["tau"], predicted[rows], truth[rows])}
 
 
 def _row(run: Run, condition: Condition, predicted: np.ndarray, original: np.ndarray, truth: np.ndarray) -> Row:

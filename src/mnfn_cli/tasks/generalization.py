@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mnfn_cli.errors import DataError, NumericError
@@ -18,9 +19,10 @@ from mnfn_cli.tasks.data import Split, Splits
 from mnfn_cli.tasks.figure import Figure, Scatter
 from mnfn_cli.tasks.functional import apply_functional
 from mnfn_cli.tasks.metrics import METRICS, Metric, kendall_tau, l1_error, listed, r_squared, with_interval
-from mnfn_cli.tasks.result import Result
+from mnfn_cli.tasks.result import Result, by_weight_space
 from mnfn_cli.tasks.task import Conclusion, Report, Task
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.mixed import MixedFeatures, Networks
+from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.checkpoints import Checkpoints
 from mnfn_cli.zoo.store import Zoo
 
@@ -34,8 +36,13 @@ class Generalization(Task):
     label = "test_accuracy"
     criterion = "val_tau"
     smaller_is_better = False
-    protocol = "one activation, split by network with all its copies"
     answer = "the prediction is"
+
+    @property
+    def protocol(self) -> str:
+        """The way in which networks are divided among the splits, in words."""
+        one = "one activation, " if len({spec.activation for spec in self.specs}) == 1 else ""
+        return f"{one}split by network with all its copies"
 
     @classmethod
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> Record:
@@ -53,7 +60,7 @@ class Generalization(Task):
         """Return measured accuracies in [0, 1], ``(rows,)``."""
         return torch.tensor(zoo.table[self.label].to_numpy()[list(rows)], dtype=torch.float32)
 
-    def loss(self, model: nn.Module, features: WeightSpaceFeatures, targets: Tensor, where: str) -> Tensor:
+    def loss(self, model: nn.Module, features: Networks, targets: Tensor, where: str) -> Tensor:
         """Return the binary cross-entropy, averaged over networks."""
         return cross_entropy(model(features), targets, where)
 
@@ -71,10 +78,17 @@ class Generalization(Task):
 
     def conclude(self, model: nn.Module, splits: Splits, folder: Path) -> Conclusion:
         """Write predictions.csv; return tau, R2 and the mean absolute error with their intervals."""
-        predicted = apply_functional(model, splits.test.features).double().numpy()
-        columns = {"network": splits.test.ids, **_columns(predicted, splits.test.vector())}
+        test = splits.test
+        predicted, truth = apply_functional(model, test.features).double().numpy(), test.vector()
+        columns = {"network": test.ids, **_spaces(self.specs, test.features), **_columns(predicted, truth)}
         write_text(folder / "predictions.csv", pl.DataFrame(columns).write_csv())
-        return Conclusion(_figures(predicted, splits.test.vector()), remarks=_remarks(predicted))
+        return Conclusion(
+            _figures(predicted, truth),
+            remarks=_remarks(predicted),
+            by_weight_space=by_weight_space(
+                self.specs, test.features, lambda rows: _figures(predicted[rows], truth[rows])
+            ),
+        )
 
     def parse_label(self, text: str) -> float:
         """Parse an accuracy."""
@@ -83,12 +97,26 @@ class Generalization(Task):
     def report(self, networks: Checkpoints, answers: Tensor) -> Report:
         """Return predicted accuracies, and tau, R2 and the mean absolute error where true accuracies are known."""
         predicted = answers.double().numpy()
-        known = [row for row, label in enumerate(networks.labels) if label is not None]
-        truth = np.array([networks.labels[row] for row in known], dtype=float)
-        figures = _figures(predicted[known], truth) if known else {}
-        columns = _columns(predicted, networks.labels if known else None)
-        summary = f"on {len(known)} networks with a known accuracy: {listed(figures)}" if known else ""
-        return Report(columns, figures, len(known), summary, list(columns), remarks=_remarks(predicted))
+        truth = np.array([np.nan if label is None else label for label in networks.labels], dtype=float)
+
+        def figures_of(rows: NDArray[np.int64]) -> dict[str, Metric]:
+            chosen = rows[np.isfinite(truth[rows])]
+            return _figures(predicted[chosen], truth[chosen]) if len(chosen) else {}
+
+        known = np.nonzero(np.isfinite(truth))[0]
+        figures = figures_of(known)
+        within = by_weight_space(self.specs, networks.features, figures_of)
+        columns = _columns(predicted, networks.labels if figures else None)
+        summary = f"on {len(known)} networks with a known accuracy: {listed(figures)}" if figures else ""
+        return Report(
+            columns=_spaces(self.specs, networks.features) | columns,
+            figures=figures,
+            known=len(known),
+            summary=summary,
+            shown=list(columns),
+            facts={"by_weight_space": [entry.to_json() for entry in within]} if within else {},
+            remarks=_remarks(predicted),
+        )
 
     def figures(self, folder: Path, result: Result) -> Mapping[str, Figure]:
         """Draw predicted against true accuracies of the test networks."""
@@ -117,6 +145,13 @@ def cross_entropy(predicted: Tensor, accuracies: Tensor, where: str) -> Tensor:
     if not torch.isfinite(predicted).all():
         raise NumericError("training", f"a prediction is not finite at {where}; lower optimizer.lr, or check the zoo")
     return F.binary_cross_entropy(predicted, accuracies)
+
+
+def _spaces(specs: Sequence[NetworkSpec], networks: Networks) -> dict[str, Any]:
+    """Return the column ``weight_space`` of tables on networks of several weight spaces."""
+    if not isinstance(networks, MixedFeatures):
+        return {}
+    return {"weight_space": [str(specs[number]) for number in networks.spaces.tolist()]}
 
 
 def _columns(predicted: np.ndarray, true: Any) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+"""The conditions in which runs are scored: the original test networks, and ones on which group elements have acted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import torch
+
+from mnfn_cli.errors import UsageError
+from mnfn_cli.runtime.seeds import generator
+from mnfn_cli.symmetry import Group
+from mnfn_cli.weightspace.mixed import Networks, act_at_random
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A version of the test networks on which runs are scored.
+
+    Args:
+        group: the symmetry groups of the networks, as ``groups_of`` names them.
+        acted: whether random group elements change the weights; False for the original networks.
+        scale: for the scaling group, the interval (low, high) of the factors; None for other groups.
+        permuted: whether the group elements also permute neurons.
+    """
+
+    group: str
+    acted: bool = False
+    scale: Range | None = None
+    permuted: bool = False
+
+    @property
+    def label(self) -> str:
+        """The text by which tables name the condition, such as ``U[1, 10], permuted``."""
+        if not self.acted:
+            return "original"
+        changes = [] if self.scale is None else [f"U[{self.scale[0]:g}, {self.scale[1]:g}]"]
+        how = " and ".join([*changes, *(["sign flips"] if "sign" in self.group.split(" and ") else [])])
+        return ", ".join([how] * bool(how) + ["permuted"] * self.permuted)
+
+    @property
+    def stream(self) -> str:
+        """The name of the random stream from which group elements are drawn. It must not change when the label does."""
+        return "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
+
+    def act(self, features: Networks, specs: Sequence[NetworkSpec], seed: int) -> Networks:
+        """Return the networks in this condition: the original ones as they are, changed ones in float64.
+
+        Args:
+            features: raw weights of the original networks, ``(networks, 1, ...)``.
+            specs: their weight spaces.
+            seed: the seed of the group elements.
+        """
+        if not self.acted:
+            return features
+        exact, random = features.to(dtype=torch.float64), generator(seed, "evaluation", self.stream)
+        return act_at_random(specs, exact, self.scale or (1.0, 1.0), permute=self.permuted, generator=random)
+
+
+def groups_of(specs: Sequence[NetworkSpec]) -> str:
+    """Return the groups of weight spaces as text: ``scale``, ``sign``, ``permutation``, or several with ``and``."""
+    found = {spec.group for spec in specs}
+    return " and ".join(group for group in get_args(Group) if group in found)
+
+
+def conditions_of(specs: Sequence[NetworkSpec], scales: Sequence[Range], permute: bool) -> list[Condition]:
+    """Return the original condition, then those in which the groups of weight spaces act.
+
+    There is one for each range of factors if a weight space has the scaling group, else one in all.
+
+    Args:
+        specs: the weight spaces of the test networks.
+        scales: the ranges of the factors for the scaling group.
+        permute: whether the group elements also permute neurons.
+    """
+    groups = groups_of(specs)
+    if groups == "permutation" and not permute:
+        return [Condition(groups)]
+    ranges = scales if "scale" in groups.split(" and ") else [None]
+    return [Condition(groups), *(Condition(groups, True, scale, permute) for scale in ranges)]
+
+
+def parse_scales(text: str) -> list[Range]:
+    """Parse ranges of factors: each ``low:high`` stands for itself, and each single number x for 1 to x.
+
+    Raises:
+        UsageError: an entry is not a number or a range, or its numbers are not positive, finite and ascending.
+
+    >>> parse_scales("10,0.5:2")
+    [(1.0, 10.0), (0.5, 2.0)]
+    """
+    ranges = []
+    for piece in text.split(","):
+        try:
+            numbers = [float(number) for number in piece.split(":")]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (1, 2):
+            raise UsageError("--scales", f"'{piece}' is no number and no range; write for example 1,10,0.1:10")
+        low, high = numbers if len(numbers) == 2 else (1.0, *numbers)
+        if not 0 < low <= high < float("inf"):
+            raise UsageError("--scales", f"{piece}: factors go from a positive number to one no smaller, from 1 to x")
+        ranges.append((low, high))
+    return ranges
