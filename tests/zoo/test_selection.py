@@ -24,7 +24,7 @@ SHARES = {"train": 0.5, "val": 0.25, "test": 0.25}
 @pytest.fixture
 def both(digits_zoo, tanh_zoo, inr_zoo, tmp_path):
     """A zoo of ReLU networks, tanh networks and INRs."""
-    return write_plan(plan_merge([digits_zoo, tanh_zoo, inr_zoo]), tmp_path / "both", "merging")
+    return write_plan(plan_merge([digits_zoo, tanh_zoo, inr_zoo]), tmp_path / "both")
 
 
 def rows_by_space(zoo):
@@ -45,7 +45,7 @@ def test_a_merged_zoo_holds_every_network_of_its_sources(both, digits_zoo, tanh_
 
 def test_zoos_of_one_weight_space_merge_into_one(digits_zoo, tmp_path):
     copies = augment_zoo(digits_zoo, tmp_path / "copies").zoo
-    merged = write_plan(plan_merge([digits_zoo, copies]), tmp_path / "merged", "merging")
+    merged = write_plan(plan_merge([digits_zoo, copies]), tmp_path / "merged")
     assert len(merged.spaces) == 1 and merged.spec == digits_zoo.spec
     assert merged.ids == [*digits_zoo.ids, *copies.ids]  # they did not collide
     assert torch.equal(merged.read(slice(len(digits_zoo), None)).flatten(), copies.read().flatten())
@@ -53,11 +53,11 @@ def test_zoos_of_one_weight_space_merge_into_one(digits_zoo, tmp_path):
 
 def test_merged_inrs_keep_their_pictures_and_their_fit(inr_zoo, tmp_path):
     halves = [
-        write_plan(plan_filter(inr_zoo, f"id {sign} '0500'"), tmp_path / name, "copying")
+        write_plan(plan_filter(inr_zoo, f"id {sign} '0500'"), tmp_path / name)
         for sign, name in (("<", "low"), (">=", "high"))
     ]
     assert 0 < len(halves[0]) < len(inr_zoo) and sum(map(len, halves)) == len(inr_zoo)
-    merged = write_plan(plan_merge(halves), tmp_path / "merged", "merging")
+    merged = write_plan(plan_merge(halves), tmp_path / "merged")
     assert merged.record.fit == inr_zoo.record.fit
     for zoo in (*halves, merged):
         rows = [inr_zoo.ids.index(name) for name in zoo.ids]
@@ -66,10 +66,10 @@ def test_merged_inrs_keep_their_pictures_and_their_fit(inr_zoo, tmp_path):
 
 
 def test_pictures_that_differ_under_one_name_are_told_apart(inr_zoo, tmp_path):
-    other = write_plan(plan_filter(inr_zoo, "id <> ''"), tmp_path / "other", "copying")
+    other = write_plan(plan_filter(inr_zoo, "id <> ''"), tmp_path / "other")
     tampered = other.pictures
     other.pictures = lambda: (tampered()[0], -tampered()[1])
-    merged = write_plan(plan_merge([inr_zoo, other]), tmp_path / "merged", "merging")
+    merged = write_plan(plan_merge([inr_zoo, other]), tmp_path / "merged")
     assert torch.equal(merged.pictures_of(), torch.cat([inr_zoo.pictures_of(), -inr_zoo.pictures_of()]))
     assert merged.table["image_id"].n_unique() == 2 * inr_zoo.table["image_id"].n_unique()
 
@@ -78,11 +78,11 @@ def test_what_cannot_be_merged_is_refused(digits_zoo, inr_zoo, tmp_path):
     for zoos in ([digits_zoo], [digits_zoo, digits_zoo]):
         with pytest.raises(UsageError, match="two different zoos"):
             plan_merge(zoos)
-    text = write_plan(plan_filter(digits_zoo, "id <> ''"), tmp_path / "text", "copying")
+    text = write_plan(plan_filter(digits_zoo, "id <> ''"), tmp_path / "text")
     text.table = text.table.with_columns(pl.lit("high").alias("test_accuracy"))
     with pytest.raises(DataError, match=r"table.csv:test_accuracy: is text here and a number"):
         plan_merge([digits_zoo, text])
-    other = write_plan(plan_filter(inr_zoo, "id <> ''"), tmp_path / "other", "copying")
+    other = write_plan(plan_filter(inr_zoo, "id <> ''"), tmp_path / "other")
     other.record = other.record.changed(made=other.record.made.changed(size=(9, 9)))
     with pytest.raises(DataError, match="another size of pictures"):
         plan_merge([inr_zoo, other])
@@ -91,7 +91,7 @@ def test_what_cannot_be_merged_is_refused(digits_zoo, inr_zoo, tmp_path):
 def test_copies_and_networks_of_one_picture_stay_in_one_split(digits_zoo, inr_zoo, tmp_path):
     copies = augment_zoo(digits_zoo, tmp_path / "copies", copies=2, keep_original=True).zoo
     for source, column in ((copies, "source_id"), (inr_zoo, "image_id")):
-        new = write_plan(plan_split(source, SHARES, seed=3), tmp_path / column, "copying")
+        new = write_plan(plan_split(source, SHARES, seed=3), tmp_path / column)
         assert torch.equal(new.read().flatten(), source.read().flatten()) and new.ids == source.ids
         splits = new.table.group_by(column).agg(pl.col("split").n_unique())["split"]
         assert splits.max() == 1
@@ -125,7 +125,7 @@ def test_groups_are_the_components_of_the_graph(links):
 
 
 def test_a_filter_keeps_exactly_the_rows_that_fulfil_it(both, tmp_path):
-    new = write_plan(plan_filter(both, "test_accuracy > 0.4 AND split <> 'val'"), tmp_path / "new", "copying")
+    new = write_plan(plan_filter(both, "test_accuracy > 0.4 AND split <> 'val'"), tmp_path / "new")
     expected = both.table.filter((pl.col("test_accuracy") > 0.4) & (pl.col("split") != "val"))
     assert new.ids == expected["id"].to_list() and len(new.spaces) == 2
     assert verify_zoo(new.path) == []
@@ -182,12 +182,12 @@ def test_an_interrupted_copy_goes_on_to_the_same_bytes(both, tmp_path, monkeypat
     monkeypatch.setattr(plan_module, "BLOCK_BYTES", 200_000)
     monkeypatch.setattr("mnfn_cli.zoo.writer.MAX_SHARD_BYTES", 400_000)
     plan = plan_filter(both, "split <> 'test'")
-    whole = write_plan(plan, tmp_path / "whole", "copying")
+    whole = write_plan(plan, tmp_path / "whole")
     for checks in range(1, 8):
         with pytest.raises(KeyboardInterrupt):
-            write_plan(plan, tmp_path / "again", "copying", context=Context(interruption=StopAfter(checks)))
+            write_plan(plan, tmp_path / "again", context=Context(interruption=StopAfter(checks)))
         assert not (tmp_path / "again").exists()
-    write_plan(plan, tmp_path / "again", "copying")
+    write_plan(plan, tmp_path / "again")
     for file in whole.record.files:
         assert (whole.path / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again", "both", "whole"]

@@ -77,7 +77,8 @@ def evaluate(
     columns["largest_change"] = "largest change"
     if len(runs) > 1:
         columns = {"run": "run", "model": "model", **columns}
-    tables = [Table(document["rows"], columns, f"{out}: {evaluation.count} test networks")]
+    title = f"{out}: {evaluation.count} test networks (split: {evaluation.split_protocol})"
+    tables = [Table(document["rows"], columns, title)]
     if document["published"]:
         title = f"Published, and measured on another data set ({document['published'][0]['data_set']})"
         columns = {"model": "model", "trained_on": "trained on", "networks": "test networks", "tau": "tau"}

@@ -37,9 +37,7 @@ def split(
     from mnfn_cli.zoo.store import open_zoo
 
     shares = parse_fractions(fractions)
-    _write(
-        [zoo], out, lambda: plan_split(open_zoo(zoo), shares, seed), "copying", force, Console(quiet=quiet, json=json)
-    )
+    _write([zoo], out, lambda: plan_split(open_zoo(zoo), shares, seed), force, Console(quiet=quiet, json=json))
 
 
 def merge(
@@ -60,7 +58,6 @@ def merge(
         zoos,
         out,
         lambda: plan_merge([open_zoo(zoo) for zoo in zoos]),
-        "merging",
         force,
         Console(quiet=quiet, json=json),
     )
@@ -85,7 +82,7 @@ def select(
     from mnfn_cli.zoo.selection import plan_filter
     from mnfn_cli.zoo.store import open_zoo
 
-    _write([zoo], out, lambda: plan_filter(open_zoo(zoo), condition), "copying", force, Console(quiet=quiet, json=json))
+    _write([zoo], out, lambda: plan_filter(open_zoo(zoo), condition), force, Console(quiet=quiet, json=json))
 
 
 COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
@@ -96,9 +93,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
 """The commands by name, each with its examples."""
 
 
-def _write(
-    zoos: Sequence[Path], out: Path, plan: "Callable[[], Plan]", what: str, force: bool, console: Console
-) -> None:
+def _write(zoos: Sequence[Path], out: Path, plan: "Callable[[], Plan]", force: bool, console: Console) -> None:
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.zoo.plan import write_plan
     from mnfn_cli.zoo.store import ZOO
@@ -108,7 +103,7 @@ def _write(
     for note in planned.notes:
         console.note(note)
     with job(console) as context:
-        zoo = write_plan(planned, out, what, force=force, context=context)
+        zoo = write_plan(planned, out, force=force, context=context)
     splits = {name: len(zoo.rows(name)) for name in ("train", "val", "test")}
     text = ", ".join(f"{name} {count}" for name, count in splits.items())
     console.result(

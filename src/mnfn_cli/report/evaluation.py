@@ -82,7 +82,8 @@ def markdown(evaluation: Evaluation) -> str:
     precision = evaluation.precision.removeprefix("torch.")
     heading = ["test networks", "tau", "95 % interval", "R2", "L1", "largest change of a prediction"]
     heading = (["run", "model"] if several else []) + heading
-    lines = [f"{evaluation.count} test networks, {precision}", "", *_head(heading)]
+    split = f" (split: {evaluation.split_protocol})" if evaluation.split_protocol else ""
+    lines = [f"{evaluation.count} test networks{split}, {precision}", "", *_head(heading)]
     for row in evaluation.rows:
         tau = "undefined (constant output)" if row.tau != row.tau else f"{row.tau:.3f}"
         low_high = "-" if row.low != row.low else f"{row.low:.3f} to {row.high:.3f}"

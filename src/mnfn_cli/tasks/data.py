@@ -115,6 +115,16 @@ def open_zoos(recipe: Recipe) -> list[Zoo]:
     return zoos
 
 
+def split_protocol(zoos: Sequence[Zoo], usual: str) -> str:
+    """Return how the networks of some zoos are split, in words, for result.json and evaluations.
+
+    Args:
+        zoos: the zoos. One that was imported with a published protocol records it.
+        usual: what is said of all others.
+    """
+    return " | ".join(dict.fromkeys(zoo.record.split_protocol or usual for zoo in zoos))
+
+
 def find_bad(zoos: Sequence[Zoo], skip_bad: bool) -> Skipped:
     """Return the networks that have a weight or bias that is not finite.
 

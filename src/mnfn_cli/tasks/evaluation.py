@@ -12,7 +12,7 @@ from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.models.functional import place_of
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import generator
-from mnfn_cli.tasks.data import Split, load_split
+from mnfn_cli.tasks.data import Split, load_split, split_protocol
 from mnfn_cli.tasks.finished_run import Run
 from mnfn_cli.tasks.metrics import METRICS, with_interval
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -108,6 +108,7 @@ class Evaluation:
         permuted: whether the group elements also permuted neurons.
         augmented: by the path of a run, whether it was trained on networks changed by group elements.
         rows: one row for each run and condition, run by run.
+        split_protocol: how the networks of the zoos are split, in words.
     """
 
     group: str
@@ -116,6 +117,7 @@ class Evaluation:
     permuted: bool
     augmented: dict[str, bool]
     rows: tuple[Row, ...]
+    split_protocol: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict for JSON. In its rows, ``networks`` is the condition's label and ``scale`` its interval."""
@@ -199,7 +201,8 @@ def evaluate_runs(
             context.progress.advance()
     acted_on = any("source_id" in zoo.table.columns for zoo in opened)
     augmented = {str(run.folder.path): acted_on or run.recipe.augment is not None for run in runs}
-    return Evaluation(spec.group, len(test.ids), str(dtype), permute, augmented, tuple(rows))
+    protocol = split_protocol(opened, runs[0].task.protocol)
+    return Evaluation(spec.group, len(test.ids), str(dtype), permute, augmented, tuple(rows), protocol)
 
 
 def _require_alike(runs: Sequence[Run]) -> None:

@@ -172,6 +172,7 @@ def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
                 **{name: result[name] for name in ("model", "parameters", "steps", "test", "validation")},
                 "networks": result["data"]["networks"],
                 "zoos": [zoo["fingerprint"] for zoo in result["data"]["zoos"]],
+                "split_protocol": result["data"]["split_protocol"],
                 "seconds": result["seconds"],
                 "versions": result["versions"],
                 "command": folder.record.command,

@@ -84,7 +84,8 @@ class Task(ABC):
             checkpoint file; None if the task has no such value.
         criterion: the name of the figure of ``validate`` that chooses the best model.
         smaller_is_better: whether smaller values of this figure are better.
-        protocol: how networks are divided among the splits, in words, for result.json.
+        protocol: how networks are divided among the splits, in words, for result.json; a zoo may record another way
+            (``data.split_protocol``).
         answer: the subject and the verb of an error about answers that are not finite, such as "the prediction is".
     """
 

@@ -31,6 +31,7 @@ from mnfn_cli.tasks.data import (
     load_split,
     open_zoos,
     rows_of_split,
+    split_protocol,
     with_absolute_zoos,
 )
 from mnfn_cli.tasks.functional import build_functional
@@ -202,7 +203,11 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
         task=recipe.task,
         model=recipe.model.name,
         parameters=count_parameters(model),
-        data=Learned(zoos=folder.record.zoos, networks=folder.record.networks, split_protocol=task.protocol),
+        data=Learned(
+            zoos=folder.record.zoos,
+            networks=folder.record.networks,
+            split_protocol=split_protocol(zoos, task.protocol),
+        ),
         test=concluded.test,
         **concluded.more,
         **({"remarks": list(concluded.remarks)} if concluded.remarks else {}),

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 16 * 2**20
 """The size of the networks that are read at once, in bytes."""
 
+SHARD_BYTES = 64 * 2**20
+"""The largest size of a shard in bytes. A shard is in memory, some three times over, when it is written."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -43,6 +46,7 @@ class Plan:
         start: the tensors of start.safetensors by name, the initial weights that all INRs share; empty for none.
         skipped: an error for each network that is left out because it cannot be used.
         notes: sentences that the user should read.
+        what: the word for the work in the progress bar.
     """
 
     sources: Sequence[Path]
@@ -56,9 +60,10 @@ class Plan:
     start: Mapping[str, Tensor] = field(default_factory=dict)
     skipped: Sequence[DataError] = ()
     notes: Sequence[str] = ()
+    what: str = "importing"
 
 
-def write_plan(plan: Plan, output: Path, what: str, *, force: bool = False, context: Context | None = None) -> Zoo:
+def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Context | None = None) -> Zoo:
     """Copy the networks of a plan into a new zoo, block by block, so that they need not fit in memory.
 
     An interrupted call is continued by the same call, from its last complete shard, to the same bytes.
@@ -66,7 +71,6 @@ def write_plan(plan: Plan, output: Path, what: str, *, force: bool = False, cont
     Args:
         plan: the networks.
         output: the folder to create.
-        what: the word for the work in the progress bar, such as ``importing``.
         force: replace an existing zoo.
         context: where progress is reported and interrupts are noticed, and the command line to record.
 
@@ -78,14 +82,14 @@ def write_plan(plan: Plan, output: Path, what: str, *, force: bool = False, cont
     context = context or Context()
     check_outputs([Output(output, ZOO, continues=True)], plan.sources, force=force)
     check_table(plan.sources[0], plan.table, plan.spaces)
-    context.progress.start(what, plan.table.height)
+    context.progress.start(plan.what, plan.table.height)
     several = len(plan.spaces) > 1
     with new_folder(output, ZOO, force=force, continues=True) as folder:
         claim_build(folder, dict(plan.identity))
         writers = []
         for space in plan.spaces:
             count = int((plan.table[SPACE_COLUMN] == space.name).sum()) if several else plan.table.height
-            writer = ShardWriter(folder, space.spec, space.name if several else None)
+            writer = ShardWriter(folder, space.spec, space.name if several else None, SHARD_BYTES)
             context.progress.advance(writer.count)
             block = max(BLOCK_BYTES // (4 * space.spec.num_parameters), 1)
             for start in range(writer.count, count, block):

@@ -139,3 +139,16 @@ class ZooRecord(VersionedRecord):
             return {}
         recorded = self.images.to_json() | self.made.to_json()
         return {name: recorded[name] for name in Fit.model_fields if name in recorded}
+
+    @property
+    def split_protocol(self) -> str | None:
+        """The protocol by which the networks were split, in words; None for a zoo that was imported with none.
+
+        A zoo that was made from another, such as copies by augmentation, keeps its splits, and so its protocol.
+        """
+        made: Any = self.made.to_json()
+        while isinstance(made, dict):
+            if isinstance(found := made.get("split_protocol"), str):
+                return found
+            made = made.get("source_zoo")
+        return None

@@ -169,6 +169,7 @@ def _plan(zoos: Sequence[Zoo], chosen: Sequence[Sequence[int]], table: "pl.DataF
         pictures=shared_pictures(zoos, table),
         start=shared.start,
         notes=shared.notes,
+        what="copying",
     )
 
 
