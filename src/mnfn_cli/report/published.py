@@ -76,6 +76,18 @@ ABLATION: Mapping[int, tuple[float, float]] = {1: (0.915, 0.917), 2: (0.918, 0.9
 """Table 24, ReLU, original: tau by the number of monomial layers, without and with an HNP layer after the invariant
 step."""
 
+TRAINING_NETWORKS: Mapping[str, int] = {
+    "relu": 6050,
+    "tanh": 5949,
+    "mnist": 45_000,
+    "fashion": 45_000,
+    "cifar10": 45_000,
+}
+"""Appendix D: the number of original training networks of each data set."""
+
+MINUTES_ON_A100: Mapping[str, int] = {"generalization": 35, "classification": 95, "editing": 35}
+"""Appendix D: how long a run of the monomial model took, by the task."""
+
 
 def published_tau(model: str, augmented: bool, condition: Condition) -> float:
     """Return the Kendall's tau that the paper gives for ``DATA_SET``; NaN where it gives none.
