@@ -23,7 +23,7 @@ def scaled(low, high):
 @pytest.fixture
 def evaluation():
     def row(run, model, condition, tau):
-        return Row(run, model, condition, tau, tau - 0.1, tau + 0.1, 0.5, 0.1, 0.0)
+        return Row(run, model, condition, tau, tau - 0.1, tau + 0.1, {"r2": 0.5, "l1": 0.1}, 0.0)
 
     rows = (
         row("a", "monomial", ORIGINAL, 0.7),
@@ -89,7 +89,7 @@ def test_undefined_tau_is_marked_where_it_is(evaluation, axes):
 
 
 def test_two_undefined_runs_are_told_apart_and_explained_once(evaluation, axes):
-    rows = tuple(replace(row, tau=nan, low=nan, high=nan) for row in evaluation.rows)
+    rows = tuple(replace(row, value=nan, low=nan, high=nan) for row in evaluation.rows)
     plot_robustness(replace(evaluation, rows=rows), axes)
     first, second = crosses(axes)
     assert first.get_ydata()[0] != second.get_ydata()[0] and list(first.get_xdata()) == [0, 1]

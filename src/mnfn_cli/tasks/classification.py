@@ -19,7 +19,7 @@ from mnfn_cli.storage.records import Record
 from mnfn_cli.tasks.data import Split, Splits
 from mnfn_cli.tasks.figure import Confusion, Figure
 from mnfn_cli.tasks.functional import apply_functional
-from mnfn_cli.tasks.metrics import accuracy, listed, with_interval
+from mnfn_cli.tasks.metrics import Metric, accuracy, listed, with_interval
 from mnfn_cli.tasks.result import Result
 from mnfn_cli.tasks.task import Conclusion, Report, Task
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -49,6 +49,8 @@ class Classification(Task):
     smaller_is_better = False
     protocol = "split by picture, with all its networks"
     answer = "the probabilities are"
+    seen = "probability"
+    meaning = "accuracy is the fraction of networks whose picture is given its own class"
 
     @classmethod
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> Classes:
@@ -130,6 +132,11 @@ class Classification(Task):
         """Return the probability of every class, ``(networks, classes)``."""
         probabilities: Tensor = apply_functional(model, features).softmax(dim=1)
         return probabilities
+
+    def score(self, observed: Tensor, test: Split) -> tuple[Metric, Mapping[str, float]]:
+        """Return the accuracy."""
+        guess, truth = observed.argmax(dim=1).numpy(), test.targets.cpu().numpy()
+        return with_interval(accuracy, guess, truth, test.pictures), {}
 
     def report(self, networks: Checkpoints, answers: Tensor) -> Report:
         """Return the most probable class, all probabilities, and the accuracy where true classes are known."""

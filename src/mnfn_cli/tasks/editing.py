@@ -20,7 +20,7 @@ from mnfn_cli.tasks.data import Split, Splits
 from mnfn_cli.tasks.edits import edit_pictures
 from mnfn_cli.tasks.figure import Figure, Grid
 from mnfn_cli.tasks.functional import BLOCK, apply_functional
-from mnfn_cli.tasks.metrics import Vector, mean_difference, with_interval
+from mnfn_cli.tasks.metrics import Metric, Vector, mean_difference, with_interval
 from mnfn_cli.tasks.result import Result
 from mnfn_cli.tasks.task import Conclusion, Report, Task
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -54,6 +54,10 @@ class Editing(Task):
     smaller_is_better = True
     protocol = "split by picture, with all its networks"
     answer = "the edited weights are"
+    seen = "pixel"
+    meaning = (
+        "mse is the mean squared error, on [-1, 1], between the picture of the edited weights and the target picture"
+    )
 
     def __init__(self, recipe: Recipe, spec: NetworkSpec, facts: EditFacts, fit: Fit | None = None) -> None:
         super().__init__(recipe, spec, facts, fit)
@@ -128,6 +132,17 @@ class Editing(Task):
         """Return the edited weights: added in float64, then rounded to the dtypes of ``features``."""
         edited = change_weights(features, apply_functional(model, features), torch.float64)
         return edited.zip_map(lambda new, old: new.to(old.dtype), features)
+
+    def observed(self, answers: WeightSpaceFeatures) -> Tensor:
+        """Return the pictures that the edited networks render."""
+        blocks = [slice(start, start + BLOCK) for start in range(0, answers.batch, BLOCK)]
+        exact = (answers.select(block).to(dtype=torch.float64) for block in blocks)
+        return torch.cat([render(self.spec, weights, self._size) for weights in exact])
+
+    def score(self, observed: Tensor, test: Split) -> tuple[Metric, Mapping[str, float]]:
+        """Return the mean squared error."""
+        errors = _squared(observed, test.targets.double().cpu())
+        return with_interval(mean_difference, errors, np.zeros(len(errors)), test.pictures), {}
 
     def report(self, networks: Checkpoints, answers: WeightSpaceFeatures) -> Report:
         """Return the error of each picture against its target, before and after the edit, and some of the pictures."""

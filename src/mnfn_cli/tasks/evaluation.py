@@ -1,12 +1,12 @@
 """Score runs on their test networks, before and after random group elements change the networks' weights."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.models.functional import place_of
@@ -14,7 +14,8 @@ from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.tasks.data import Split, load_split, split_protocol
 from mnfn_cli.tasks.finished_run import Run
-from mnfn_cli.tasks.metrics import METRICS, with_interval
+from mnfn_cli.tasks.seed_means import label_runs
+from mnfn_cli.tasks.task import task_class
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -80,20 +81,20 @@ class Row:
         run: the path of the run's folder.
         model: the name of the run's model.
         condition: the version of the test networks.
-        tau, low, high: Kendall's tau of predicted and true accuracies, and its 95 % bootstrap interval; NaN where it is
-            undefined because all predictions are equal.
-        r2, l1: the coefficient of determination and the mean absolute error.
-        largest_change: the largest absolute difference between a prediction and that for the original network.
+        value, low, high: the figure that the task is about, such as Kendall's tau, and its 95 % bootstrap interval; NaN
+            where it is undefined, as tau is if all predictions are equal.
+        others: other figures of the task by name.
+        largest_change: the largest absolute difference between a number that is observed (``Task.observed``), such as a
+            prediction, and that for the original network.
     """
 
     run: str
     model: str
     condition: Condition
-    tau: float
+    value: float
     low: float
     high: float
-    r2: float
-    l1: float
+    others: Mapping[str, float]
     largest_change: float
 
 
@@ -103,12 +104,15 @@ class Evaluation:
 
     Args:
         group: the symmetry group of the networks: ``scale``, ``sign`` or ``permutation``.
-        count: the number of test networks.
+        count: the number of test networks, in all zoos together.
         precision: the dtype in which the models computed, such as ``torch.float32``.
         permuted: whether the group elements also permuted neurons.
         augmented: by the path of a run, whether it was trained on networks changed by group elements.
         rows: one row for each run and condition, run by run.
         split_protocol: how the networks of the zoos are split, in words.
+        task: the name of the task of the runs.
+        zoos: by the path of a run, the names of its zoos.
+        labels: by the path of a run, its label (``label_runs``).
     """
 
     group: str
@@ -118,13 +122,28 @@ class Evaluation:
     augmented: dict[str, bool]
     rows: tuple[Row, ...]
     split_protocol: str = ""
+    task: str = "generalization"
+    zoos: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def figure(self) -> str:
+        """The name of the figure that rows hold as ``value``, such as ``tau``."""
+        return task_class(self.task).headline()
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict for JSON. In its rows, ``networks`` is the condition's label and ``scale`` its interval."""
         document = asdict(self)
-        for row, entry in zip(self.rows, document["rows"], strict=True):
-            del entry["condition"]
-            entry |= {"networks": row.condition.label, "scale": row.condition.scale}
+        document["rows"] = [
+            {
+                **{"run": row.run, "model": row.model, self.figure: row.value, "low": row.low, "high": row.high},
+                **row.others,
+                "largest_change": row.largest_change,
+                "networks": row.condition.label,
+                "scale": row.condition.scale,
+            }
+            for row in self.rows
+        ]
         return document
 
     def of_run(self, run: str) -> list[Row]:
@@ -167,42 +186,56 @@ def evaluate_runs(
 ) -> Evaluation:
     """Score runs on the test networks of their zoos, before and after group elements change the networks' weights.
 
-    All runs see the same networks. For the scaling group there is one condition for each range of factors, for other
-    groups one condition in all. Group elements act in float64, and the result is rounded to the models' dtype.
+    All runs on the same zoos see the same networks. For the scaling group there is one condition for each range of
+    factors, for other groups one condition in all. Group elements act in float64, and the result is rounded to the
+    models' dtype.
 
     Args:
-        runs: finished runs of the task generalization, all trained on the same zoos.
+        runs: finished runs of one task, on networks of one symmetry group.
         scales: the ranges of the factors for the scaling group.
-        zoos: the paths of the runs' zoos now; by default those at which they were trained.
+        zoos: the paths of the runs' zoos now, if all have the same; by default those at which they were trained.
         permute: whether the group elements also permute neurons.
         seed: the seed of the group elements.
         context: where progress is reported.
 
     Raises:
         DataError: a zoo cannot be read, or changed since the runs were trained.
-        UsageError: a run was trained on other zoos than the first one, or is given twice.
+        UsageError: a run was trained for another task or on networks of another symmetry group than the first one, or
+            it is given twice; or ``zoos`` are given for runs on different zoos.
     """
     context = context or Context()
     _require_alike(runs)
-    opened = _open_zoos(runs[0], zoos)
-    test = _load_test(runs[0], opened)
-    spec, (_, dtype) = runs[0].spec, place_of(runs[0].model)
-    conditions = [Condition(spec.group), *_conditions(spec, scales, permute)]
-    versions = [(condition, condition.act(test.features, spec, seed)) for condition in conditions]
-    context.progress.start("evaluating", len(runs) * len(versions))
-    truth = test.vector()
-    rows = []
+    groups: dict[str, list[Run]] = {}
     for run in runs:
-        original = None
-        for condition, features in versions:
-            predicted = run.predict(features.to(dtype=dtype)).double().numpy()
-            original = predicted if original is None else original
-            rows.append(_row(run, condition, predicted, original, truth))
-            context.progress.advance()
-    acted_on = any("source_id" in zoo.table.columns for zoo in opened)
-    augmented = {str(run.folder.path): acted_on or run.recipe.augment is not None for run in runs}
-    protocol = split_protocol(opened, runs[0].task.protocol)
-    return Evaluation(spec.group, len(test.ids), str(dtype), permute, augmented, tuple(rows), protocol)
+        groups.setdefault(repr(_learned_from(run)), []).append(run)
+    if zoos and len(groups) > 1:
+        raise UsageError("--zoo", "the runs were trained on different zoos; evaluate those of each apart")
+    conditions = [Condition(runs[0].spec.group), *_conditions(runs[0].spec, scales, permute)]
+    context.progress.start("evaluating", len(runs) * len(conditions))
+    count, rows, protocols = 0, [], {}
+    augmented, names = {}, {}
+    for group in groups.values():
+        opened = _open_zoos(group[0], zoos)
+        test = _load_test(group[0], opened)
+        count += len(test.ids)
+        rows += _score(group, test, conditions, seed, context)
+        protocols[split_protocol(opened, group[0].task.protocol)] = True
+        acted_on = any("source_id" in zoo.table.columns for zoo in opened)
+        for run in group:
+            augmented[str(run.folder.path)] = acted_on or run.recipe.augment is not None
+            names[str(run.folder.path)] = ", ".join(zoo.path.name for zoo in opened)
+    return Evaluation(
+        runs[0].spec.group,
+        count,
+        str(place_of(runs[0].model)[1]),
+        permute,
+        augmented,
+        tuple(rows),
+        " | ".join(protocols),
+        runs[0].recipe.task,
+        names,
+        label_runs(runs),
+    )
 
 
 def _require_alike(runs: Sequence[Run]) -> None:
@@ -211,10 +244,27 @@ def _require_alike(runs: Sequence[Run]) -> None:
     for number, run in enumerate(runs):
         if paths[number] in paths[:number]:
             raise UsageError(run.folder.path, "is given twice")
-        if _learned_from(run) != _learned_from(first):
-            raise UsageError(
-                run.folder.path, f"was trained on other networks than {first.folder.path}; evaluate them apart"
-            )
+        for what, own, others in (
+            ("for another task", run.recipe.task, first.recipe.task),
+            ("on networks with other symmetries", run.spec.group, first.spec.group),
+        ):
+            if own != others:
+                raise UsageError(run.folder.path, f"was trained {what} than {first.folder.path}; evaluate them apart")
+
+
+def _score(runs: Sequence[Run], test: Split, conditions: Sequence[Condition], seed: int, context: Context) -> list[Row]:
+    """Return the rows of runs on the same zoos."""
+    dtype = place_of(runs[0].model)[1]
+    versions = [(condition, condition.act(test.features, runs[0].spec, seed)) for condition in conditions]
+    rows = []
+    for run in runs:
+        original = None
+        for condition, features in versions:
+            observed = run.task.observed(run.predict(features.to(dtype=dtype)))
+            original = observed if original is None else original
+            rows.append(_row(run, condition, observed, original, test))
+            context.progress.advance()
+    return rows
 
 
 def _learned_from(run: Run) -> tuple[list[str], list[str]]:
@@ -247,17 +297,8 @@ def _conditions(spec: NetworkSpec, scales: Sequence[Range], permute: bool) -> li
     return [Condition(spec.group, True, scale, permute) for scale in ranges]
 
 
-def _row(run: Run, condition: Condition, predicted: np.ndarray, original: np.ndarray, truth: np.ndarray) -> Row:
-    tau = with_interval(METRICS["tau"], predicted, truth)
-    value, low, high = (float("nan") if number is None else number for number in (tau.value, *tau.interval))
-    return Row(
-        str(run.folder.path),
-        run.recipe.model.name,
-        condition,
-        value,
-        low,
-        high,
-        r2=METRICS["r2"](predicted, truth),
-        l1=METRICS["l1"](predicted, truth),
-        largest_change=float(np.abs(predicted - original).max()),
-    )
+def _row(run: Run, condition: Condition, observed: Tensor, original: Tensor, test: Split) -> Row:
+    figure, others = run.task.score(observed, test)
+    value, low, high = (float("nan") if number is None else number for number in (figure.value, *figure.interval))
+    changed = float((observed - original).abs().max())
+    return Row(str(run.folder.path), run.recipe.model.name, condition, value, low, high, others, changed)

@@ -93,8 +93,8 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
     return Run(folder, recipe, known, model, remarks)
 
 
-def load_runs(paths: Sequence[Path], task: str) -> list[Run]:
-    """Load several finished runs of one task.
+def load_runs(paths: Sequence[Path]) -> list[Run]:
+    """Load several finished runs.
 
     Raises:
         DataError, UsageError: ``load_run`` fails for some of them; all faults are named.
@@ -102,7 +102,7 @@ def load_runs(paths: Sequence[Path], task: str) -> list[Run]:
     runs, faults = [], []
     for path in paths:
         try:
-            runs.append(load_run(path, task))
+            runs.append(load_run(path))
         except MnfnError as fault:
             faults.append(fault)
     if faults:

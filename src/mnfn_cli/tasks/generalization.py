@@ -36,6 +36,11 @@ class Generalization(Task):
     smaller_is_better = False
     protocol = "one activation, split by network with all its copies"
     answer = "the prediction is"
+    seen = "prediction"
+    meaning = (
+        "tau is Kendall's rank correlation of predicted and true accuracies: 1 means that the predictions rank the "
+        "networks as the truth does, 0 that they know nothing of it"
+    )
 
     @classmethod
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> Record:
@@ -75,6 +80,12 @@ class Generalization(Task):
         columns = {"network": splits.test.ids, **_columns(predicted, splits.test.vector())}
         write_text(folder / "predictions.csv", pl.DataFrame(columns).write_csv())
         return Conclusion(_figures(predicted, splits.test.vector()), remarks=_remarks(predicted))
+
+    def score(self, observed: Tensor, test: Split) -> tuple[Metric, Mapping[str, float]]:
+        """Return tau, and R2 and the mean absolute error."""
+        predicted, truth = observed.numpy(), test.vector()
+        others = {"r2": r_squared(predicted, truth), "l1": l1_error(predicted, truth)}
+        return with_interval(kendall_tau, predicted, truth), others
 
     def parse_label(self, text: str) -> float:
         """Parse an accuracy."""

@@ -87,6 +87,8 @@ class Task(ABC):
         protocol: how networks are divided among the splits, in words, for result.json; a zoo may record another way
             (``data.split_protocol``).
         answer: the subject and the verb of an error about answers that are not finite, such as "the prediction is".
+        seen: the name of a number that ``observed`` returns, such as "prediction".
+        meaning: a sentence on the figure of ``headline``, for those who read an evaluation.
     """
 
     Facts: ClassVar[type[Record]] = Record
@@ -95,6 +97,8 @@ class Task(ABC):
     smaller_is_better: ClassVar[bool]
     protocol: ClassVar[str]
     answer: ClassVar[str]
+    seen: ClassVar[str]
+    meaning: ClassVar[str]
 
     def __init__(self, recipe: Recipe, spec: NetworkSpec, facts: Any, fit: Fit | None = None) -> None:
         self.recipe, self.spec, self.facts, self.fit = recipe, spec, facts, fit
@@ -119,6 +123,11 @@ class Task(ABC):
         facts = cls.study(recipe, zoos)
         fit = InrDesign.of_zoo(zoos[0]).fit if is_inr(zoos[0].spec) else None
         return cls(recipe, zoos[0].spec, facts, fit)
+
+    @classmethod
+    def headline(cls) -> str:
+        """Return the name of the figure that chooses the best model, such as ``tau``."""
+        return cls.criterion.removeprefix("val_")
 
     @property
     def model_options(self) -> Mapping[str, Any]:
@@ -169,6 +178,23 @@ class Task(ABC):
             in the dtypes of ``features``.
         """
         return apply_functional(model, features)
+
+    def observed(self, answers: Any) -> Tensor:
+        """Return what no group element may change of the answers, in float64, ``(networks, ...)``.
+
+        It is the answers themselves, and for a task that changes networks what the new networks compute.
+        """
+        found: Tensor = answers.double()
+        return found
+
+    @abstractmethod
+    def score(self, observed: Tensor, test: Split) -> tuple[Metric, Mapping[str, float]]:
+        """Return the figure of ``headline`` with its interval, and other figures by name.
+
+        Args:
+            observed: what ``observed`` returned for the answers about the networks.
+            test: the networks and their targets.
+        """
 
     def parse_label(self, text: str) -> Any:
         """Parse the true value in a checkpoint file's metadata; raises ValueError if it has another form."""

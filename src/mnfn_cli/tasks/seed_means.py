@@ -1,0 +1,86 @@
+"""Which runs differ only in their seed, and the means of their scores."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mnfn_cli.recipe import Recipe
+from mnfn_cli.tasks.finished_run import Run
+
+if TYPE_CHECKING:
+    from mnfn_cli.tasks.evaluation import Condition, Evaluation, Row
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean score of runs that differ only in their seed, on one version of the test networks.
+
+    Args:
+        label: the label of the runs, as ``label_runs`` gives it.
+        zoos: the names of their zoos.
+        condition: the version of the test networks.
+        seeds: the number of the runs.
+        value: the mean of their figures; NaN if one of them is undefined.
+        low, high: the value minus and plus the standard deviation over seeds; for one run the ends of its interval.
+        largest_change: the largest ``Row.largest_change`` of the runs.
+    """
+
+    label: str
+    zoos: str
+    condition: "Condition"
+    seeds: int
+    value: float
+    low: float
+    high: float
+    largest_change: float
+
+    def to_json(self, figure: str) -> dict[str, Any]:
+        """Return a JSON object, in which ``figure`` is the name of the mean."""
+        deviation = self.high - self.value if self.seeds > 1 else None
+        entry = {"model": self.label, "zoos": self.zoos, "networks": self.condition.label, "seeds": self.seeds}
+        return entry | {figure: self.value, f"{figure}_sd": deviation, "largest_change": self.largest_change}
+
+
+def label_runs(runs: Sequence[Run]) -> dict[str, str]:
+    """Return a label for each run by the path of its folder, which runs on the same zoos share if only seeds differ.
+
+    It is the name of the model or, where recipes with the same model differ on the same zoos, that of the run's folder
+    without the seed.
+    """
+    recipes: dict[tuple[str, tuple[str, ...]], list[Recipe]] = {}
+    for run in runs:
+        known = recipes.setdefault((run.recipe.model.name, run.recipe.data.zoo), [])
+        if _without_seed(run.recipe) not in known:
+            known.append(_without_seed(run.recipe))
+    return {
+        str(run.folder.path): run.recipe.model.name
+        if len(recipes[run.recipe.model.name, run.recipe.data.zoo]) == 1
+        else re.sub(r"-seed\d+$", "", run.folder.path.name)
+        for run in runs
+    }
+
+
+def means_over_seeds(evaluation: "Evaluation") -> list[Mean]:
+    """Return a mean for each label, zoo and condition of an evaluation, in the order of its rows."""
+    groups: dict[tuple[str, str, Condition], list[Row]] = {}
+    for row in evaluation.rows:
+        label = evaluation.labels.get(row.run, row.model)
+        groups.setdefault((label, evaluation.zoos.get(row.run, ""), row.condition), []).append(row)
+    return [_mean(label, zoos, condition, rows) for (label, zoos, condition), rows in groups.items()]
+
+
+def _mean(label: str, zoos: str, condition: "Condition", rows: Sequence["Row"]) -> Mean:
+    values = np.array([row.value for row in rows])
+    value = float(values.mean())
+    low, high = rows[0].low, rows[0].high
+    if len(rows) > 1:
+        deviation = float(values.std(ddof=1))
+        low, high = value - deviation, value + deviation
+    return Mean(label, zoos, condition, len(rows), value, low, high, max(row.largest_change for row in rows))
+
+
+def _without_seed(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": 0})})
