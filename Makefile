@@ -57,6 +57,7 @@ bench: install
 	@$(BIN)/python benchmarks/help_time.py
 	@$(BIN)/python benchmarks/count_params.py
 	@$(BIN)/python benchmarks/siren_build.py
+	@$(BIN)/python benchmarks/import_small_cnn_zoo.py --networks 10000
 	@$(BIN)/python benchmarks/inr_step.py
 	@$(BIN)/python benchmarks/train_step.py $(if $(REFERENCE),--reference $(REFERENCE))
 	$(if $(ZOO),@$(BIN)/python benchmarks/cost.py $(ZOO))

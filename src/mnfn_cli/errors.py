@@ -47,6 +47,12 @@ class MnfnError(Exception):
         self.faults: tuple[str, ...] = (f"{self.where}: {self.problem}",)
         super().__init__(self.faults[0])
 
+    def elsewhere(self, where: object) -> Self:
+        """Return an error with the same problem and details at another place."""
+        again = type(self)(where, self.problem)
+        again.details = self.details
+        return again
+
     @classmethod
     def together(cls, errors: Iterable["MnfnError"]) -> Self:
         """Return one error of this class with the faults of all ``errors``, so that they are reported together."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from mnfn_cli.symmetry import CLASSIFIER_ACTIVATIONS
+from mnfn_cli.symmetry import CLASSIFIER_ACTIVATIONS, GROUP_OF_ACTIVATION
 
 Offers = list[str] | list[tuple[str, str]]
 
@@ -27,6 +27,11 @@ def recipes(incomplete: str) -> Offers:
 def activations(incomplete: str) -> Offers:
     """Offer the activations of classifiers."""
     return _starting(CLASSIFIER_ACTIVATIONS, incomplete)
+
+
+def every_activation(incomplete: str) -> Offers:
+    """Offer the activations of all networks that can be read."""
+    return _starting(GROUP_OF_ACTIVATION, incomplete)
 
 
 def devices(incomplete: str) -> Offers:

@@ -99,9 +99,8 @@ def _parameters(command: Command | Group, ctx: typer.Context) -> list[tuple[str,
             term, text = record
             argument = parameter.param_type_name == "argument"
             term = term.partition(" <")[0] if argument else _PLAIN_TYPE.sub(lambda found: f"<{found[1].lower()}>", term)
-            panels["Arguments" if argument else "Options"].append(
-                (term, text.replace("  [", " [").replace("x>=", "at least "))
-            )
+            panel = "Arguments" if argument else getattr(parameter, "rich_help_panel", None) or "Options"
+            panels.setdefault(panel, []).append((term, text.replace("  [", " [").replace("x>=", "at least ")))
     return [(title, entries) for title, entries in panels.items() if entries]
 
 

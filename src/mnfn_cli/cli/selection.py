@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnfn_cli.cli.console import Console
+from mnfn_cli.cli.import_values import read_fractions
 from mnfn_cli.cli.job import claim, job
 from mnfn_cli.cli.options import Force, Json, Out, Quiet, Seed, ZooPath
 
@@ -33,10 +34,9 @@ def split(
     Copies of one network, twins, and networks that encode one picture stay in one split.
     """
     from mnfn_cli.zoo.selection import plan_split
-    from mnfn_cli.zoo.splits import parse_fractions
     from mnfn_cli.zoo.store import open_zoo
 
-    shares = parse_fractions(fractions)
+    shares = read_fractions("TRAIN/VAL/TEST", fractions)
     _write([zoo], out, lambda: plan_split(open_zoo(zoo), shares, seed), force, Console(quiet=quiet, json=json))
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mnfn_cli.cli import build, selection
+from mnfn_cli.cli import build, import_zoo, selection
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.job import claim
@@ -25,6 +25,7 @@ Ids = Annotated[
     str | None, typer.Option("--ids", help="Take only the networks of these ids, with commas between, such as 3,17.")
 ]
 app.add_typer(build.app, name="build")
+app.command("import", epilog=import_zoo.EXAMPLES)(import_zoo.import_zoo)
 for name, (command, shown) in selection.COMMANDS.items():
     app.command(name, epilog=examples(*shown))(command)
 

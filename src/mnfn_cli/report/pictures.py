@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.storage.atomic import replacing
+from mnfn_cli.tasks.edits import on_symmetric_range
 from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.store import Zoo
@@ -84,7 +85,6 @@ def draw_zoo(zoo: Zoo, rows: Sequence[int], picture: Path) -> None:
         DataError: zoo.json does not hold the size of the pictures.
     """
     design = InrDesign.of_zoo(zoo)
-    low, high = design.fit.pixel_range
     grids = {"network": render(zoo.spec, zoo.read(rows), design.fit.size)}
     originals = zoo.pictures_of(rows)
     if originals is not None:
@@ -92,7 +92,7 @@ def draw_zoo(zoo: Zoo, rows: Sequence[int], picture: Path) -> None:
     titles = [zoo.ids[row] for row in rows]
     if "psnr" in zoo.table.columns:
         titles = [f"{title}\n{zoo.table['psnr'][row]:.1f} dB" for title, row in zip(titles, rows, strict=True)]
-    draw_grid({name: (grid - low) * (2 / (high - low)) - 1 for name, grid in grids.items()}, picture, titles)
+    draw_grid({name: on_symmetric_range(grid, design.fit.pixel_range) for name, grid in grids.items()}, picture, titles)
 
 
 def _to_image(tensor: Tensor) -> "Image":

@@ -17,7 +17,7 @@ from mnfn_cli.storage.atomic import write_text
 from mnfn_cli.storage.records import Record
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
 from mnfn_cli.tasks.data import Split, Splits
-from mnfn_cli.tasks.edits import edit_pictures
+from mnfn_cli.tasks.edits import edit_pictures, on_symmetric_range
 from mnfn_cli.tasks.figure import Figure, Grid
 from mnfn_cli.tasks.functional import BLOCK, apply_functional
 from mnfn_cli.tasks.metrics import Metric, Vector, mean_difference, with_interval
@@ -62,14 +62,17 @@ class Editing(Task):
     def __init__(self, recipe: Recipe, spec: NetworkSpec, facts: EditFacts, fit: Fit | None = None) -> None:
         super().__init__(recipe, spec, facts, fit)
         assert fit is not None
-        self._size = fit.size
+        self._fit = fit
 
     @classmethod
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> EditFacts:
         """Check that all networks are INRs of pictures of one size, and that their targets have the same source."""
-        sizes = {InrDesign.of_zoo(zoo).fit.size for zoo in zoos}
+        fits = [InrDesign.of_zoo(zoo).fit for zoo in zoos]
+        sizes, ranges = {fit.size for fit in fits}, {fit.pixel_range for fit in fits}
         if len(sizes) > 1:
             raise RecipeError("data.zoo", f"pictures of sizes {sorted(sizes)}; an editor learns on one size")
+        if len(ranges) > 1:
+            raise RecipeError("data.zoo", f"pixels on {sorted(ranges)}; an editor learns on one range")
         origins = {_target_origin(zoo) for zoo in zoos}
         if len(origins) > 1:
             raise DataError(zoos[0].path, "some zoos keep their pictures and some do not: targets would differ in kind")
@@ -83,13 +86,13 @@ class Editing(Task):
         """
         pictures = zoo.pictures_of(rows)
         if pictures is None:
-            pictures = render(zoo.spec, zoo.read(rows), self._size)
-        return edit_pictures(self.facts.edit, pictures)
+            return edit_pictures(self.facts.edit, self._draw(zoo.read(rows)))
+        return edit_pictures(self.facts.edit, on_symmetric_range(pictures, self._fit.pixel_range))
 
     def loss(self, model: nn.Module, features: WeightSpaceFeatures, targets: Tensor, where: str) -> Tensor:
         """Return the mean squared error over pixels and networks."""
         edited = change_weights(features, model(features))
-        return (render(self.spec, edited, self._size) - targets).square().mean()
+        return (self._draw(edited) - targets).square().mean()
 
     def validate(self, model: nn.Module, split: Split) -> Mapping[str, float]:
         """Return the mean squared error on the validation networks."""
@@ -147,7 +150,7 @@ class Editing(Task):
     def report(self, networks: Checkpoints, answers: WeightSpaceFeatures) -> Report:
         """Return the error of each picture against its target, before and after the edit, and some of the pictures."""
         drawn = {
-            name: render(self.spec, weights.to(dtype=torch.float64), self._size)
+            name: self._draw(weights.to(dtype=torch.float64))
             for name, weights in (("before", networks.features), ("after", answers))
         }
         if networks.zoo is None or networks.rows is None:
@@ -175,21 +178,25 @@ class Editing(Task):
         drawn, _ = read_tensors(folder / "examples.safetensors")
         return {"edits.png": Grid({name: drawn[name] for name in ("before", "after", "target")})}
 
+    def _draw(self, features: WeightSpaceFeatures) -> Tensor:
+        """Return the picture of each network on [-1, 1], ``(networks, channels, height, width)``."""
+        return on_symmetric_range(render(self.spec, features, self._fit.size), self._fit.pixel_range)
+
     def _errors(self, split: Split, change: WeightSpaceFeatures) -> Vector:
         """Return the mean squared error over the pixels of each network after a change of its weights, in float64."""
         parts = []
         for start in range(0, len(split.ids), BLOCK):
             block = slice(start, start + BLOCK)
             edited = change_weights(split.features.select(block), change.select(block), torch.float64)
-            parts.append(_squared(render(self.spec, edited, self._size), split.targets[block].double().cpu()))
+            parts.append(_squared(self._draw(edited), split.targets[block].double().cpu()))
         return np.concatenate(parts)
 
     def _save_examples(self, test: Split, change: WeightSpaceFeatures, file: Path) -> None:
         some = _spread(len(test.ids), SHOWN)
         before = test.features.select(some).to(device="cpu")
         drawn = {
-            "before": render(self.spec, before, self._size),
-            "after": render(self.spec, change_weights(before, change.select(some), before.dtype), self._size),
+            "before": self._draw(before),
+            "after": self._draw(change_weights(before, change.select(some), before.dtype)),
             "target": test.targets[some].cpu(),
         }
         save_tensors(file, {name: pictures.float() for name, pictures in drawn.items()})

@@ -46,3 +46,9 @@ def edit_pictures(name: str, pictures: Tensor) -> Tensor:
     edited = np.stack([EDITS[name](picture) for picture in colour]) if len(colour) else colour
     back = torch.from_numpy(edited).movedim(3, 1)[:, : pictures.shape[1]]
     return back.float() / 127.5 - 1
+
+
+def on_symmetric_range(pictures: Tensor, pixel_range: tuple[float, float]) -> Tensor:
+    """Return pictures on [-1, 1] from pictures whose black and white are the two numbers of ``pixel_range``."""
+    black, white = pixel_range
+    return pictures if (black, white) == (-1.0, 1.0) else (pictures - black) * (2 / (white - black)) - 1

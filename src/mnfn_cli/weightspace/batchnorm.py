@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.weightspace.naming import Module, bare_name
+from mnfn_cli.weightspace.naming import Module, UnsettledError, bare_name
 
 EPSILON = 1e-5
 """What torch adds to the variance unless told otherwise; a file does not record it."""
@@ -83,7 +83,7 @@ def assign_batchnorms(
             hosts = hosts[:-1]  # nothing follows the last layer of most networks
         if len(guests) != len(hosts) or (len(guests) > 1 and not _numbered(guests)):
             names = ", ".join(norm.name for norm in guests)
-            raise DataError(
+            raise UnsettledError(
                 where,
                 f"found {names}: nothing tells which of the layers of width {width} each batch normalisation follows; "
                 "say it with --layers, as in conv1+bn1,conv2+bn2,fc",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.weightspace.naming import Module, Shape, bare_name
+from mnfn_cli.weightspace.naming import Module, Shape, UnsettledError, bare_name
 
 MOST_ORDERS = 1000
 """The number of orders up to which they are counted."""
@@ -21,7 +21,7 @@ Fits = Callable[[Module | None, int, Module], bool]
 """A function that tells whether a layer fits behind another one (None before the first), at a position from 0."""
 
 
-class OrderError(DataError):
+class OrderError(UnsettledError):
     """The shapes allow several orders of a checkpoint's layers.
 
     The key ``orders`` of ``details`` holds the names of the layers in each order that fits, up to ``MOST_ORDERS``.
@@ -48,7 +48,7 @@ def order_layers(layers: Sequence[Module], where: str, expected: Sequence[Shape]
     search = _Search(layers, chains if expected is None else _at_positions(expected))
     found = list(islice(search.orders(), MOST_ORDERS))
     if not found and search.given_up:
-        raise DataError(where, "its layers fit in too many ways to try; say their order with --layers")
+        raise UnsettledError(where, "its layers fit in too many ways to try; say their order with --layers")
     if not found:
         raise _misfit(layers, where, expected)
     if len(found) > 1:

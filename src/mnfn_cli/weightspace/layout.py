@@ -8,10 +8,9 @@ from math import isqrt
 import torch
 from torch import Tensor
 
-from mnfn_cli.errors import DataError
 from mnfn_cli.weightspace.batchnorm import BatchNormNames, assign_batchnorms
 from mnfn_cli.weightspace.layer_order import named_order, order_layers
-from mnfn_cli.weightspace.naming import Module, Shape, bare_name, find_modules
+from mnfn_cli.weightspace.naming import Module, Shape, UnsettledError, bare_name, find_modules
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Layout:
                 height, width = map_size or (isqrt(pixels), isqrt(pixels))
                 if height * width != pixels:
                     seen = f"{height}x{width}" if map_size else "no square"
-                    raise DataError(
+                    raise UnsettledError(
                         f"{where}:{layer.weight}",
                         f"reads {pixels} pixels of each channel, and the map before it is {seen}; say --input-size",
                     )
@@ -159,7 +158,7 @@ def find_layout(
     else:
         layers = order_layers(layers, where, expected)
     if norms and not reading.batchnorm and not named:
-        raise DataError(
+        raise UnsettledError(
             where,
             f"found '{norms[0].name}': weights do not tell where a batch normalisation stands; if each directly "
             "follows its layer, before activation and pooling, say --batchnorm after-layer",

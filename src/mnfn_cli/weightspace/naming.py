@@ -20,6 +20,10 @@ _UNSUPPORTED = {
 Shape = tuple[int, ...]
 
 
+class UnsettledError(DataError):
+    """The tensors of a checkpoint do not settle something that an option can say, such as ``--layers``."""
+
+
 def natural_key(text: str) -> list[tuple[int, int, str]]:
     """Return a key for natural sorting, by which ``net2`` comes before ``net10``.
 

@@ -190,12 +190,23 @@ def _probes(zoo: Zoo, seed: int) -> list[Tensor]:
     if real is not None:
         shape = tuple(real.shape[1:])
     elif zoo.spec.kernels:
-        side = next(n for n in range(1, 1000) if min(map(min, zoo.spec.feature_map_sizes((n, n)))) > 0)
-        shape = (zoo.spec.widths[0], 2 * side, 2 * side)
+        shape = (zoo.spec.widths[0], *_picture_size(zoo.spec))
     else:
         shape = (zoo.spec.widths[0],)
     random = torch.randn(PROBES, *shape, dtype=torch.float64, generator=generator(seed, "probes"))
     return [random] if real is None else [random, real[:PROBES].double()]
+
+
+def _picture_size(spec: NetworkSpec) -> tuple[int, int]:
+    """Return a (height, width) of pictures that networks with convolutions can read."""
+    if spec.input_size is not None:
+        return spec.input_size[0], spec.input_size[1]
+    maps = {side: spec.feature_map_sizes((side, side)) for side in range(1, 1000)}
+    if spec.flatten:
+        side = next(side for side, sizes in maps.items() if min(map(min, sizes)) > 0 and sizes[-1] == (1, 1))
+        return side, side
+    side = 2 * next(side for side, sizes in maps.items() if min(map(min, sizes)) > 0)
+    return side, side
 
 
 def _table(source: Zoo, copies: int, keep_original: bool) -> "pl.DataFrame":

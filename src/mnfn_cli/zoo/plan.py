@@ -104,10 +104,15 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
             folder,
             plan.spaces,
             plan.table,
-            made={"command": context.command, **plan.made},
+            made={"command": context.command, **plan.made, **_skipped(plan)},
             images=plan.images,
             pictures=plan.pictures or None,
             start=plan.start or None,
         )
         clear_build(folder)
     return open_zoo(output)
+
+
+def _skipped(plan: Plan) -> dict[str, list[str]]:
+    """Return the key ``skipped`` of the section ``made`` in zoo.json; nothing if no network was left out."""
+    return {"skipped": [fault for error in plan.skipped for fault in error.faults]} if plan.skipped else {}

@@ -1,32 +1,12 @@
 """Divide the networks of a zoo into those that a functional is trained on, validated with and tested with."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-from mnfn_cli.errors import UsageError
 from mnfn_cli.runtime.seeds import generator
 
 SPLIT_FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
-
-
-def parse_fractions(text: str) -> dict[str, float]:
-    """Read the shares of train, val and test in percent.
-
-    Raises:
-        UsageError: there are not three numbers with slashes between them that add up to 100.
-
-    >>> parse_fractions("70/10/20")
-    {'train': 0.7, 'val': 0.1, 'test': 0.2}
-    """
-    parts = text.split("/")
-    if len(parts) != 3 or not all(re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", part, re.ASCII) for part in parts):
-        raise UsageError("--split", f"'{text}'; write the percentages of train, val and test, such as 70/10/20")
-    shares = [float(part) for part in parts]
-    if abs(sum(shares) - 100) > 1e-9:
-        raise UsageError("--split", f"'{text}' adds up to {sum(shares):g}, not to 100")
-    return {name: share / 100 for name, share in zip(("train", "val", "test"), shares, strict=True)}
 
 
 def draw_splits(count: int, seed: int, fractions: Mapping[str, float] = SPLIT_FRACTIONS) -> list[str]:

@@ -5,10 +5,10 @@ import gzip
 import math
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.tensors import check_regular_file
@@ -20,6 +20,7 @@ ACTIVATION = "config.activation"
 ACCURACIES = ("test_accuracy", "train_accuracy")
 LOSSES = ("test_loss", "train_loss")
 NEEDED = (ACTIVATION, "step", *ACCURACIES, *LOSSES)
+MODEL_FOLDER = "modeldir"
 
 MAX_LINE_BYTES = 2**16
 MAX_ROW_BYTES = 4096
@@ -40,8 +41,8 @@ class Metrics:
     Args:
         table: a row for each network of the step, in the order of the file: ``row``, the number of the row in the file,
             counted from 0; ``step``; accuracies and losses as numbers, a loss that is no finite number as null; every
-            ``config.*`` column, and ``modeldir`` if it is there and harmless, as the texts of the file, an empty one
-            as null.
+            ``config.*`` column, and ``modeldir`` if none of its texts is long or holds control characters, as the texts
+            of the file, an empty one as null.
         rows: the number of rows of all steps.
         steps: all steps in the file, ascending.
         ignored: the names of the columns that are not read.
@@ -93,49 +94,73 @@ def _read(file: Path, lines: Iterator[list[str]], step: int, expected: int) -> M
     import polars as pl
 
     heading = _check_heading(file, next(lines, []))
-    kept = [name for name in heading if name.startswith("config.") or name == "modeldir"]
-    at = {name: place for place, name in enumerate(heading)}
-    chunk: list[tuple[int | float | str | None, ...]] = []
+    place = heading.index("step")
+    steps: dict[str, int] = {}
+    rows: list[int] = []
+    chunk: list[list[str]] = []
     frames: list[pl.DataFrame] = []
-    schema: dict[str, Any] = {"row": pl.Int64, "step": pl.Int64, **dict.fromkeys((*ACCURACIES, *LOSSES), pl.Float64)}
-    schema |= dict.fromkeys(kept, pl.String)
-    steps, harmless, row = set(), True, -1
-
-    def flush() -> None:
-        columns = zip(*chunk, strict=True) if chunk else [[]] * len(schema)
-        frames.append(pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=schema))
-        chunk.clear()
-
+    row = -1
     for row, cells in enumerate(lines):
-        where = f"{file}:row {row}"
         if row >= expected:
-            raise DataError(where, f"is there, and the weights have only {expected} rows")
+            raise DataError(f"{file}:row {row}", f"is there, and the weights have only {expected} rows")
         if len(cells) != len(heading):
-            raise DataError(where, f"{len(cells)} cells; the heading has {len(heading)}")
-        found = number(cells[at["step"]])
-        if found is None or found != int(found):
-            raise DataError(f"{where}:step", f"'{cells[at['step']]}' is no whole number")
-        steps.add(int(found))
-        if found != step:
-            continue
-        texts = [cells[at[name]] for name in kept]
-        if not "".join(texts).isprintable():
-            for name, text in zip(kept, texts, strict=True):
-                if name != "modeldir" and not text.isprintable():
-                    raise DataError(f"{where}:{name}", f"'{text}' holds control characters")
-            harmless = False
-        harmless = harmless and len(cells[at["modeldir"]] if "modeldir" in at else "") <= MAX_TEXT
-        values = [_accuracy(where, name, cells[at[name]]) for name in ACCURACIES]
-        losses = [_loss(where, name, cells[at[name]]) for name in LOSSES]
-        chunk.append((row, step, *values, *losses, *(text or None for text in texts)))
+            raise DataError(f"{file}:row {row}", f"{len(cells)} cells; the heading has {len(heading)}")
+        if (text := cells[place]) not in steps:
+            steps[text] = _whole_number(f"{file}:row {row}:step", text)
+        if steps[text] == step:
+            rows.append(row)
+            chunk.append(cells)
         if len(chunk) == _CHUNK:
-            flush()
-    flush()
+            frames.append(_frame(file, heading, rows, chunk))
+            rows, chunk = [], []
+    frames.append(_frame(file, heading, rows, chunk))
     if row + 1 < expected:
         raise DataError(file, f"{row + 1} rows; the weights have {expected}")
-    dropped = [] if harmless or "modeldir" not in kept else ["modeldir"]
-    ignored = [name for name in heading if name not in (*NEEDED, *kept)]
-    return Metrics(pl.concat(frames).drop(dropped), row + 1, tuple(sorted(steps)), (*ignored, *dropped))
+    kept = [name for name in heading if all(name in frame.columns for frame in frames)]
+    ignored = tuple(name for name in heading if name not in kept)
+    table = pl.concat([frame.select("row", *kept) for frame in frames])
+    return Metrics(table, row + 1, tuple(sorted({*steps.values()})), ignored)
+
+
+def _frame(file: Path, heading: list[str], rows: list[int], chunk: list[list[str]]) -> "pl.DataFrame":
+    """Return some rows as a table with the columns of ``Metrics.table``, after a check of every cell."""
+    import polars as pl
+
+    found = [pl.Series("row", rows, dtype=pl.Int64)]
+    columns: list[Sequence[str]] = list(zip(*chunk, strict=True)) if chunk else [()] * len(heading)
+    for name, texts in zip(heading, columns, strict=True):
+        if name == "step":
+            found.append(pl.Series(name, [int(float(text)) for text in texts], dtype=pl.Int64))
+        elif name in ACCURACIES or name in LOSSES:
+            found.append(pl.Series(name, _numbers(file, name, rows, texts), dtype=pl.Float64))
+        elif name.startswith("config.") or name == MODEL_FOLDER:
+            if strange := [place for place, text in enumerate(texts) if not text.isprintable()]:
+                if name == MODEL_FOLDER:
+                    continue
+                where = f"{file}:row {rows[strange[0]]}:{name}"
+                raise DataError(where, f"'{texts[strange[0]]}' holds control characters")
+            if name == MODEL_FOLDER and max(map(len, texts), default=0) > MAX_TEXT:
+                continue
+            found.append(pl.Series(name, [text or None for text in texts], dtype=pl.String))
+    return pl.DataFrame(found)
+
+
+def _numbers(file: Path, name: str, rows: list[int], texts: Sequence[str]) -> list[float | None]:
+    """Return a column of accuracies, or of losses, of which those that are no finite numbers become None."""
+    values = [number(text) for text in texts]
+    for row, text, value in zip(rows, texts, values, strict=True):
+        if name in ACCURACIES and (value is None or not 0 <= value <= 1):
+            raise DataError(f"{file}:row {row}:{name}", f"'{text}' is no accuracy, a number in [0, 1]")
+        if value is None and not (_UNDEFINED.fullmatch(text) or _NUMBER.fullmatch(text)):
+            raise DataError(f"{file}:row {row}:{name}", f"'{text}' is no number")
+    return values
+
+
+def _whole_number(where: str, text: str) -> int:
+    value = number(text)
+    if value is None or value != int(value):
+        raise DataError(where, f"'{text}' is no whole number")
+    return int(value)
 
 
 def _check_heading(file: Path, heading: list[str]) -> list[str]:
@@ -148,20 +173,6 @@ def _check_heading(file: Path, heading: list[str]) -> list[str]:
         if name not in heading:
             raise DataError(f"{file}:{name}", f"this column is missing; there are {', '.join(heading)}")
     return heading
-
-
-def _accuracy(where: str, name: str, text: str) -> float:
-    value = number(text)
-    if value is None or not 0 <= value <= 1:
-        raise DataError(f"{where}:{name}", f"'{text}' is no accuracy, a number in [0, 1]")
-    return value
-
-
-def _loss(where: str, name: str, text: str) -> float | None:
-    value = number(text)
-    if value is None and not (_UNDEFINED.fullmatch(text) or _NUMBER.fullmatch(text)):
-        raise DataError(f"{where}:{name}", f"'{text}' is no number")
-    return value
 
 
 def _rows(file: Path, stream: gzip.GzipFile, rows: int) -> Iterator[list[str]]:

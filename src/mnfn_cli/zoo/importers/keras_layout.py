@@ -83,15 +83,15 @@ class KerasLayout:
         A kernel ``(height, width, in, out)`` becomes ``(out, in, height, width)``, and ``(in, out)`` ``(out, in)``.
 
         Args:
-            numbers: rows of the matrix, ``(rows, columns)``.
+            numbers: rows of the matrix, ``(rows, columns)``. The weights are views of it.
         """
         table = torch.from_numpy(numbers)
         weights = []
         for kernel in self.kernels:
             tensor = table[:, kernel.start : kernel.stop].reshape(len(table), *kernel.shape)
             order = (0, 4, 3, 1, 2) if tensor.dim() == 5 else (0, 2, 1)
-            weights.append(tensor.permute(order)[:, None].contiguous())
-        biases = [table[:, None, bias.start : bias.stop].clone() for bias in self.biases]
+            weights.append(tensor.permute(order)[:, None])
+        biases = [table[:, None, bias.start : bias.stop] for bias in self.biases]
         return WeightSpaceFeatures(weights, biases)
 
     def name_of(self, column: int) -> str:

@@ -23,7 +23,7 @@ from mnfn_cli.zoo.importers.npy_rows import NpyRows
 from mnfn_cli.zoo.importers.source_files import source_file, source_folder
 from mnfn_cli.zoo.plan import BLOCK_BYTES, Plan
 from mnfn_cli.zoo.record import spaces_of
-from mnfn_cli.zoo.store import SPACE_COLUMN
+from mnfn_cli.zoo.table import SPACE_COLUMN
 
 if TYPE_CHECKING:
     import polars as pl
