@@ -84,7 +84,7 @@ def evaluate(
         columns |= {f"{figure}_sd": "standard deviation", "largest_change": "largest change"}
         tables.append(Table(document["means"], columns, "Means over seeds"))
     if document["published"]:
-        title = f"Published, and measured on another data set ({document['published'][0]['data_set']})"
+        title = f"Published, and measured on {document['published'][0]['data_set']}"
         columns = {"model": "model", "trained_on": "trained on", "networks": "test networks", "tau": "tau"}
         tables.append(Table(document["published"], columns, title, {"tau": ".3f"}))
     console.note(task.meaning)

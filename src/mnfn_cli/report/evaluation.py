@@ -73,7 +73,7 @@ def shown_means(evaluation: Evaluation) -> list[Mean]:
 
 
 def published_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Return the paper's tau for the evaluated models and conditions, measured on the paper's data set."""
+    """Return the paper's tau for the evaluated models and conditions, measured on its data set."""
     if evaluation.figure != "tau":
         return []
     rows: dict[tuple[str, str, Condition], dict[str, Any]] = {}
@@ -95,13 +95,8 @@ def markdown(evaluation: Evaluation) -> str:
     several = len(evaluation.augmented) > 1
     precision = evaluation.precision.removeprefix("torch.")
     figure, others = evaluation.figure, [name.upper() for name in evaluation.rows[0].others]
-    heading = [
-        "test networks",
-        figure,
-        "95 % interval",
-        *others,
-        f"largest change of a {task_class(evaluation.task).seen}",
-    ]
+    seen = task_class(evaluation.task).seen
+    heading = ["test networks", figure, "95 % interval", *others, f"largest change of a {seen}"]
     heading = (["run", "model"] if several else []) + heading
     split = f" (split: {evaluation.split_protocol})" if evaluation.split_protocol else ""
     lines = [f"{evaluation.count} test networks{split}, {precision}", "", *_head(heading)]
@@ -120,7 +115,7 @@ def markdown(evaluation: Evaluation) -> str:
             cells = [mean.label, mean.zoos, mean.condition.label, str(mean.seeds), value, f"{mean.largest_change:.1e}"]
             lines.append(_line(cells))
     if published := published_rows(evaluation):
-        lines += ["", f"Published, and measured on another data set ({DATA_SET}):", ""]
+        lines += ["", f"Published, and measured on {DATA_SET}:", ""]
         lines += _head(["model", "trained on", "test networks", "tau"])
         lines += [_line([row["model"], row["trained_on"], row["networks"], f"{row['tau']:.3f}"]) for row in published]
     return "\n".join(lines) + "\n"

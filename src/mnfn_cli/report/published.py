@@ -97,10 +97,10 @@ def published_tau(model: str, augmented: bool, condition: Condition) -> float:
         augmented: whether the model was trained on networks changed by group elements.
         condition: the version of the test networks.
     """
-    if condition.group not in _TAU_TABLES:
+    if condition.group not in _TAU_TABLES or (augmented and not condition.acted):
         return float("nan")
     on_both, on_original = _TAU_TABLES[condition.group]
-    # Models that were trained on original networks have their figure on original networks in the first table.
+    # Of models that were trained on original networks, the first table has the figure on original networks.
     table = TABLES[on_both if augmented or not condition.acted else on_original]
     figure = table.get(model, replace(condition, permuted=False).label)
     return float("nan") if figure is None else figure

@@ -55,9 +55,7 @@ class Editing(Task):
     protocol = "split by picture, with all its networks"
     answer = "the edited weights are"
     seen = "pixel"
-    meaning = (
-        "mse is the mean squared error, on [-1, 1], between the picture of the edited weights and the target picture"
-    )
+    meaning = "mse is the mean squared error, on [-1, 1], between pictures of the edited weights and their targets"
 
     def __init__(self, recipe: Recipe, spec: NetworkSpec, facts: EditFacts, fit: Fit | None = None) -> None:
         super().__init__(recipe, spec, facts, fit)
