@@ -50,7 +50,11 @@ CNNs are split by the protocol `monomial`: one activation is kept, then the seco
 test, and of the first half 80 % are train and 20 % val. `--stray-row keep` reads the first line of the file as row 0,
 as the published code does. INRs are split by the number of their picture, train below 45,000, val below 50,000 and
 test from there on, and the augmented copies are left out. Augmented zoos of CNNs hold every network of each split and
-one copy that was acted on, as in the published code."""
+one copy that was acted on, as in the published code.
+
+An interrupted `mnfn sweep` goes on when it is given again. `mnfn evaluate` ends in a table of means and standard
+deviations over seeds. In it, `original` are the test networks as they are in the zoo of the models; the other rows are
+these networks once more permuted, and scaled or flipped, and the last column is the largest change by that."""
 DIFFERENCES = """\
 ## What differs from the paper
 
@@ -156,7 +160,7 @@ def cost(experiment: Experiment) -> list[str]:
     for device in devices():
         heading += [f"ms a step, {in_words(device)}", "hours a run", "hours in all"]
     rows = []
-    for (recipe, steps), group in groupby(experiment.trials(), key=lambda trial: (trial.recipe, steps_of(trial))):
+    for (recipe, steps), group in groupby(experiment.trials, key=lambda trial: (trial.recipe, steps_of(trial))):
         trials = list(group)
         zoos = ", ".join(dict.fromkeys(zoo_of(trial) for trial in trials))
         row = [recipe, zoos, str(trials[0].resolved.training.batch_size), f"{steps:,}", str(len(trials))]
@@ -164,7 +168,7 @@ def cost(experiment: Experiment) -> list[str]:
             one = hours(trials[0], device)
             row += [f"{1e3 * device['steps'][recipe]['seconds']:.1f}", f"{one:.2f}", f"{one * len(trials):,.1f}"]
         rows.append(row)
-    minutes = MINUTES_ON_A100[experiment.trials()[0].resolved.task]
+    minutes = MINUTES_ON_A100[experiment.trials[0].resolved.task]
     paper = f"The paper's monomial model took {minutes} minutes a run on an A100 GPU."
     return [*table(heading, rows), "", paper, ""]
 
@@ -173,7 +177,7 @@ def summary() -> list[str]:
     """Return the table of the hours of all experiments."""
     rows = []
     for experiment in EXPERIMENTS:
-        trials = experiment.trials()
+        trials = experiment.trials
         totals = [f"{sum(hours(trial, device) for trial in trials):,.0f}" for device in devices()]
         rows.append([experiment.title, str(len(trials)), *totals])
     return table(["", "runs", *(f"hours, {in_words(device)}" for device in devices())], rows)

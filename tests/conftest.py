@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-# Slow oracles live beside the tests that use them.
-sys.path.insert(0, str(Path(__file__).parent / "nn"))
+# Slow oracles live beside the tests that use them, and so do the writers of foreign files.
+for folder in ("nn", "zoo/importers"):
+    sys.path.insert(0, str(Path(__file__).parent / folder))
 os.environ.setdefault("MPLCONFIGDIR", "/tmp/mnfn-matplotlib")
 if "PYTEST_XDIST_WORKER" in os.environ:  # each core has a worker of its own, so torch gets one thread in each
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -32,7 +32,7 @@ def trained(folder, zoo, *overrides, recipe="generalization/relu-statnn"):
 def runs(digits_zoo, tmp_path_factory):
     """Two seeds on the small zoo, and one on its original networks with a copy of each."""
     folder = tmp_path_factory.mktemp("many")
-    both = augment_zoo(digits_zoo, folder / "both", scale=(1.0, 10.0), keep_original=True).zoo
+    both = augment_zoo(digits_zoo, folder / "relu-10", scale=(1.0, 10.0), keep_original=True).zoo
     return [
         trained(folder / "a-seed0", digits_zoo),
         trained(folder / "b-seed0", both),
@@ -65,7 +65,11 @@ def test_each_run_is_scored_on_the_test_networks_of_its_own_zoo(runs, digits_zoo
     assert evaluation.count == 3 * count
     first, second, other = (run.folder.path for run in (runs[0], runs[2], runs[1]))
     assert [row.run for row in evaluation.rows[::2]] == [str(first), str(second), str(other)]
-    assert evaluation.zoos == {str(first): digits_zoo.path.name, str(second): digits_zoo.path.name, str(other): "both"}
+    assert evaluation.zoos == {
+        str(first): digits_zoo.path.name,
+        str(second): digits_zoo.path.name,
+        str(other): "relu-10",
+    }
     assert evaluation.augmented == {str(first): False, str(second): False, str(other): True}
     for path, row in zip((first, second, other), evaluation.rows[::2], strict=True):
         tau = read_result(path).test["tau"].value
@@ -80,7 +84,7 @@ def test_means_are_those_of_the_rows(runs, digits_zoo):
     evaluation = evaluate_runs(runs, [(1.0, 10.0)])
     means = means_over_seeds(evaluation)
     assert [(mean.label, mean.zoos, mean.seeds) for mean in means[::2]] == [
-        ("statnn", digits_zoo.path.name, 2), ("statnn", "both", 1),
+        ("statnn", digits_zoo.path.name, 2), ("statnn", "relu-10", 1),
     ]  # fmt: skip
     values = [evaluation.of_run(str(runs[number].folder.path))[0].value for number in (0, 2)]
     assert means[0].value == pytest.approx(np.mean(values))
@@ -104,7 +108,7 @@ def test_runs_on_several_zoos_are_drawn_over_the_zoos(runs, digits_zoo):
     axes = Figure().add_subplot()
     evaluation = evaluate_runs(runs, [(1.0, 10.0)])
     plot_robustness(evaluation, axes)
-    assert [label.get_text() for label in axes.get_xticklabels()] == [digits_zoo.path.name, "both"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == [digits_zoo.path.name, "relu-10"]
     line = next(line for line in axes.lines if line.get_label() == "statnn")
     means = [mean.value for mean in means_over_seeds(evaluation) if not mean.condition.acted]
     np.testing.assert_array_equal(line.get_ydata(), means)

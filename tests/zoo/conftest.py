@@ -1,11 +1,6 @@
 """Networks trained on digits, as others would keep them in their files."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent / "importers"))
 
 
 @pytest.fixture(scope="session")

@@ -138,7 +138,7 @@ class Editing(Task):
         """Return the pictures that the edited networks render."""
         blocks = [slice(start, start + BLOCK) for start in range(0, answers.batch, BLOCK)]
         exact = (answers.select(block).to(dtype=torch.float64) for block in blocks)
-        return torch.cat([render(self.spec, weights, self._size) for weights in exact])
+        return torch.cat([self._draw(weights) for weights in exact])
 
     def score(self, observed: Tensor, test: Split) -> tuple[Metric, Mapping[str, float]]:
         """Return the mean squared error."""

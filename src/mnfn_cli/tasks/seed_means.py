@@ -9,6 +9,7 @@ import numpy as np
 
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.tasks.finished_run import Run
+from mnfn_cli.weightspace.naming import natural_key
 
 if TYPE_CHECKING:
     from mnfn_cli.tasks.evaluation import Condition, Evaluation, Row
@@ -64,12 +65,17 @@ def label_runs(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def means_over_seeds(evaluation: "Evaluation") -> list[Mean]:
-    """Return a mean for each label, zoo and condition of an evaluation, in the order of its rows."""
+    """Return a mean for each label, zoo and condition of an evaluation.
+
+    Labels and conditions have the order of the evaluation's rows, and zoos the natural order of their names.
+    """
     groups: dict[tuple[str, str, Condition], list[Row]] = {}
     for row in evaluation.rows:
         label = evaluation.labels.get(row.run, row.model)
         groups.setdefault((label, evaluation.zoos.get(row.run, ""), row.condition), []).append(row)
-    return [_mean(label, zoos, condition, rows) for (label, zoos, condition), rows in groups.items()]
+    labels = list(dict.fromkeys(label for label, _, _ in groups))
+    ordered = sorted(groups, key=lambda key: (labels.index(key[0]), natural_key(key[1])))
+    return [_mean(*key, groups[key]) for key in ordered]
 
 
 def _mean(label: str, zoos: str, condition: "Condition", rows: Sequence["Row"]) -> Mean:
