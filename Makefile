@@ -53,7 +53,9 @@ format: install
 bench: install
 	@$(BIN)/python benchmarks/zoo_build.py
 	@$(BIN)/python benchmarks/augment.py $(if $(REFERENCE),--reference $(REFERENCE))
+	@$(BIN)/python benchmarks/compare.py
 	@$(BIN)/python benchmarks/predict.py
+	@$(BIN)/python benchmarks/import_files.py
 	@$(BIN)/python benchmarks/help_time.py
 	@$(BIN)/python benchmarks/count_params.py
 	@$(BIN)/python benchmarks/siren_build.py

@@ -54,14 +54,21 @@ COMMANDS = {
     "edit files": (["edit", "e", "inr-files", "-o", "OUT"], "checkpoints", ["e", "inr-files"]),
     "edit one file": (["edit", "e", "inr-files/one.safetensors", "-o", "OUT.safetensors"], "file",
                       ["e", "inr-files/one.safetensors"]),
+    "zoo import": (["zoo", "import", "folder", "inr-files", "--labels", "labels.csv", "-o", "OUT"], "zoo",
+                   ["inr-files", "labels.csv"]),
+    "compare --align": (["compare", "inr-files/one.safetensors", "inr-files/two.safetensors", "--align", "OUT"], "file",
+                        ["inr-files/one.safetensors", "inr-files/two.safetensors"]),
     "zoo render": (["zoo", "render", "inr", "-o", "OUT"], "file", ["inr"]),
     "count-params": (["count-params", "--growth", "-o", "OUT"], "file", []),
 }  # fmt: skip
 READERS = {
     "zoo info": ["zoo", "info", "z"],
     "zoo verify": ["zoo", "verify", "z"],
+    "zoo verify --twins": ["zoo", "verify", "z", "--twins"],
+    "compare": ["compare", "inr-files/one.safetensors", "inr-files/two.safetensors"],
     "predict to stdout": ["predict", "r", "z"],
     "classify to stdout": ["classify", "c", "inr"],
+    "zoo import --dry-run": ["zoo", "import", "folder", "inr-files", "--dry-run"],
     "recipe list": ["recipe", "list"],
     "recipe show": ["recipe", "show", "mine.yaml"],
     "recipe validate": ["recipe", "validate", "mine.yaml"],
@@ -85,8 +92,11 @@ def prepared(tmp_path_factory):
     (root / "mine.yaml").write_text(RECIPE)
     (root / "plugin.py").write_text("note = 'years of work'")
     export_zoo(open_zoo(root / "inr"), root / "inr-files", limit=2)
-    sorted((root / "inr-files").glob("*.safetensors"))[0].rename(root / "inr-files" / "one.safetensors")
+    for name, path in zip(("one", "two"), sorted((root / "inr-files").glob("*.safetensors")), strict=True):
+        path.rename(path.with_stem(name))
     (root / "inr-files" / ".mnfn-files.json").unlink()  # the user's own checkpoints
+    names = [path.stem for path in (root / "inr-files").glob("*.safetensors")]
+    (root / "labels.csv").write_text("id,digit\n" + "".join(f"{name},1\n" for name in names))
     (root / "thesis").mkdir()
     (root / "thesis" / "chapter-1.tex").write_text("years of work")
     return root

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,17 @@ def test_pictures_inside_networks(tmp_path):
     assert "turned grey" in done.stderr and "1 networks, dilate" in done.stdout
     assert [path.name for path in (tmp_path / "mine").glob("*.safetensors")] == ["my-picture.safetensors"]
     assert (tmp_path / "mine.png").stat().st_size > 1_000
+
+
+def test_checkpoints_of_ones_own(tmp_path):
+    examples = Path(__file__).parents[1] / "docs" / "examples"
+    shutil.copytree(examples, tmp_path / "docs" / "examples")
+    done = run_block("checkpoints", tmp_path)
+    assert "labels: file nets/labels.csv, key file, matched 120" in done.stdout
+    assert "ignored: 1.num_batches_tracked" in done.stdout and "different functions" in done.stdout
+    assert len((tmp_path / "nets.csv").read_text().splitlines()) == 121
+    tau = float(re.search(r"tau +([0-9.]+) ", done.stdout)[1])
+    assert tau > 0.5
 
 
 def test_the_python_lines():

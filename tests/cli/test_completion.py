@@ -53,6 +53,10 @@ def test_recipes(command):
         (["zoo", "export", "ZOO", "--split", ""], ["train", "val", "test"]),
         (["predict", "RUN", "ZOO", "--on-bad", ""], ["fail", "skip"]),
         (["evaluate", "RUN", "--precision", "fp6"], ["fp64"]),
+        (["zoo", "import", ""], ["small-cnn-zoo", "nfn-siren", "dws-inr", "model-zoos", "folder"]),
+        (["zoo", "import", "fo"], ["folder"]),
+        (["zoo", "import", "folder", "NETS", "--activation", "s"], ["sin", "silu", "sigmoid"]),
+        (["zoo", "import", "dws-inr", "INRS", "--coordinates", ""], ["yx", "xy"]),
         (["evaluate", "RUN", "--device", "c"], ["cpu", "cuda", "cuda:0"]),
     ],
 )

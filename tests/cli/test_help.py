@@ -53,7 +53,9 @@ def test_ascii_only(on_terminal):
 
 
 @pytest.mark.parametrize("columns", [40, 12])
-@pytest.mark.parametrize("command", [["train"], ["zoo", "build", "siren"], ["evaluate"], ["recipe", "show"]])
+@pytest.mark.parametrize(
+    "command", [["train"], ["zoo", "build", "siren"], ["zoo", "import"], ["evaluate"], ["recipe", "show"]]
+)
 def test_every_option_is_whole_on_a_narrow_terminal(on_terminal, command, columns):
     _, shown = on_terminal(*PROGRAM, *command, "--help", columns=columns, NO_COLOR="1")
     assert "…" not in shown and "Examples:" in shown

@@ -12,7 +12,8 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo import augment as module
-from mnfn_cli.zoo.augment import augment_zoo, compare
+from mnfn_cli.zoo.augment import augment_zoo
+from mnfn_cli.zoo.probes import compare_outputs
 from mnfn_cli.zoo.store import verify_zoo
 from mnfn_cli.zoo.writer import save_zoo
 
@@ -88,12 +89,12 @@ def test_constant_and_zero_networks_are_counted():
     features.weights[0][1] = 0
     for tensor in features.tensors():
         tensor[2] = 0
-    error, constant = compare(spec, features, features, [torch.randn(8, 2)])
-    assert constant.tolist() == [False, True, True]
-    assert error.tolist() == [0.0, 0.0, 0.0]
+    found = compare_outputs(spec, features, features, [torch.randn(8, 2)])
+    assert found.constant.tolist() == [False, True, True]
+    assert found.relative.tolist() == found.absolute.tolist() == [0.0, 0.0, 0.0]
     broken = features.map(torch.clone)
     broken.biases[-1][2] = 1e-9
-    assert math.isinf(compare(spec, features, broken, [torch.randn(8, 2)])[0][2])
+    assert math.isinf(compare_outputs(spec, features, broken, [torch.randn(8, 2)]).relative[2])
 
 
 def test_refused(digits_zoo, tmp_path):

@@ -105,7 +105,8 @@ def test_copies_and_networks_of_one_picture_stay_in_one_split(digits_zoo, inr_zo
 
 
 def test_twins_that_are_given_stay_together(digits_zoo):
-    twins = [(0, 5), (5, 9)]
+    ids = digits_zoo.ids
+    twins = [(ids[0], ids[5]), (ids[5], ids[9])]
     for seed in range(10):
         table = plan_split(digits_zoo, SHARES, seed, twins).table
         assert len({table["split"][row] for row in (0, 5, 9)}) == 1

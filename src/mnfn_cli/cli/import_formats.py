@@ -40,8 +40,9 @@ def plan_import(format_name: str, path: Path, given: Given, *, skip_bad: bool, c
         DataError: the files cannot be imported.
     """
     module, function, arguments = PLANNERS[format_name]
+    said = arguments(given)
     planner = getattr(import_module(f"mnfn_cli.zoo.importers.{module}"), function)
-    plan: Plan = planner(path, **arguments(given), skip_bad=skip_bad, context=context)
+    plan: Plan = planner(path, **said, skip_bad=skip_bad, context=context)
     return plan
 
 
@@ -83,7 +84,7 @@ def _dws_inr(given: Given) -> dict[str, Any]:
 def _model_zoos(given: Given) -> dict[str, Any]:
     return {
         "epoch": read_epoch("--epoch", given.get("epoch")),
-        "architecture": _architecture(given),
+        "architecture": read_architecture(given),
         "fractions": _fractions(given),
         "seed": given.get("seed", 0),
     }
@@ -95,7 +96,7 @@ def _folder(given: Given) -> dict[str, Any]:
 
     fractions = _fractions(given)
     return {
-        "architecture": _architecture(given),
+        "architecture": read_architecture(given),
         "reading": Reading(read_texts(given.get("layers")), "batchnorm" in given),
         "labels": LabelOptions(
             given.get("labels"), given.get("id"), given.get("label"), fractions, given.get("seed", 0)
@@ -104,7 +105,8 @@ def _folder(given: Given) -> dict[str, Any]:
     }
 
 
-def _architecture(given: Given) -> Any:
+def read_architecture(given: Given) -> Any:
+    """Return the ``Architecture`` that the values of options say, by the names of their parameters."""
     from mnfn_cli.weightspace.pooling import Pooling
     from mnfn_cli.zoo.importers.architecture import Architecture
 

@@ -12,6 +12,7 @@ from mnfn_cli.cli.job import claim, job
 from mnfn_cli.cli.options import Force, Json, Out, Quiet, Seed, ZooPath
 
 if TYPE_CHECKING:
+    from mnfn_cli.runtime.context import Context
     from mnfn_cli.zoo.plan import Plan
 
 
@@ -25,6 +26,9 @@ def split(
     ],
     out: Out,
     seed: Seed = 0,
+    no_twins: Annotated[
+        bool, typer.Option("--no-twins", help="Do not search for twins, which takes a while in a large zoo.")
+    ] = False,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -35,9 +39,16 @@ def split(
     """
     from mnfn_cli.zoo.selection import plan_split
     from mnfn_cli.zoo.store import open_zoo
+    from mnfn_cli.zoo.twins import find_twins
 
     shares = read_fractions("TRAIN/VAL/TEST", fractions)
-    _write([zoo], out, lambda: plan_split(open_zoo(zoo), shares, seed), force, Console(quiet=quiet, json=json))
+
+    def plan(context: "Context") -> "Plan":
+        source = open_zoo(zoo)
+        twins = [] if no_twins else find_twins(source, context)
+        return plan_split(source, shares, seed, [pair.ids for pair in twins])
+
+    _write([zoo], out, plan, force, Console(quiet=quiet, json=json))
 
 
 def merge(
@@ -57,7 +68,7 @@ def merge(
     _write(
         zoos,
         out,
-        lambda: plan_merge([open_zoo(zoo) for zoo in zoos]),
+        lambda context: plan_merge([open_zoo(zoo) for zoo in zoos]),
         force,
         Console(quiet=quiet, json=json),
     )
@@ -82,7 +93,7 @@ def select(
     from mnfn_cli.zoo.selection import plan_filter
     from mnfn_cli.zoo.store import open_zoo
 
-    _write([zoo], out, lambda: plan_filter(open_zoo(zoo), condition), force, Console(quiet=quiet, json=json))
+    _write([zoo], out, lambda context: plan_filter(open_zoo(zoo), condition), force, Console(quiet=quiet, json=json))
 
 
 COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
@@ -93,16 +104,16 @@ COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
 """The commands by name, each with its examples."""
 
 
-def _write(zoos: Sequence[Path], out: Path, plan: "Callable[[], Plan]", force: bool, console: Console) -> None:
+def _write(zoos: Sequence[Path], out: Path, plan: "Callable[[Context], Plan]", force: bool, console: Console) -> None:
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.zoo.plan import write_plan
     from mnfn_cli.zoo.store import ZOO
 
     claim([Output(out, ZOO, continues=True)], zoos, force=force)
-    planned = plan()
-    for note in planned.notes:
-        console.note(note)
     with job(console) as context:
+        planned = plan(context)
+        for note in planned.notes:
+            console.note(note)
         zoo = write_plan(planned, out, force=force, context=context)
     splits = {name: len(zoo.rows(name)) for name in ("train", "val", "test")}
     text = ", ".join(f"{name} {count}" for name, count in splits.items())

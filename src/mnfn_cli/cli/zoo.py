@@ -7,7 +7,7 @@ import typer
 from mnfn_cli.cli import build, import_zoo, selection
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.help import App
-from mnfn_cli.cli.job import claim
+from mnfn_cli.cli.job import claim, job
 from mnfn_cli.cli.options import (
     Force,
     Json,
@@ -19,6 +19,7 @@ from mnfn_cli.cli.options import (
     names,
 )
 from mnfn_cli.cli.summary import show_zoo
+from mnfn_cli.cli.twins import show_twins
 
 app = App(help="Build, inspect, check, draw and export zoos: folders of many networks and a table of their properties.")
 Ids = Annotated[
@@ -38,9 +39,22 @@ def info(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
     show_zoo(Console(quiet=quiet, json=json), open_zoo(zoo))
 
 
-@app.command("verify", epilog=examples("mnfn zoo verify zoos/digits-relu"))
-def verify(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
+@app.command("verify", epilog=examples("mnfn zoo verify zoos/digits-relu", "mnfn zoo verify zoos/mine --twins"))
+def verify(
+    zoo: ZooPath,
+    twins: Annotated[
+        bool,
+        typer.Option(
+            "--twins",
+            help="Also find networks that are the same up to permutations and factors of their neurons. "
+            "Across splits they are leaks.",
+        ),
+    ] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
     """Check that a zoo is complete and undamaged: checksums, shapes, finite weights, and the table."""
+    console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import MnfnError
     from mnfn_cli.zoo.store import open_zoo, verify_zoo
 
@@ -48,9 +62,15 @@ def verify(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
     if faults:
         raise MnfnError.together(faults) if len({type(f) for f in faults}) > 1 else type(faults[0]).together(faults)
     opened = open_zoo(zoo)
-    Console(quiet=quiet, json=json).result(
-        {"zoo": str(zoo), "networks": len(opened), "faults": []}, f"{zoo}: {len(opened)} networks, no fault found"
-    )
+    document = {"zoo": str(zoo), "networks": len(opened), "faults": []}
+    text = f"{zoo}: {len(opened)} networks, no fault found"
+    if not twins:
+        console.result(document, text)
+        return
+    from mnfn_cli.zoo.twins import find_twins
+
+    with job(console) as context:
+        show_twins(console, find_twins(opened, context), document, text)
 
 
 @app.command(

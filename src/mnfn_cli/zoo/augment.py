@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from mnfn_cli.errors import NumericError, UsageError
@@ -13,26 +12,17 @@ from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.rendering import pixel_grid
-from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr_design import START_FILE
+from mnfn_cli.zoo.probes import PROBES, TOLERANCE, compare_outputs, input_shape, random_inputs, some_pixels
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
 if TYPE_CHECKING:
     import polars as pl
 
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 0.5, torch.float16: 0.1}
-"""By the dtype of the weights, the largest relative error max |f - g| / max |f| that rounding them may cause."""
-
 BLOCK = 512
 """The number of networks in a batch: enough to hide the cost of a call, few enough for the cache."""
-
-PROBES = 32
-"""The number of random inputs, and of real ones, on which a network is compared with its source."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +106,8 @@ def augment_zoo(
                     if verify:
                         first_row = (copy if keep_original else copy - 1) * len(source)
                         rows = [first_row + number for number in part.numbers[start : start + BLOCK]]
-                        proofs.append(_Proof(rows, *compare(part.spec, block, emitted, probes), TOLERANCE[block.dtype]))
+                        found = compare_outputs(part.spec, block, emitted, probes)
+                        proofs.append(_Proof(rows, found.relative, found.constant, TOLERANCE[block.dtype]))
                     writer.append(emitted)
                     context.progress.advance(block.batch)
             writer.finish()
@@ -154,59 +145,17 @@ def augment_zoo(
     return AugmentReport(open_zoo(output), largest, count)
 
 
-def compare(
-    spec: NetworkSpec, before: WeightSpaceFeatures, after: WeightSpaceFeatures, probes: list[Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Compare the functions ``f`` and ``g`` of two batches of networks, in float64.
-
-    Args:
-        spec: the weight space of the networks.
-        before, after: raw weights of the two batches, ``(batch, 1, ...)``.
-        probes: batches of inputs, each ``(inputs, *input shape)``.
-
-    Returns:
-        the relative error max |f - g| / max |f| over all inputs, ``(batch,)``, 0 where both are 0; and whether f is
-        constant, ``(batch,)``.
-    """
-    outputs = [
-        torch.cat([run_networks(spec, networks.to(dtype=torch.float64), probe) for probe in probes], dim=1)
-        for networks in (before, after)
-    ]
-    f, g = outputs
-    difference = (f - g).abs().flatten(1).amax(dim=1)
-    largest = f.abs().flatten(1).amax(dim=1)
-    error = torch.where(difference == 0, 0.0, difference / largest)
-    spread = (f.amax(dim=1) - f.amin(dim=1)).amax(dim=1)
-    return error.nan_to_num(nan=torch.inf, posinf=torch.inf), spread <= 1e-12 * largest
-
-
 def _probes(zoo: Zoo, seed: int) -> list[Tensor]:
     """Return a batch of random inputs, and a batch of real inputs if the zoo holds some."""
     pictures = zoo.path / "images.safetensors"
     real = map_tensors(pictures).get("inputs") if pictures.exists() else None
     if "size" in (facts := zoo.record.fit):
-        grid = pixel_grid(facts["size"], dtype=torch.float64)
-        real = grid[torch.linspace(0, len(grid) - 1, min(len(grid), PROBES)).long()]
-    if real is not None:
-        shape = tuple(real.shape[1:])
-    elif zoo.spec.kernels:
-        shape = (zoo.spec.widths[0], *_picture_size(zoo.spec))
-    else:
-        shape = (zoo.spec.widths[0],)
-    random = torch.randn(PROBES, *shape, dtype=torch.float64, generator=generator(seed, "probes"))
+        real = some_pixels(facts["size"])
+    shape = input_shape(zoo.spec) if real is None else real.shape[1:]
+    if shape is None:
+        raise UsageError("--no-verify", f"no size of pictures is known that the networks of {zoo.path} read; add it")
+    random = random_inputs(shape, seed)
     return [random] if real is None else [random, real[:PROBES].double()]
-
-
-def _picture_size(spec: NetworkSpec) -> tuple[int, int]:
-    """Return a (height, width) of pictures that networks with convolutions can read."""
-    if spec.input_size is not None:
-        return spec.input_size[0], spec.input_size[1]
-    maps = {side: spec.feature_map_sizes((side, side)) for side in range(1, 1000)}
-    if spec.flatten:
-        side = next(side for side, sizes in maps.items() if min(map(min, sizes)) > 0 and sizes[-1] == (1, 1))
-        return side, side
-    side = 2 * next(side for side, sizes in maps.items() if min(map(min, sizes)) > 0)
-    return side, side
 
 
 def _table(source: Zoo, copies: int, keep_original: bool) -> "pl.DataFrame":

@@ -23,7 +23,7 @@ Place = tuple[int, int, int]
 """A network: the index of its zoo, of its part of that zoo, and its row in that part."""
 
 
-def plan_split(zoo: Zoo, fractions: dict[str, float], seed: int, twins: Sequence[tuple[int, int]] = ()) -> Plan:
+def plan_split(zoo: Zoo, fractions: dict[str, float], seed: int, twins: Sequence[tuple[str, str]] = ()) -> Plan:
     """Plan a zoo with the same networks and newly drawn splits.
 
     Networks that are copies of one another (``source_id``), that encode one picture (``image_id``) or that are twins
@@ -33,16 +33,16 @@ def plan_split(zoo: Zoo, fractions: dict[str, float], seed: int, twins: Sequence
         zoo: the zoo.
         fractions: the shares of train, val and test.
         seed: the seed of the draw.
-        twins: pairs of rows whose networks are one another up to the group.
+        twins: the ids of pairs of networks that are one another up to the group.
     """
     import polars as pl
 
-    links = [*twins]
+    rows = {name: row for row, name in enumerate(zoo.ids)}
+    links = [(rows[a], rows[b]) for a, b in twins]
     for column in ("source_id", "image_id"):
         if column in zoo.table.columns:
             links += _links(zoo.table[column].to_list())
     if "source_id" in zoo.table.columns:
-        rows = {name: row for row, name in enumerate(zoo.ids)}
         links += [
             (row, rows[source])
             for row, source in enumerate(zoo.table["source_id"].to_list())

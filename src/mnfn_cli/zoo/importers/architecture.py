@@ -55,7 +55,7 @@ class Architecture:
             UsageError: the activation is not said or unknown, or ``omega`` is missing for a SIREN.
             DataError: there is one layer only, or what is said does not fit the layers.
         """
-        activation = self._activation()
+        activation = self.require_activation()
         if len(layout.layers) < 2:
             raise DataError(where, "has 1 layer; a network needs at least 2 for a weight space with a symmetry")
         try:
@@ -63,7 +63,8 @@ class Architecture:
         except UsageError as error:
             raise DataError(where, f"does not fit what is said about it: {error.problem}") from None
 
-    def _activation(self) -> str:
+    def require_activation(self) -> str:
+        """Return the activation, with which ``omega`` fits; raises UsageError, as ``spec`` does."""
         known = ", ".join(GROUP_OF_ACTIVATION)
         if self.activation is None:
             raise UsageError("--activation", f"weights do not tell the activation; say one of {known}")

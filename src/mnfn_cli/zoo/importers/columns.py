@@ -47,11 +47,16 @@ def typed(name: str, texts: Sequence[str | None], places: Sequence[str]) -> tupl
     return [None if text is None or row in faults else kind(text) for row, text in enumerate(texts)], faults
 
 
+def numbers(texts: Sequence[str | None]) -> list[float | str | None]:
+    """Return each text that is a finite number as a number, and the others as they are."""
+    return [float(text) if text is not None and _is_number(text) else text for text in texts]
+
+
 def check_accuracies(values: Sequence[Any], places: Sequence[str], name: str, required: bool) -> dict[int, DataError]:
     """Return by their rows errors for values that are no accuracies, which are numbers in [0, 1].
 
     Args:
-        values: the values, as ``typed`` returns them.
+        values: the values; those that are no numbers as texts.
         places: the name of each row for errors.
         name: what the user calls the column.
         required: whether every network must have an accuracy.

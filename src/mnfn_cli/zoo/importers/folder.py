@@ -99,6 +99,7 @@ def _describe(architecture: Architecture, reading: Reading) -> Describe:
     ) -> tuple[NetworkSpec, Layout]:
         stated = read_spec(metadata["spec"]) if "spec" in metadata else None
         if not isinstance(stated, NetworkSpec):
+            architecture.require_activation()
             layout = find_layout(shapes, where, reading=reading)
             return architecture.spec(layout, where), layout
         try:

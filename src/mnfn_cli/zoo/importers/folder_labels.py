@@ -8,7 +8,7 @@ from typing import Any
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.importers.columns import ACCURACY, CLASS, check_accuracies, check_classes, typed
+from mnfn_cli.zoo.importers.columns import ACCURACY, CLASS, check_accuracies, check_classes, numbers, typed
 from mnfn_cli.zoo.importers.label_file import FileNames, LabelFile, Row, read_label_file
 from mnfn_cli.zoo.importers.network_files import CheckedFile
 from mnfn_cli.zoo.importers.network_splits import SPLIT, check_splits, draw_by_group, leaks
@@ -100,15 +100,20 @@ def label_networks(
         texts = _renamed(texts, options.target, target)
     faults = _other_activations(kept, rows, places, specs)
     columns: dict[str, list[Any]] = {}
+    called = {target: options.target or target}
+    required = options.target is not None
     for name, values in texts.items():
-        columns[name], wrong = (list(values), {}) if name in TEXTS else typed(name, values, places)
+        wrong: dict[int, DataError] = {}
+        if name == ACCURACY:
+            columns[name] = numbers(values)
+            wrong = check_accuracies(columns[name], places, called.get(name, name), required and not inr)
+        elif name in TEXTS:
+            columns[name] = list(values)
+        else:
+            columns[name], wrong = typed(name, values, places)
         faults = wrong | faults
-    shown = options.target or target
-    if ACCURACY in columns:
-        required = options.target is not None and not inr
-        faults = check_accuracies(columns[ACCURACY], places, shown if not inr else ACCURACY, required) | faults
-    if inr and options.target is not None:
-        faults = check_classes(columns[CLASS], places, shown) | faults
+    if inr and required:
+        faults = check_classes(columns[CLASS], places, called[CLASS]) | faults
     stated = options.fractions is None and any(columns.get(SPLIT, ()))
     if stated:
         faults = check_splits(columns[SPLIT], places) | faults
