@@ -17,7 +17,7 @@ import numpy as np
 
 from mnfn_cli import open_zoo
 from mnfn_cli.report.published import ABLATION, DATA_SET, published_tau
-from mnfn_cli.tasks.evaluation import Condition
+from mnfn_cli.tasks.condition import Condition
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RESULTS = DOCS / "results" / "generalization"

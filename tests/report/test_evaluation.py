@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from mnfn_cli.report.evaluation import markdown, published_rows, write_evaluation
 from mnfn_cli.report.figures import plot_robustness
 from mnfn_cli.report.published import published_tau
-from mnfn_cli.tasks.evaluation import Condition, Evaluation, Row
+from mnfn_cli.tasks.condition import Condition
+from mnfn_cli.tasks.evaluation import Evaluation, Row
 
 ORIGINAL = Condition("scale")
 

@@ -14,7 +14,8 @@ from mnfn_cli.runtime.context import Context, Silent
 from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.tasks import training
 from mnfn_cli.tasks.application import apply_run
-from mnfn_cli.tasks.evaluation import evaluate_runs, parse_scales
+from mnfn_cli.tasks.condition import parse_scales
+from mnfn_cli.tasks.evaluation import evaluate_runs
 from mnfn_cli.tasks.finished_run import load_run
 from mnfn_cli.tasks.metrics import kendall_tau, with_interval
 from mnfn_cli.tasks.training import train_run

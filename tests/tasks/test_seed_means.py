@@ -59,6 +59,15 @@ def test_runs_on_pictures_are_scored_as_in_their_results(name, figure, request):
     assert f"| {figure} | 95 % interval | largest change of {words} |" in markdown(evaluation)
 
 
+def test_each_editor_is_scored_on_the_targets_of_its_own_edit(dilate_run, inr_zoo, tmp_path):
+    small = ["model.base_channels=[4,4]", "training.epochs=null", "training.steps=2", f"data.zoo=['{inr_zoo.path}']"]
+    train_run(load_recipe("editing/digits-dilate-np", [*small, "data.edit=contrast"]), tmp_path / "contrast")
+    evaluation = evaluate_runs([load_run(dilate_run), load_run(tmp_path / "contrast")], [])
+    for path in (dilate_run, tmp_path / "contrast"):
+        measured = read_result(path).test["mse"].value
+        assert evaluation.of_run(str(path))[0].value == pytest.approx(measured, rel=1e-5)
+
+
 def test_each_run_is_scored_on_the_test_networks_of_its_own_zoo(runs, digits_zoo):
     evaluation = evaluate_runs(runs, [(1.0, 100.0)])
     count = len(digits_zoo.rows("test"))

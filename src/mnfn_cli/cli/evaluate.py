@@ -56,7 +56,8 @@ def evaluate(
 
     from mnfn_cli.report.evaluation import EVALUATION, to_document, write_evaluation
     from mnfn_cli.storage.outputs import Output
-    from mnfn_cli.tasks.evaluation import evaluate_runs, parse_scales
+    from mnfn_cli.tasks.condition import parse_scales
+    from mnfn_cli.tasks.evaluation import evaluate_runs
     from mnfn_cli.tasks.finished_run import load_runs
     from mnfn_cli.tasks.task import task_class
     from mnfn_cli.training.run_folder import zoos_of

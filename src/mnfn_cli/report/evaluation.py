@@ -11,7 +11,8 @@ from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import Record, read_record
-from mnfn_cli.tasks.evaluation import Condition, Evaluation
+from mnfn_cli.tasks.condition import Condition
+from mnfn_cli.tasks.evaluation import Evaluation
 from mnfn_cli.tasks.seed_means import Mean, means_over_seeds
 from mnfn_cli.tasks.task import task_class
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from mnfn_cli.tasks.evaluation import Condition
+from mnfn_cli.tasks.condition import Condition
 
 DATA_SET = "Small CNN Zoo, CIFAR-10"
 

@@ -1,76 +1,22 @@
 """Score runs on their test networks, before and after random group elements change the networks' weights."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.models.functional import place_of
+from mnfn_cli.recipe import Recipe
 from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.seeds import generator
+from mnfn_cli.tasks.condition import Condition, Range, conditions_of
 from mnfn_cli.tasks.data import Split, load_split, split_protocol
 from mnfn_cli.tasks.finished_run import Run
-from mnfn_cli.tasks.seed_means import label_runs
 from mnfn_cli.tasks.task import task_class
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.store import Zoo, open_zoo
-
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A version of the test networks on which runs are scored.
-
-    Args:
-        group: the symmetry group of the networks: ``scale``, ``sign`` or ``permutation``.
-        acted: whether random group elements change the weights; False for the original networks.
-        scale: for the scaling group, the interval (low, high) of the factors; None for other groups.
-        permuted: whether the group elements also permute neurons.
-    """
-
-    group: str
-    acted: bool = False
-    scale: Range | None = None
-    permuted: bool = False
-
-    @property
-    def label(self) -> str:
-        """The text by which tables name the condition, such as ``U[1, 10], permuted``."""
-        if not self.acted:
-            return "original"
-        how = "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
-        return how + (", permuted" if self.permuted else "")
-
-    @property
-    def stream(self) -> str:
-        """The name of the random stream from which group elements are drawn. It must not change when the label does."""
-        return "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
-
-    def act(self, features: WeightSpaceFeatures, spec: NetworkSpec, seed: int) -> WeightSpaceFeatures:
-        """Return the networks in this condition: the original ones as they are, changed ones in float64.
-
-        Args:
-            features: raw weights of the original networks, ``(networks, 1, ...)``.
-            spec: their weight space.
-            seed: the seed of the group elements.
-        """
-        if not self.acted:
-            return features
-        element = MonomialElement.sample(
-            spec,
-            features.batch,
-            self.scale or (1.0, 1.0),
-            permute=self.permuted,
-            generator=generator(seed, "evaluation", self.stream),
-        )
-        return element.act(features.to(dtype=torch.float64))
 
 
 @dataclass(frozen=True)
@@ -151,30 +97,6 @@ class Evaluation:
         return [row for row in self.rows if row.run == run]
 
 
-def parse_scales(text: str) -> list[Range]:
-    """Parse ranges of factors: each ``low:high`` stands for itself, and each single number x for 1 to x.
-
-    Raises:
-        UsageError: an entry is not a number or a range, or its numbers are not positive, finite and ascending.
-
-    >>> parse_scales("10,0.5:2")
-    [(1.0, 10.0), (0.5, 2.0)]
-    """
-    ranges = []
-    for piece in text.split(","):
-        try:
-            numbers = [float(number) for number in piece.split(":")]
-        except ValueError:
-            numbers = []
-        if len(numbers) not in (1, 2):
-            raise UsageError("--scales", f"'{piece}' is no number and no range; write for example 1,10,0.1:10")
-        low, high = numbers if len(numbers) == 2 else (1.0, *numbers)
-        if not 0 < low <= high < float("inf"):
-            raise UsageError("--scales", f"{piece}: factors go from a positive number to one no smaller, from 1 to x")
-        ranges.append((low, high))
-    return ranges
-
-
 def evaluate_runs(
     runs: Sequence[Run],
     scales: Sequence[Range],
@@ -205,12 +127,13 @@ def evaluate_runs(
     """
     context = context or Context()
     _require_alike(runs)
+    if zoos and any(_learned_from(run) != _learned_from(runs[0]) for run in runs):
+        raise UsageError("--zoo", "the runs were trained on different zoos; evaluate those of each apart")
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(repr(_learned_from(run)), []).append(run)
-    if zoos and len(groups) > 1:
-        raise UsageError("--zoo", "the runs were trained on different zoos; evaluate those of each apart")
-    conditions = [Condition(runs[0].spec.group), *_conditions(runs[0].spec, scales, permute)]
+        # Runs on the same networks that learned another edit, for example, have other targets.
+        groups.setdefault(repr((_learned_from(run), run.task.facts)), []).append(run)
+    conditions = conditions_of(runs[0].spec, scales, permute)
     context.progress.start("evaluating", len(runs) * len(conditions))
     count, rows, protocols = 0, [], {}
     augmented, names = {}, {}
@@ -238,6 +161,25 @@ def evaluate_runs(
     )
 
 
+def label_runs(runs: Sequence[Run]) -> dict[str, str]:
+    """Return a label for each run by the path of its folder, which runs on the same zoos share if only seeds differ.
+
+    It is the name of the model or, where recipes with the same model differ on the same zoos, that of the run's folder
+    without the seed.
+    """
+    recipes: dict[tuple[str, tuple[str, ...]], list[Recipe]] = {}
+    for run in runs:
+        known = recipes.setdefault((run.recipe.model.name, run.recipe.data.zoo), [])
+        if _without_seed(run.recipe) not in known:
+            known.append(_without_seed(run.recipe))
+    return {
+        str(run.folder.path): run.recipe.model.name
+        if len(recipes[run.recipe.model.name, run.recipe.data.zoo]) == 1
+        else re.sub(r"-seed\d+$", "", run.folder.path.name)
+        for run in runs
+    }
+
+
 def _require_alike(runs: Sequence[Run]) -> None:
     first = runs[0]
     paths = [str(run.folder.path) for run in runs]
@@ -253,7 +195,7 @@ def _require_alike(runs: Sequence[Run]) -> None:
 
 
 def _score(runs: Sequence[Run], test: Split, conditions: Sequence[Condition], seed: int, context: Context) -> list[Row]:
-    """Return the rows of runs on the same zoos."""
+    """Return the rows of runs with the same test networks and targets."""
     dtype = place_of(runs[0].model)[1]
     versions = [(condition, condition.act(test.features, runs[0].spec, seed)) for condition in conditions]
     rows = []
@@ -292,13 +234,12 @@ def _load_test(run: Run, opened: Sequence[Zoo]) -> Split:
     return load_split(opened, "test", run.task.targets, skipped)
 
 
-def _conditions(spec: NetworkSpec, scales: Sequence[Range], permute: bool) -> list[Condition]:
-    ranges = scales if spec.group == "scale" else [None]
-    return [Condition(spec.group, True, scale, permute) for scale in ranges]
-
-
 def _row(run: Run, condition: Condition, observed: Tensor, original: Tensor, test: Split) -> Row:
     figure, others = run.task.score(observed, test)
     value, low, high = (float("nan") if number is None else number for number in (figure.value, *figure.interval))
     changed = float((observed - original).abs().max())
     return Row(str(run.folder.path), run.recipe.model.name, condition, value, low, high, others, changed)
+
+
+def _without_seed(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": 0})})

@@ -1,18 +1,14 @@
-"""Which runs differ only in their seed, and the means of their scores."""
+"""Means of the scores of runs that differ only in their seed."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from mnfn_cli.recipe import Recipe
-from mnfn_cli.tasks.finished_run import Run
+from mnfn_cli.tasks.condition import Condition
+from mnfn_cli.tasks.evaluation import Evaluation, Row
 from mnfn_cli.weightspace.naming import natural_key
-
-if TYPE_CHECKING:
-    from mnfn_cli.tasks.evaluation import Condition, Evaluation, Row
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class Mean:
 
     label: str
     zoos: str
-    condition: "Condition"
+    condition: Condition
     seeds: int
     value: float
     low: float
@@ -45,26 +41,7 @@ class Mean:
         return entry | {figure: self.value, f"{figure}_sd": deviation, "largest_change": self.largest_change}
 
 
-def label_runs(runs: Sequence[Run]) -> dict[str, str]:
-    """Return a label for each run by the path of its folder, which runs on the same zoos share if only seeds differ.
-
-    It is the name of the model or, where recipes with the same model differ on the same zoos, that of the run's folder
-    without the seed.
-    """
-    recipes: dict[tuple[str, tuple[str, ...]], list[Recipe]] = {}
-    for run in runs:
-        known = recipes.setdefault((run.recipe.model.name, run.recipe.data.zoo), [])
-        if _without_seed(run.recipe) not in known:
-            known.append(_without_seed(run.recipe))
-    return {
-        str(run.folder.path): run.recipe.model.name
-        if len(recipes[run.recipe.model.name, run.recipe.data.zoo]) == 1
-        else re.sub(r"-seed\d+$", "", run.folder.path.name)
-        for run in runs
-    }
-
-
-def means_over_seeds(evaluation: "Evaluation") -> list[Mean]:
+def means_over_seeds(evaluation: Evaluation) -> list[Mean]:
     """Return a mean for each label, zoo and condition of an evaluation.
 
     Labels and conditions have the order of the evaluation's rows, and zoos the natural order of their names.
@@ -78,7 +55,7 @@ def means_over_seeds(evaluation: "Evaluation") -> list[Mean]:
     return [_mean(*key, groups[key]) for key in ordered]
 
 
-def _mean(label: str, zoos: str, condition: "Condition", rows: Sequence["Row"]) -> Mean:
+def _mean(label: str, zoos: str, condition: Condition, rows: Sequence[Row]) -> Mean:
     values = np.array([row.value for row in rows])
     value = float(values.mean())
     low, high = rows[0].low, rows[0].high
@@ -86,7 +63,3 @@ def _mean(label: str, zoos: str, condition: "Condition", rows: Sequence["Row"]) 
         deviation = float(values.std(ddof=1))
         low, high = value - deviation, value + deviation
     return Mean(label, zoos, condition, len(rows), value, low, high, max(row.largest_change for row in rows))
-
-
-def _without_seed(recipe: Recipe) -> Recipe:
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": 0})})
