@@ -23,12 +23,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from mnfn_cli.zoo.importers.plan import write_plan
 
 from mnfn_cli.zoo.build.architectures import cnn_spec
 from mnfn_cli.zoo.build.classifiers import ClassifierZooPlan, build_classifier_zoo
 from mnfn_cli.zoo.images import load_images
 from mnfn_cli.zoo.importers.small_cnn_zoo import plan_small_cnn_zoo
+from mnfn_cli.zoo.plan import write_plan
 from timing import interleaved
 
 BLOCK = 4096

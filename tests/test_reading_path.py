@@ -4,24 +4,31 @@ A reader who follows ``mnfn train`` or ``mnfn predict`` to the arithmetic reads 
 """
 
 import sys
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+import polars as pl
 import pytest
 from torch.overrides import TorchFunctionMode
 
 import mnfn_cli
 from mnfn_cli.cli.app import main
+from mnfn_cli.zoo.record import spaces_of
+from mnfn_cli.zoo.store import open_zoo
+from mnfn_cli.zoo.writer import save_zoo
 
 SOURCE = Path(mnfn_cli.__file__).parent
 FIRST = Path(__file__).parent / "formats" / "first"
 PRODUCTS = {"baddbmm", "bmm", "conv2d", "einsum", "embedding_bag", "linear", "matmul", "mm"}
+SEVERAL = Path("two-weight-spaces")
 TWO_STEPS = ["-o", "new", "training.epochs=null", "training.steps=2", "training.batch_size=2"]
 COMMANDS = {
-    f"train {recipe}": ["train", "--recipe", recipe, "--zoo", FIRST / zoo, *TWO_STEPS]
+    f"train {recipe}": ["train", "--recipe", recipe, "--zoo", zoo if zoo is SEVERAL else FIRST / zoo, *TWO_STEPS]
     for recipe, zoo in {
         "generalization/relu-monomial": "classifiers",
         "generalization/relu-gnn": "classifiers",
+        "generalization/mixed-monomial": SEVERAL,
         "classification/digits-monomial": "inrs",
         "editing/digits-dilate-monomial-strict": "inrs",
     }.items()
@@ -55,9 +62,17 @@ def _files_on_stack() -> list[str]:
     return [name for name, _ in groupby(reversed(files))]
 
 
+def write_zoo_of_two_weight_spaces(path):
+    zoo = open_zoo(FIRST / "classifiers")
+    spaces = spaces_of([(zoo.spec, None), (replace(zoo.spec, activation="tanh"), None)])
+    tables = [zoo.table.with_columns(id=space.name + pl.col("id"), weight_space=pl.lit(space.name)) for space in spaces]
+    save_zoo(path, spaces, [zoo.read(), zoo.read()], pl.concat(tables))
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_file_is_entered_twice_on_the_way_to_a_product(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    write_zoo_of_two_weight_spaces(SEVERAL)
     monkeypatch.setattr(sys, "argv", ["mnfn", *map(str, COMMANDS[name])])
     with Paths() as paths, pytest.raises(SystemExit) as ended:
         main()

@@ -15,7 +15,9 @@ def script(name):
     return module
 
 
-@pytest.mark.parametrize(("name", "page"), [("results", "results.md"), ("inr_results", "inr-results.md")])
+@pytest.mark.parametrize(
+    ("name", "page"), [("results", "results.md"), ("inr_results", "inr-results.md"), ("mixed_zoo", "mixed-results.md")]
+)
 def test_the_page_is_generated(name, page):
     assert script(name).page() == (ROOT / "docs" / page).read_text()
 

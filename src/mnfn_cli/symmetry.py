@@ -38,5 +38,14 @@ INVARIANT_STEPS: Mapping[Group, tuple[str, ...]] = {
 }
 """Steps that make equivariant features invariant to a group; the published one comes first."""
 
+Sharing = Literal["none", "group", "all", "fitting"]
+"""Which parameters a model has in common for several weight spaces of a zoo.
+
+``none``: it reads one weight space. ``group``: one set of parameters for all weight spaces of one group, which must
+agree in everything but the hidden widths. ``all``: one set for all weight spaces, which must agree likewise, whatever
+their groups are. ``fitting``: one set for all weight spaces, of any depth and size; parameters whose shapes depend on
+the weight space are its own.
+"""
+
 CLASSIFIER_ACTIVATIONS = ("relu", "leaky_relu", "tanh")
 """Activations that classifiers can be built with here."""

@@ -25,6 +25,8 @@ PUBLISHED = {
     "generalization/tanh-gnn": ("tanh", 1_714_169),
     "generalization/relu-mlp": ("relu", 5_973_001),
     "generalization/tanh-mlp": ("tanh", 5_973_001),
+    "generalization/mixed-monomial": ("relu", 254_609),
+    "generalization/mixed-gnn": ("tanh", 133_017),
 }
 
 
@@ -66,7 +68,7 @@ def test_a_model_without_options_is_the_published_recipe():
             sin = NetworkSpec.mlp([2, 32, 32, 1], "sin", omega=30.0)
             spec = small_cnn_zoo("relu") if task == "generalization" else sin
             with torch.device("meta"):
-                built, resolved = build_model(f"{task}/{name}", spec), build_functional(recipe, spec, {})
+                built, resolved = build_model(f"{task}/{name}", spec), build_functional(recipe, [spec], {})
             shapes = [{key: tensor.shape for key, tensor in m.state_dict().items()} for m in (built, resolved)]
             assert shapes[0] == shapes[1]
     strict = build_model("editing/monomial-strict", NetworkSpec.mlp([2, 8, 8, 1], "sin"))

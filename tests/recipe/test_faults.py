@@ -61,7 +61,7 @@ Faults = Callable[..., list[str]]
         (
             "canonicalize: false",
             "activation: gelu",
-            "model.activation: must be 'relu', 'tanh' or 'sin', not the text 'gelu'",
+            "model.activation: must be 'relu', 'tanh', 'sin' or 'auto', not the text 'gelu'",
         ),
         (
             "canonicalize: false",

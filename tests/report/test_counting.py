@@ -64,7 +64,7 @@ def test_ours_stands_beside_the_papers(rows):
 def test_a_recipe_says_its_count(entry):
     recipe = load_recipe(entry.name)
     said = re.search(r"Parameters: ([\d,]+)", entry.path.read_text())
-    model = skeleton(recipe, usual_space(entry.name, recipe))
+    model = skeleton(recipe, [usual_space(entry.name, recipe)])
     assert count_parameters(model) == int(said[1].replace(",", ""))
     layers = layers_of(model)
     assert sum(torch.Size(shape).numel() for layer in layers for shape in layer.shapes) == count_parameters(model)
@@ -78,7 +78,7 @@ def test_a_skeleton_has_the_real_shapes(name):
     spec = usual_space(name, recipe)
     real = build_model(f"{recipe.task}/{recipe.model.name}", spec, **recipe.model.options())
     shapes = {key: tensor.shape for key, tensor in real.named_parameters()}
-    assert {key: tensor.shape for key, tensor in skeleton(recipe, spec).named_parameters()} == shapes
+    assert {key: tensor.shape for key, tensor in skeleton(recipe, [spec]).named_parameters()} == shapes
 
 
 def test_building_a_skeleton_touches_no_memory_and_no_random_state():
@@ -86,7 +86,7 @@ def test_building_a_skeleton_touches_no_memory_and_no_random_state():
     real = 0
     for name in (entry.name for entry in list_recipes()):
         recipe = load_recipe(name)
-        model = skeleton(recipe, usual_space(name, recipe))
+        model = skeleton(recipe, [usual_space(name, recipe)])
         tensors = [*model.parameters(), *model.buffers()]
         real = max(real, sum(tensor.numel() for tensor in tensors if not tensor.is_meta))
     assert real <= 1000
@@ -96,7 +96,7 @@ def test_building_a_skeleton_touches_no_memory_and_no_random_state():
 
 def test_layers():
     recipe = load_recipe("generalization/relu-monomial")
-    layers = {layer.path: layer for layer in layers_of(skeleton(recipe, usual_space("", recipe)))}
+    layers = {layer.path: layer for layer in layers_of(skeleton(recipe, [usual_space("", recipe)]))}
     assert layers["features.1"].kind == "MonomialLinear" and layers["features.1"].parameters == 7_584
     assert "features.1.matrices" not in layers and layers["features"].shapes == ()
     assert layers["head.0"].shapes == ((200, 250), (200,))

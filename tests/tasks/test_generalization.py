@@ -50,9 +50,9 @@ def test_the_run_folder_explains_itself(relu_run, digits_zoo):
 def test_the_test_split_is_touched_once_and_last(digits_zoo, tmp_path, monkeypatch):
     loaded, real = [], training.load_split
 
-    def recording(zoos, name, targets, skip=frozenset()):
+    def recording(zoos, name, *rest):
         loaded.append(name)
-        return real(zoos, name, targets, skip)
+        return real(zoos, name, *rest)
 
     trained = []
     real_job = training.run_job
@@ -175,7 +175,7 @@ def test_networks_that_are_not_finite_fail_or_are_left_out(digits_zoo, tmp_path)
     result = train_run(recipe, tmp_path / "run", skip_bad=True)
     assert result.data.networks["train"] == len(zoo.rows("train")) - 1
     with pytest.raises(DataError, match="not finite"):
-        load_checkpoints(zoo.path, Wanted(zoo.spec))
+        load_checkpoints(zoo.path, Wanted((zoo.spec,)))
 
 
 def test_unfinished_and_changed_runs_are_refused(relu_run, digits_zoo, tmp_path):
@@ -292,12 +292,12 @@ def test_a_flat_picture_is_too_much_for_monomial_layers(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"spec": None}, r"run\.json:spec: is no weight space"),
+        ({"spec": None}, r"run\.json:spec: missing"),
         ({"zoos": [{"path": "x"}]}, r"run\.json:zoos\.0\.fingerprint: missing"),
         ({"state": "paused"}, r"run\.json:state: "),
         ({"task": "painting"}, r"run\.json:task: 'painting' is no task"),
         ({"networks": None}, r"run\.json:networks: "),
-        ({"format": 9}, r"run\.json:format: is 9; this version of mnfn reads 2"),
+        ({"format": 9}, r"run\.json:format: is 9; this version of mnfn reads 2 and 3"),
     ],
 )
 def test_what_is_missing_or_wrong_in_run_json_is_named(relu_run, tmp_path, change, message):

@@ -40,20 +40,20 @@ def others(spec):
 def test_the_spec_in_a_file_is_the_spec_of_its_zoo(digits_zoo, files):
     for file in files.glob("*.safetensors"):
         assert read_spec(read_tensors(file)[1]["spec"]) == digits_zoo.spec
-    assert len(load_checkpoints(files, Wanted(digits_zoo.spec)).names) == 2
+    assert len(load_checkpoints(files, Wanted((digits_zoo.spec,))).names) == 2
 
 
 @pytest.mark.parametrize("name", ["padded", "strided", "tanh"])
 def test_files_of_another_spec_are_refused_though_their_shapes_fit(digits_zoo, files, name):
     wanted = others(digits_zoo.spec)[name]
     with pytest.raises(DataError) as caught:
-        load_checkpoints(files, Wanted(wanted))
+        load_checkpoints(files, Wanted((wanted,)))
     assert f"is a network {digits_zoo.spec}; the run reads {wanted}" in str(caught.value)
 
 
 def test_older_files_are_read_where_they_do_not_contradict(digits_zoo, old_files):
     like = others(digits_zoo.spec)
     for spec in (digits_zoo.spec, like["padded"], like["strided"]):
-        assert len(load_checkpoints(old_files, Wanted(spec)).names) == 2
+        assert len(load_checkpoints(old_files, Wanted((spec,))).names) == 2
     with pytest.raises(DataError, match="is a network 1 -> 16 -> 16 -> 16 -> 10, kernels 3x3, 3x3, 3x3, relu; the run"):
-        load_checkpoints(old_files, Wanted(like["tanh"]))
+        load_checkpoints(old_files, Wanted((like["tanh"],)))

@@ -98,18 +98,16 @@ def _recipes(
 ) -> None:
     from mnfn_cli.models.functional import count_parameters
     from mnfn_cli.recipe import load_recipe
-    from mnfn_cli.tasks.counting import layers_of, skeleton, space_of_zoo, usual_space
+    from mnfn_cli.tasks.counting import layers_of, skeleton, spaces_of_zoo, usual_space
 
     documents, tables = [], []
     for name, recipe in [(name, load_recipe(name, overrides)) for name in names]:
         facts: Mapping[str, Any] = {}
         if zoo is not None:
-            spec, facts = space_of_zoo(zoo, recipe)
-        elif widths is not None:
-            spec = _dense(widths, recipe)
+            specs, facts = spaces_of_zoo(zoo, recipe)
         else:
-            spec = usual_space(name, recipe)
-        model = skeleton(recipe, spec, **facts)
+            specs = [_dense(widths, recipe) if widths is not None else usual_space(name, recipe)]
+        model = skeleton(recipe, specs, **facts)
         layers, total = layers_of(model), count_parameters(model)
         rows = [
             {
@@ -121,11 +119,14 @@ def _recipes(
             for layer in layers
         ]
         rows.append({"module": "total", "kind": type(model).__name__, "shapes": "", "parameters": total})
-        tables.append(Table(rows, title=f"{name}, for networks {spec}", formats={"parameters": ","}))
+        title = f"{name}, for networks {'; '.join(map(str, specs))}"
+        tables.append(Table(rows, title=title, formats={"parameters": ","}))
+        described = [spec.to_json() for spec in specs]
+        weight_spaces = {"weight_space": described[0]} if len(specs) == 1 else {"weight_spaces": described}
         documents.append(
             {
                 "recipe": name,
-                "weight_space": spec.to_json(),
+                **weight_spaces,
                 "layers": [layer.to_json() for layer in layers],
                 "parameters": total,
             }

@@ -20,6 +20,7 @@ ACTED_ON = {
     "scale": "U[1, x] means that every hidden neuron is scaled by a random factor between 1 and x, and its outgoing "
     "weights by one over that factor: other weights, the same function",
     "sign": "sign flips negate the weights into and out of random hidden neurons: other weights, the same function",
+    "permutation": "permuted means that hidden neurons are in a random order: other weights, the same function",
 }
 
 
@@ -84,11 +85,23 @@ def evaluate(
         columns = {"model": "model", "zoos": "zoos", "networks": "test networks", "seeds": "seeds", figure: figure}
         columns |= {f"{figure}_sd": "standard deviation", "largest_change": "largest change"}
         tables.append(Table(document["means"], columns, "Means over seeds"))
+    within = [
+        {"run": row.run, "networks": row.condition.label, "spec": str(figures.spec), "count": figures.networks}
+        | {figure: figures.test[figure].value}
+        for row in evaluation.rows
+        for figures in row.by_weight_space
+    ]
+    if within:
+        columns = {"networks": "test networks", "spec": "weight space", "count": "networks", figure: figure}
+        tables.append(
+            Table(within, ({"run": "run"} | columns) if len(runs) > 1 else columns, "Within each weight space")
+        )
     if document["published"]:
         title = f"Published, and measured on {document['published'][0]['data_set']}"
         columns = {"model": "model", "trained_on": "trained on", "networks": "test networks", "tau": "tau"}
         tables.append(Table(document["published"], columns, title, {"tau": ".3f"}))
     console.note(task.meaning)
-    console.note(ACTED_ON[evaluation.group])
+    for group in evaluation.group.split(" and "):
+        console.note(ACTED_ON[group])
     console.note(f"largest change is that of a {task.seen}, against the original networks")
     console.result(document, *tables)

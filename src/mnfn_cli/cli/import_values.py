@@ -1,7 +1,6 @@
 """Read the values of options of ``mnfn zoo import``: sizes, lists and fractions."""
 
 import re
-from collections.abc import Sequence
 from math import isfinite
 from typing import Literal
 
@@ -86,19 +85,3 @@ def read_epoch(option: str, text: str | None) -> int | Literal["last", "all"]:
     if not _WHOLE.fullmatch(text):
         raise UsageError(option, f"'{text}'; give the number of an epoch, last or all")
     return int(text)
-
-
-def read_where(option: str, entries: Sequence[str] | None) -> dict[str, str]:
-    """Read entries ``COLUMN=VALUE``.
-
-    >>> read_where("--where", ["config.activation=relu"])
-    {'config.activation': 'relu'}
-    """
-    values: dict[str, str] = {}
-    for entry in entries or ():
-        column, equals, value = entry.partition("=")
-        if not column or not equals:
-            raise UsageError(option, f"'{entry}'; give COLUMN=VALUE, such as config.activation=relu")
-        if values.setdefault(column, value) != value:
-            raise UsageError(option, f"asks for two values of {column}")
-    return values

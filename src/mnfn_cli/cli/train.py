@@ -1,5 +1,6 @@
 """mnfn train: train a recipe's model on zoos, or resume a run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,7 @@ from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
     from mnfn_cli.recipe import Recipe
+    from mnfn_cli.tasks.metrics import Metric
 
 EXAMPLES = examples(
     "mnfn train --recipe generalization/relu-monomial --zoo zoos/digits-relu -o runs/relu",
@@ -76,12 +78,17 @@ def train(
             result = train_run(
                 resolved, out, force=force, skip_bad=on_bad == "skip", context=context, illustrate=draw_run
             )
-    rows = [
+    tables = [Table(_rows(result.test), title=f"{run}: {result.parameters:,} parameters")]
+    for within in result.by_weight_space:
+        tables.append(Table(_rows(within.test), title=f"{within.networks} networks {within.spec}"))
+    console.result({"run": str(run)} | result.to_json(), *tables)
+
+
+def _rows(figures: "Mapping[str, Metric]") -> list[dict[str, float | str | None]]:
+    return [
         {"test": name, "value": metric.value, "low 95 %": metric.interval[0], "high 95 %": metric.interval[1]}
-        for name, metric in result.test.items()
+        for name, metric in figures.items()
     ]
-    table = Table(rows, title=f"{run}: {result.parameters:,} parameters")
-    console.result({"run": str(run)} | result.to_json(), table)
 
 
 def _resolve(recipe: str, overrides: list[str], zoos: list[Path], seed: int | None) -> "Recipe":

@@ -18,11 +18,12 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 class Functional(nn.Module):
     """A functional that reads all training networks once before the first gradient step."""
 
-    def prepare(self, features: WeightSpaceFeatures) -> None:
+    def prepare(self, features: Any) -> None:
         """Compute what is not learned by gradients, such as means and deviations. The default does nothing.
 
         Args:
-            features: raw weights of all training networks, ``(networks, 1, ...)``.
+            features: raw weights of all training networks, ``(networks, 1, ...)``, in the form that the functional
+                reads.
         """
 
 

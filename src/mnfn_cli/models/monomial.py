@@ -13,7 +13,7 @@ from mnfn_cli.nn.activation import EquivariantActivation
 from mnfn_cli.nn.invariant import AbsoluteValue, MeanPool, NormalizeEntries
 from mnfn_cli.nn.monomial import MonomialLinear
 from mnfn_cli.nn.scaling import RescalePositions
-from mnfn_cli.symmetry import INVARIANT_STEPS
+from mnfn_cli.symmetry import INVARIANT_STEPS, LAYER_ACTIVATIONS
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
@@ -26,9 +26,9 @@ class MonomialGeneralization(AccuracyPredictor):
         spec: the weight space of the networks.
         channels: the number of output channels of each monomial layer.
         activation: the activation after each monomial layer: ``relu`` for the scaling group, ``tanh`` or ``sin`` for
-            the sign group.
+            the sign group; ``auto`` for the published one of the networks' group, ``relu`` or ``tanh``.
         invariant: the step that makes the features invariant: ``normalize`` removes scales, ``absolute`` removes
-            signs. The absolute value stands in place of the last activation.
+            signs, ``auto`` is that of the networks' group. The absolute value stands in place of the last activation.
         sign_terms: whether the monomial layers have the terms that only the sign group allows (``MonomialLinear``).
         hnp_channels: the number of output channels of each HNP layer between the invariant step and the mean, each
             followed by ReLU; empty for none (an ablation of the paper).
@@ -47,24 +47,26 @@ class MonomialGeneralization(AccuracyPredictor):
         spec: NetworkSpec,
         channels: Sequence[int],
         activation: str,
-        invariant: Literal["normalize", "absolute"],
+        invariant: Literal["normalize", "absolute", "auto"],
         sign_terms: bool,
         hnp_channels: Sequence[int],
         **options: Any,
     ) -> None:
         fitting = INVARIANT_STEPS[spec.group]
-        if invariant not in fitting:
+        step = fitting[0] if invariant == "auto" else invariant
+        if step not in fitting:
             raise UsageError(
                 "model.invariant",
-                f"{invariant} is not invariant for {spec.activation} networks; use {' or '.join(fitting)}",
+                f"{step} is not invariant for {spec.activation} networks; use {' or '.join(fitting)}, or auto",
             )
-        layers: list[nn.Module] = [RescalePositions(spec)] if invariant == "normalize" else []
+        function = LAYER_ACTIVATIONS[spec.group][0] if activation == "auto" else activation
+        layers: list[nn.Module] = [RescalePositions(spec)] if step == "normalize" else []
         for d, e in pairwise([1, *channels]):
             layers += [
                 MonomialLinear(spec, d, e, sign_terms=sign_terms),
-                EquivariantActivation(spec, activation),
+                EquivariantActivation(spec, function),
             ]
-        if invariant == "normalize":
+        if step == "normalize":
             layers.append(NormalizeEntries(spec, channels[-1]))
         else:
             layers[-1] = AbsoluteValue()

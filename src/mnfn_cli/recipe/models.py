@@ -21,7 +21,7 @@ from mnfn_cli.recipe.sections import (
     TwoWidths,
     Widths,
 )
-from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, INVARIANT_STEPS, Group
+from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, INVARIANT_STEPS, Group, Sharing
 
 
 class Model(Section):
@@ -33,12 +33,15 @@ class Model(Section):
         published: the name of the shipped recipe with the published options. ``{family}`` in it stands for ``relu`` or
             ``tanh``, according to the networks. Empty if every option has a default.
         closed_form: whether the functional is fitted in closed form instead of by gradient steps.
+        shares: which parameters the functional has in common for several weight spaces of a zoo; by default it reads
+            one. See ``symmetry.Sharing``.
         name: the name by which recipes choose the model.
     """
 
     built_by: ClassVar[str | Callable[..., Any]]
     published: ClassVar[str] = ""
     closed_form: ClassVar[bool] = False
+    shares: ClassVar[Sharing] = "none"
 
     name: str
 
@@ -78,12 +81,13 @@ class Monomial(Model):
 
     built_by = "mnfn_cli.models.monomial:MonomialGeneralization"
     published = "generalization/{family}-monomial"
+    shares = "group"
 
     name: Literal["monomial"]
     channels: Widths
     head: TwoWidths
-    activation: Literal["relu", "tanh", "sin"] = "relu"
-    invariant: Literal["normalize", "absolute"] = Field("normalize", validate_default=True)
+    activation: Literal["relu", "tanh", "sin", "auto"] = "relu"
+    invariant: Literal["normalize", "absolute", "auto"] = Field("normalize", validate_default=True)
     sign_terms: Flag = False
     hnp_channels: tuple[Count, ...] = ()
     dropout: Probability = 0.0
@@ -93,14 +97,17 @@ class Monomial(Model):
     @classmethod
     def _invariant_fits(cls, invariant: str, info: ValidationInfo) -> str:
         activation = info.data.get("activation")
-        if activation and invariant not in (fitting := INVARIANT_STEPS[GROUP_OF_ACTIVATION[activation]]):
+        if activation is None:
+            return invariant
+        fitting = ("auto",) if activation == "auto" else INVARIANT_STEPS[GROUP_OF_ACTIVATION[activation]]
+        if invariant not in fitting:
             raise ValueError(f"'{fitting[0]}' is needed beside activation '{activation}', not '{invariant}'")
         return invariant
 
     @property
-    def respects(self) -> Group:
-        """The group of the layers' activation."""
-        return GROUP_OF_ACTIVATION[self.activation]
+    def respects(self) -> Group | None:
+        """The group of the layers' activation; None for ``auto``, which takes the networks' group."""
+        return GROUP_OF_ACTIVATION.get(self.activation)
 
 
 class StatNN(AccuracyModel):
@@ -108,6 +115,7 @@ class StatNN(AccuracyModel):
 
     built_by = "mnfn_cli.models.generalization:StatNN"
     published = "generalization/{family}-statnn"
+    shares = "all"
 
     name: Literal["statnn"]
 
@@ -126,6 +134,7 @@ class Gnn(AccuracyModel):
 
     built_by = "mnfn_cli.models.generalization:Gnn"
     published = "generalization/{family}-gnn"
+    shares = "fitting"
 
     name: Literal["gnn"]
     size: Count
@@ -137,6 +146,7 @@ class Np(AccuracyModel):
 
     built_by = "mnfn_cli.models.generalization:Np"
     published = "generalization/{family}-np"
+    shares = "all"
 
     name: Literal["np"]
     channels: Widths
@@ -147,6 +157,7 @@ class Hnp(AccuracyModel):
 
     built_by = "mnfn_cli.models.generalization:Hnp"
     published = "generalization/{family}-hnp"
+    shares = "all"
 
     name: Literal["hnp"]
     channels: Widths
@@ -187,6 +198,7 @@ class NpClassifier(Classifier):
 
     built_by = "mnfn_cli.models.permutation:NpClassifier"
     published = "classification/mnist-np"
+    shares = "all"
 
     name: Literal["np"]
 
@@ -196,6 +208,7 @@ class HnpClassifier(Classifier):
 
     built_by = "mnfn_cli.models.permutation:HnpClassifier"
     published = "classification/mnist-hnp"
+    shares = "all"
 
     name: Literal["hnp"]
 
@@ -205,6 +218,7 @@ class AbsoluteClassifier(Classifier):
 
     built_by = "mnfn_cli.models.monomial_inr:AbsoluteClassifier"
     published = "classification/mnist-absolute"
+    shares = "all"
 
     name: Literal["absolute"]
     base: Literal["np", "hnp"] = "hnp"
@@ -328,10 +342,13 @@ def declare_model(task: str, model: type[Model]) -> type[Model]:
         ``model``.
 
     Raises:
-        RecipeError: there is no such task, or it already has another model of this name.
+        RecipeError: there is no such task, or it already has another model of this name; or the model is fitted in
+            closed form and shares parameters, although such a functional reads one weight space.
     """
     if task not in MODELS:
         raise RecipeError(task, f"no such task; known: {', '.join(MODELS)}")
+    if model.closed_form and model.shares != "none":
+        raise RecipeError(f"{task}/{model.names()[0]}", "is fitted in closed form, so it shares no parameters")
     known = MODELS[task]
     for name in model.names():
         if name in known and known[name] is not model:

@@ -97,7 +97,7 @@ def paper_tables() -> dict[str, list[Row]]:
 def _row(name: str, paper: str | None) -> Row:
     recipe = load_recipe(name)
     spec = usual_space(name, recipe)
-    return Row(name, str(spec), count_parameters(skeleton(recipe, spec)), paper)
+    return Row(name, str(spec), count_parameters(skeleton(recipe, [spec])), paper)
 
 
 CHANNELS = 16

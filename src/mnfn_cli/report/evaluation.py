@@ -52,7 +52,11 @@ def write_evaluation(evaluation: Evaluation, output: Path, *, command: str, forc
     import polars as pl
 
     document = to_document(evaluation)
-    flat = [row | {"scale": row["scale"] and f"{row['scale'][0]:g}:{row['scale'][1]:g}"} for row in document["rows"]]
+    flat = [
+        {name: value for name, value in row.items() if name != "by_weight_space"}
+        | {"scale": row["scale"] and f"{row['scale'][0]:g}:{row['scale'][1]:g}"}
+        for row in document["rows"]
+    ]
     check_outputs([Output(output, EVALUATION)], evaluation.augmented, force=force)
     with new_folder(output, EVALUATION, force=force) as folder:
         write_json(folder / "evaluation.json", document | {"command": command})
@@ -91,7 +95,8 @@ def published_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
 def markdown(evaluation: Evaluation) -> str:
     """Return the evaluation as a Markdown table.
 
-    Means over seeds follow where there are several, and the paper's figures where it has some.
+    Tables of means over seeds and of the figure within each weight space follow where there are several, and figures of
+    the paper where it has some.
     """
     several = len(evaluation.augmented) > 1
     precision = evaluation.precision.removeprefix("torch.")
@@ -115,6 +120,12 @@ def markdown(evaluation: Evaluation) -> str:
             value += f" ± {mean.high - mean.value:.3f}" if mean.seeds > 1 and mean.value == mean.value else ""
             cells = [mean.label, mean.zoos, mean.condition.label, str(mean.seeds), value, f"{mean.largest_change:.1e}"]
             lines.append(_line(cells))
+    if within := [(row, figures) for row in evaluation.rows for figures in row.by_weight_space]:
+        heading = (["run", "model"] if several else []) + ["test networks", "weight space", "networks", figure]
+        lines += ["", "Within each weight space:", "", *_head(heading)]
+        for row, figures in within:
+            cells = [row.condition.label, str(figures.spec), str(figures.networks), str(figures.test[figure])]
+            lines.append(_line(([row.run, row.model] if several else []) + cells))
     if published := published_rows(evaluation):
         lines += ["", f"Published, and measured on {DATA_SET}:", ""]
         lines += _head(["model", "trained on", "test networks", "tau"])

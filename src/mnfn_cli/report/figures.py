@@ -37,7 +37,7 @@ def draw_run(folder: Path) -> None:
     result = read_result(folder)
     run = RunFolder(folder)
     record = run.record
-    task = task_of_run(record.task, load_recipe(str(run.recipe)), record.spec, record.facts, record.inr, folder)
+    task = task_of_run(record.task, load_recipe(str(run.recipe)), record.specs, record.facts, record.inr, folder)
     for name, figure in task.figures(folder, result).items():
         draw_figure(figure, folder / name)
     draw_training(run.metrics, folder / "training.png", int(result.validation["step"] or 0))
@@ -145,7 +145,8 @@ def plot_robustness(evaluation: Evaluation, axes: "Axes") -> None:
         axes.plot([], [], color="0.4", marker="x", linestyle="", label="tau undefined: all predictions are equal")
     axes.set_xticks(range(len(places)), places, fontsize=8)
     shuffled = " and a random permutation" if evaluation.permuted else ""
-    what = "factors of hidden neurons" if evaluation.group == "scale" else "signs of hidden neurons"
+    changed = {"scale": "factors", "sign": "signs", "permutation": "order"}
+    what = " and ".join(changed[group] for group in evaluation.group.split(" and ")) + " of hidden neurons"
     figure = "Kendall's tau" if evaluation.figure == "tau" else evaluation.figure
     spread = "standard deviation over seeds" if any(mean.seeds > 1 for mean in means) else "95 % interval"
     axes.set(xlabel="zoo" if over_zoos else what + shuffled, ylabel=f"{figure}, {spread}")

@@ -89,8 +89,9 @@ def apply_run(
         context: the device on which to compute, and the command to record in a new zoo.
 
     Raises:
-        DataError: the run or a network cannot be read, or an INR was fitted from other initial weights than the
-            run's; all such networks are named.
+        DataError: the run or a network cannot be read, a network has a weight space that the run does not read, a file
+            does not say which of several it has, or an INR was fitted from other initial weights than the run's; all
+            such networks are named.
         UsageError: the run was trained for another task, or its model comes from a plugin that is not loaded.
         NumericError: an answer is not finite; all such networks are named, and nothing is written.
         OutputError: the output exists, or it is equal to, inside or around an input.
@@ -101,7 +102,7 @@ def apply_run(
     loaded = load_run(run, task).to(device=context.device)
     known = loaded.task
     layouts = loaded.folder.record.layouts
-    wanted = Wanted(loaded.spec, known.label, known.parse_label, loaded.start, reading, layouts)
+    wanted = Wanted(loaded.specs, known.label, known.parse_label, loaded.start, reading, layouts)
     networks = load_checkpoints(checkpoints, wanted, split=split, skip_bad=skip_bad)
     answers = loaded.predict(networks.features)
     _require_finite(answers, networks, checkpoints, known.answer)

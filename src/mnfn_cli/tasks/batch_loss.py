@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.tasks.data import Split
 from mnfn_cli.tasks.task import Task
-from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.weightspace.mixed import act_at_random
 
 
 class BatchLoss:
@@ -43,11 +43,6 @@ class BatchLoss:
         rows = self._order[position * size : (position + 1) * size]
         batch = self._train.features.select(rows)
         if recipe.augment is not None:
-            element = MonomialElement.sample(
-                self._task.spec,
-                len(rows),
-                recipe.augment.scale or (1.0, 1.0),
-                generator=generator(seed, "element", step),
-            )
-            batch = element.act(batch)
+            scale, random = recipe.augment.scale or (1.0, 1.0), generator(seed, "element", step)
+            batch = act_at_random(self._task.specs, batch, scale, generator=random)
         return self._task.loss(self._model, batch, self._train.targets[rows], f"step {step + 1}")

@@ -9,24 +9,25 @@ import numpy as np
 import polars as pl
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mnfn_cli.errors import DataError, NumericError
+from mnfn_cli.errors import DataError, NumericError, RecipeError
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.atomic import write_text
 from mnfn_cli.storage.records import Record
-from mnfn_cli.tasks.data import Split, Splits
+from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.figure import Confusion, Figure
 from mnfn_cli.tasks.functional import apply_functional
 from mnfn_cli.tasks.metrics import Metric, accuracy, listed, with_interval
-from mnfn_cli.tasks.result import Result
+from mnfn_cli.tasks.result import Result, by_weight_space
 from mnfn_cli.tasks.task import Conclusion, Report, Task
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.weightspace.mixed import Networks, act_at_random
 from mnfn_cli.weightspace.naming import natural_key
 from mnfn_cli.zoo.checkpoints import Checkpoints
 from mnfn_cli.zoo.inr_design import InrDesign
+from mnfn_cli.zoo.mixed import weight_spaces
 from mnfn_cli.zoo.store import Zoo
 
 
@@ -56,8 +57,11 @@ class Classification(Task):
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> Classes:
         """Check that all networks are INRs with a class, and return the sorted names of the classes."""
         for zoo in zoos:
-            InrDesign.of_zoo(zoo)
             zoo.require_column(cls.label)
+        designs = [InrDesign.of_zoo(part) for zoo in zoos for part in zoo.parts]
+        if len(weight_spaces(zoos)) > 1 and any(design.fit.init == "shared" for design in designs):
+            problem = "several weight spaces, and networks that share initial weights; train them apart"
+            raise RecipeError("data.zoo", problem)
         classes = sorted({name for zoo in zoos for name in _class_names(zoo)}, key=natural_key)
         if len(classes) < 2:
             raise DataError(zoos[0].path / "table.csv", f"{len(classes)} class; classification needs at least 2")
@@ -73,7 +77,7 @@ class Classification(Task):
         names = _class_names(zoo)
         return torch.tensor([self.facts.classes.index(names[row]) for row in rows], dtype=torch.int64)
 
-    def loss(self, model: nn.Module, features: WeightSpaceFeatures, targets: Tensor, where: str) -> Tensor:
+    def loss(self, model: nn.Module, features: Networks, targets: Tensor, where: str) -> Tensor:
         """Return the cross-entropy, averaged over networks."""
         return F.cross_entropy(model(features), targets)
 
@@ -92,14 +96,13 @@ class Classification(Task):
         functional in float32 and in float64.
         """
         test = splits.test
-        element = MonomialElement.sample(
-            self.spec, test.features.batch, (1.0, 1.0), generator=generator(self.recipe.training.seed, "conclusion")
-        )
         exact = test.features.to(device="cpu", dtype=torch.float64)
+        random = generator(self.recipe.training.seed, "conclusion")
+        elsewhere = act_at_random(self.specs, exact, (1.0, 1.0), generator=random)
         double = copy.deepcopy(model).double()
         original, moved = {}, {}
         for name, functional, features in (("float32", model, test.features), ("float64", double, exact)):
-            acted = element.act(exact).to(device=features.device, dtype=features.dtype)
+            acted = elsewhere.to(device=features.device, dtype=features.dtype)
             original[name] = self.answers(functional, features)
             moved[name] = self.answers(functional, acted)
         used = "float64" if test.features.dtype == torch.float64 else "float32"
@@ -113,11 +116,16 @@ class Classification(Task):
         confusion = np.zeros((len(self.facts.classes), len(self.facts.classes)), dtype=int)
         np.add.at(confusion, (truth, guess), 1)
         acted_guess = moved[used].argmax(dim=1).numpy()
+
+        def figures(rows: NDArray[np.int64]) -> dict[str, Metric]:
+            pictures = [test.pictures[row] for row in rows]
+            return {
+                "accuracy": with_interval(accuracy, guess[rows], truth[rows], pictures),
+                "accuracy_permuted_and_flipped": with_interval(accuracy, acted_guess[rows], truth[rows], pictures),
+            }
+
         return Conclusion(
-            {
-                "accuracy": with_interval(accuracy, guess, truth, test.pictures),
-                "accuracy_permuted_and_flipped": with_interval(accuracy, acted_guess, truth, test.pictures),
-            },
+            figures(np.arange(len(truth))),
             {
                 "largest_change_of_a_probability": {
                     name: float((original[name] - moved[name]).abs().max()) for name in ("float32", "float64")
@@ -126,17 +134,19 @@ class Classification(Task):
                 "confusion": confusion.tolist(),
             },
             _remarks(guess, self.facts.classes),
+            by_weight_space(self.specs, test.features, figures),
         )
 
-    def answers(self, model: nn.Module, features: WeightSpaceFeatures) -> Tensor:
+    def answers(self, model: nn.Module, features: Networks) -> Tensor:
         """Return the probability of every class, ``(networks, classes)``."""
         probabilities: Tensor = apply_functional(model, features).softmax(dim=1)
         return probabilities
 
-    def score(self, observed: Tensor, test: Split) -> tuple[Metric, Mapping[str, float]]:
+    def score(
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+    ) -> tuple[Metric, Mapping[str, float]]:
         """Return the accuracy."""
-        guess, truth = observed.argmax(dim=1).numpy(), test.targets.cpu().numpy()
-        return with_interval(accuracy, guess, truth, test.pictures), {}
+        return with_interval(accuracy, observed.argmax(dim=1).numpy(), targets.numpy(), pictures), {}
 
     def report(self, networks: Checkpoints, answers: Tensor) -> Report:
         """Return the most probable class, all probabilities, and the accuracy where true classes are known."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.runtime.seeds import generator
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.symmetry import Group
+from mnfn_cli.weightspace.mixed import Networks, act_at_random
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 Range = tuple[float, float]
@@ -19,7 +20,7 @@ class Condition:
     """A version of the test networks on which runs are scored.
 
     Args:
-        group: the symmetry group of the networks: ``scale``, ``sign`` or ``permutation``.
+        group: the symmetry groups of the networks, as ``groups_of`` names them.
         acted: whether random group elements change the weights; False for the original networks.
         scale: for the scaling group, the interval (low, high) of the factors; None for other groups.
         permuted: whether the group elements also permute neurons.
@@ -35,46 +36,50 @@ class Condition:
         """The text by which tables name the condition, such as ``U[1, 10], permuted``."""
         if not self.acted:
             return "original"
-        how = "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
-        return how + (", permuted" if self.permuted else "")
+        changes = [] if self.scale is None else [f"U[{self.scale[0]:g}, {self.scale[1]:g}]"]
+        how = " and ".join([*changes, *(["sign flips"] if "sign" in self.group.split(" and ") else [])])
+        return ", ".join([how] * bool(how) + ["permuted"] * self.permuted)
 
     @property
     def stream(self) -> str:
         """The name of the random stream from which group elements are drawn. It must not change when the label does."""
         return "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
 
-    def act(self, features: WeightSpaceFeatures, spec: NetworkSpec, seed: int) -> WeightSpaceFeatures:
+    def act(self, features: Networks, specs: Sequence[NetworkSpec], seed: int) -> Networks:
         """Return the networks in this condition: the original ones as they are, changed ones in float64.
 
         Args:
             features: raw weights of the original networks, ``(networks, 1, ...)``.
-            spec: their weight space.
+            specs: their weight spaces.
             seed: the seed of the group elements.
         """
         if not self.acted:
             return features
-        element = MonomialElement.sample(
-            spec,
-            features.batch,
-            self.scale or (1.0, 1.0),
-            permute=self.permuted,
-            generator=generator(seed, "evaluation", self.stream),
-        )
-        return element.act(features.to(dtype=torch.float64))
+        exact, random = features.to(dtype=torch.float64), generator(seed, "evaluation", self.stream)
+        return act_at_random(specs, exact, self.scale or (1.0, 1.0), permute=self.permuted, generator=random)
 
 
-def conditions_of(spec: NetworkSpec, scales: Sequence[Range], permute: bool) -> list[Condition]:
-    """Return the original condition, then those in which the group of a weight space acts.
+def groups_of(specs: Sequence[NetworkSpec]) -> str:
+    """Return the groups of weight spaces as text: ``scale``, ``sign``, ``permutation``, or several with ``and``."""
+    found = {spec.group for spec in specs}
+    return " and ".join(group for group in get_args(Group) if group in found)
 
-    There is one for each range of factors for the scaling group, else one in all.
+
+def conditions_of(specs: Sequence[NetworkSpec], scales: Sequence[Range], permute: bool) -> list[Condition]:
+    """Return the original condition, then those in which the groups of weight spaces act.
+
+    There is one for each range of factors if a weight space has the scaling group, else one in all.
 
     Args:
-        spec: the weight space of the test networks.
+        specs: the weight spaces of the test networks.
         scales: the ranges of the factors for the scaling group.
         permute: whether the group elements also permute neurons.
     """
-    ranges = scales if spec.group == "scale" else [None]
-    return [Condition(spec.group), *(Condition(spec.group, True, scale, permute) for scale in ranges)]
+    groups = groups_of(specs)
+    if groups == "permutation" and not permute:
+        return [Condition(groups)]
+    ranges = scales if "scale" in groups.split(" and ") else [None]
+    return [Condition(groups), *(Condition(groups, True, scale, permute) for scale in ranges)]
 
 
 def parse_scales(text: str) -> list[Range]:

@@ -1,6 +1,6 @@
 """Count a model's parameters, layer by layer, without allocating them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from mnfn_cli.errors import UsageError
-from mnfn_cli.models.functional import count_parameters
 from mnfn_cli.recipe import Recipe, list_recipes
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -78,23 +77,25 @@ class Layer:
         return {"path": self.path, "kind": self.kind, "shapes": shapes, "parameters": self.parameters}
 
 
-def skeleton(recipe: Recipe, spec: NetworkSpec, **facts: Any) -> nn.Module:
-    """Build a recipe's model for a weight space, with parameters on the meta device.
+def skeleton(recipe: Recipe, specs: Sequence[NetworkSpec], **facts: Any) -> nn.Module:
+    """Build a recipe's model for weight spaces, with parameters on the meta device.
 
     Args:
         recipe: the recipe whose model is built.
-        spec: the weight space that the model reads.
+        specs: the weight spaces that the model reads.
         facts: arguments of the model that depend on the zoos (``Task.model_options``).
 
     Raises:
-        UsageError: the model does not fit the weight space.
+        UsageError: the model does not fit a weight space.
     """
     with shapes_only():
-        return build_functional(recipe, spec, facts)
+        return build_functional(recipe, specs, facts)
 
 
 def layers_of(model: nn.Module) -> list[Layer]:
     """Return the submodules of a model that hold parameters, each before its own submodules.
+
+    A parameter that is shared by several submodules counts in the first of them.
 
     A ``ParameterList`` counts as parameters of the module that holds it. A ``ModuleList`` of modules without submodules
     is one entry with the shapes of all their parameters.
@@ -104,11 +105,12 @@ def layers_of(model: nn.Module) -> list[Layer]:
     0 Linear ((4, 3), (4,)) 16
     2 Linear ((1, 4), (1,)) 5
     """
-    return [layer for path, child in model.named_children() for layer in _layers(path, child)]
+    seen: set[nn.Parameter] = set()
+    return [layer for path, child in model.named_children() for layer in _layers(path, child, seen)]
 
 
-def _layers(path: str, module: nn.Module) -> Iterator[Layer]:
-    total = count_parameters(module)
+def _layers(path: str, module: nn.Module, seen: set[nn.Parameter]) -> Iterator[Layer]:
+    total = sum(parameter.numel() for parameter in module.parameters() if parameter not in seen)
     if total == 0 or isinstance(module, nn.ParameterList):
         return
     children = dict(module.named_children())
@@ -117,9 +119,11 @@ def _layers(path: str, module: nn.Module) -> Iterator[Layer]:
     else:
         lists = [child for child in children.values() if isinstance(child, nn.ParameterList)]
         own = [parameter for holder in (module, *lists) for parameter in holder.parameters(recurse=False)]
+    own = [parameter for parameter in own if parameter not in seen]
+    seen.update(own)
     yield Layer(path, type(module).__name__, tuple(tuple(tensor.shape) for tensor in own), total)
     for name, child in children.items():
-        yield from _layers(f"{path}.{name}", child)
+        yield from _layers(f"{path}.{name}", child, seen)
 
 
 _SMALL_CNN = (1, 16, 16, 16)
@@ -149,16 +153,16 @@ def usual_space(name: str, recipe: Recipe) -> NetworkSpec:
     return NetworkSpec.mlp([2, width, width, outputs], "sin", omega=30.0 if width == 32 else 15.0)
 
 
-def space_of_zoo(path: Path, recipe: Recipe) -> tuple[NetworkSpec, Mapping[str, Any]]:
-    """Return a zoo's weight space, and the arguments of the recipe's model that depend on the zoo.
+def spaces_of_zoo(path: Path, recipe: Recipe) -> tuple[Sequence[NetworkSpec], Mapping[str, Any]]:
+    """Return a zoo's weight spaces, and the arguments of the recipe's model that depend on the zoo.
 
     Raises:
         DataError: there is no complete zoo, or the recipe's task cannot be learned from it.
-        RecipeError: the recipe is for networks with another activation.
+        RecipeError: the recipe is for networks with another activation, or its model cannot read a weight space.
     """
     from mnfn_cli.tasks.data import open_zoos, with_absolute_zoos
     from mnfn_cli.tasks.task import task_class
 
     recipe = with_absolute_zoos(recipe, [path])
     task = task_class(recipe.task).on_zoos(recipe, open_zoos(recipe))
-    return task.spec, task.model_options
+    return task.specs, task.model_options

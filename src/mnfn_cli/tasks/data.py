@@ -9,8 +9,12 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError, RecipeError
+from mnfn_cli.models.shared import obstacles
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.mixed import Networks
+from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.mixed import place_of_spec, read_networks, weight_spaces
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
 Picture = tuple[int, str]
@@ -27,19 +31,25 @@ class Split:
     Args:
         ids: the networks' ids.
         pictures: the picture that each INR encodes; for other networks the network's own id in place of the picture's.
-        features: raw weights of the networks, ``(networks, 1, ...)``.
+        features: raw weights of the networks, ``(networks, 1, ...)``; ``MixedFeatures`` for several weight spaces.
         targets: the targets of the networks, ``(networks, ...)``: accuracies, class indices or target pictures.
     """
 
     ids: list[str]
     pictures: list[Picture]
-    features: WeightSpaceFeatures
+    features: Networks
     targets: Tensor
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Split":
         """Return the split on another device or in another dtype; integer targets (class indices) keep their dtype."""
         targets = self.targets.to(device=device, dtype=dtype if self.targets.is_floating_point() else None)
         return Split(self.ids, self.pictures, self.features.to(device=device, dtype=dtype), targets)
+
+    @property
+    def only_features(self) -> WeightSpaceFeatures:
+        """The features, for what reads one weight space."""
+        assert isinstance(self.features, WeightSpaceFeatures)
+        return self.features
 
     def vector(self) -> np.ndarray:
         """Return scalar targets as a float64 array ``(networks,)``."""
@@ -60,29 +70,31 @@ def load_split(
     name: str,
     targets: Callable[[Zoo, Sequence[int]], Tensor],
     skipped: Skipped = frozenset(),
+    specs: Sequence[NetworkSpec] = (),
 ) -> Split:
-    """Load one split of several zoos and concatenate them.
+    """Load one split of several zoos, in the order of the zoos and of their tables.
 
     Args:
-        zoos: zoos of one weight space.
+        zoos: the zoos.
         name: the split: ``train``, ``val`` or ``test``.
         targets: a function that returns the targets of some rows of a zoo's table, ``(rows, ...)``.
         skipped: the networks to leave out.
+        specs: the weight spaces of the networks, in the order of the functional; by default ``weight_spaces(zoos)``.
 
     Raises:
         DataError: the targets cannot be read from a zoo.
     """
     ids: list[str] = []
     pictures: list[Picture] = []
-    features, values = [], []
+    chosen, values = [], []
     for number, zoo in enumerate(zoos):
         every, rows = zoo.ids, rows_of_split(zoo, name, skipped)
         ids += [every[row] for row in rows]
         shown = zoo.table["image_id"].to_list() if "image_id" in zoo.table.columns else every
         pictures += [(number, shown[row]) for row in rows]
-        features.append(zoo.read(rows))
+        chosen.append(rows)
         values.append(targets(zoo, rows))
-    return Split(ids, pictures, WeightSpaceFeatures.cat(features), torch.cat(values))
+    return Split(ids, pictures, read_networks(zoos, chosen, specs or weight_spaces(zoos)), torch.cat(values))
 
 
 def rows_of_split(zoo: Zoo, name: str, skipped: Skipped) -> list[int]:
@@ -91,25 +103,41 @@ def rows_of_split(zoo: Zoo, name: str, skipped: Skipped) -> list[int]:
     return [row for row in zoo.rows(name) if (path, every[row]) not in skipped]
 
 
+def require_training_networks(zoos: Sequence[Zoo], specs: Sequence[NetworkSpec], skipped: Skipped) -> None:
+    """Check that there are at least 2 training networks of each weight space, or raise ``DataError``."""
+    parts = [part for zoo in zoos for part in zoo.parts]
+    few = []
+    for number, spec in enumerate(specs):
+        own = [part for part in parts if place_of_spec(part.spec, specs) == number]
+        count = sum(len(rows_of_split(part, "train", skipped)) for part in own)
+        problem = f"{count} training networks {spec}; at least 2 of each weight space are needed"
+        few += [DataError(own[0].path, problem)] if count < 2 else []
+    if few:
+        raise DataError.together(few)
+
+
 def open_zoos(recipe: Recipe) -> list[Zoo]:
     """Open a recipe's zoos and check that their networks fit the recipe and each other.
 
     Raises:
-        RecipeError: the recipe names no zoo; or networks have another activation than the recipe's, or another weight
-            space than those of the first zoo. All such zoos are named.
+        RecipeError: the recipe names no zoo; or networks have another activation than the recipe's, or its model cannot
+            read them beside the others. All such weight spaces are named with their zoo.
         DataError: a zoo cannot be read.
     """
     if not recipe.data.zoo:
         raise RecipeError("data.zoo", "the recipe names no zoo; give one with --zoo")
     zoos = [open_zoo(path) for path in recipe.data.zoo]
-    misfits = []
-    for zoo in zoos:
-        wanted = recipe.data.activation
-        if wanted and zoo.spec.activation != wanted:
-            problem = f"networks with {zoo.spec.activation}; this recipe is for {wanted} networks"
-            misfits.append(RecipeError(zoo.path, problem))
-        elif zoo.spec != zoos[0].spec:
-            misfits.append(RecipeError(zoo.path, f"networks {zoo.spec}; the first zoo holds {zoos[0].spec}"))
+    wanted = recipe.data.activation
+    misfits = [
+        RecipeError(zoo.path, f"networks with {activation}; this recipe is for {wanted} networks")
+        for zoo in zoos
+        for activation in dict.fromkeys(space.spec.activation for space in zoo.spaces)
+        if wanted and activation != wanted
+    ]
+    if not misfits:
+        home = {space.spec: zoo.path for zoo in reversed(zoos) for space in zoo.spaces}
+        for spec, why in obstacles(weight_spaces(zoos), recipe.model.shares):
+            misfits.append(RecipeError(home[spec], f"model {recipe.model.name} cannot read networks {spec}: {why}"))
     if misfits:
         raise RecipeError.together(misfits)
     return zoos

@@ -16,7 +16,7 @@ from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.atomic import write_text
 from mnfn_cli.storage.records import Record
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
-from mnfn_cli.tasks.data import Split, Splits
+from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.edits import edit_pictures, on_symmetric_range
 from mnfn_cli.tasks.figure import Figure, Grid
 from mnfn_cli.tasks.functional import BLOCK, apply_functional
@@ -29,6 +29,7 @@ from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.checkpoints import Checkpoints
 from mnfn_cli.zoo.inr_design import InrDesign
+from mnfn_cli.zoo.mixed import weight_spaces
 from mnfn_cli.zoo.record import Fit
 from mnfn_cli.zoo.store import Zoo
 
@@ -57,14 +58,16 @@ class Editing(Task):
     seen = "pixel"
     meaning = "mse is the mean squared error, on [-1, 1], between pictures of the edited weights and their targets"
 
-    def __init__(self, recipe: Recipe, spec: NetworkSpec, facts: EditFacts, fit: Fit | None = None) -> None:
-        super().__init__(recipe, spec, facts, fit)
+    def __init__(self, recipe: Recipe, specs: Sequence[NetworkSpec], facts: EditFacts, fit: Fit | None = None) -> None:
+        super().__init__(recipe, specs, facts, fit)
         assert fit is not None
         self._fit = fit
 
     @classmethod
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> EditFacts:
-        """Check that all networks are INRs of pictures of one size, and that their targets have the same source."""
+        """Check that all networks are INRs of one weight space and picture size, with targets of the same source."""
+        if len(spaces := weight_spaces(zoos)) > 1:
+            raise RecipeError("data.zoo", f"networks of {len(spaces)} weight spaces; an editor reads one")
         fits = [InrDesign.of_zoo(zoo).fit for zoo in zoos]
         sizes, ranges = {fit.size for fit in fits}, {fit.pixel_range for fit in fits}
         if len(sizes) > 1:
@@ -103,7 +106,7 @@ class Editing(Task):
         """
         train, test = splits.train, splits.test
         change = apply_functional(model, test.features)
-        nothing = test.features.map(torch.zeros_like).to(device="cpu")
+        nothing = test.only_features.map(torch.zeros_like).to(device="cpu")
         mean_target = train.targets.double().mean(dim=0, keepdim=True).cpu()
         errors = {
             "mse": self._errors(test, change),
@@ -113,7 +116,7 @@ class Editing(Task):
         element = MonomialElement.sample(
             self.spec, test.features.batch, (1.0, 1.0), generator=generator(self.recipe.training.seed, "conclusion")
         )
-        exact = test.features.to(device="cpu", dtype=torch.float64)
+        exact = test.only_features.to(device="cpu", dtype=torch.float64)
         acted = element.act(exact).to(device=test.features.device, dtype=test.features.dtype)
         acted_split = Split(test.ids, test.pictures, acted, test.targets)
         errors["mse_permuted_and_flipped"] = self._errors(acted_split, apply_functional(model, acted))
@@ -140,10 +143,12 @@ class Editing(Task):
         exact = (answers.select(block).to(dtype=torch.float64) for block in blocks)
         return torch.cat([self._draw(weights) for weights in exact])
 
-    def score(self, observed: Tensor, test: Split) -> tuple[Metric, Mapping[str, float]]:
+    def score(
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+    ) -> tuple[Metric, Mapping[str, float]]:
         """Return the mean squared error."""
-        errors = _squared(observed, test.targets.double().cpu())
-        return with_interval(mean_difference, errors, np.zeros(len(errors)), test.pictures), {}
+        errors = _squared(observed, targets.double())
+        return with_interval(mean_difference, errors, np.zeros(len(errors)), pictures), {}
 
     def report(self, networks: Checkpoints, answers: WeightSpaceFeatures) -> Report:
         """Return the error of each picture against its target, before and after the edit, and some of the pictures."""
@@ -185,13 +190,13 @@ class Editing(Task):
         parts = []
         for start in range(0, len(split.ids), BLOCK):
             block = slice(start, start + BLOCK)
-            edited = change_weights(split.features.select(block), change.select(block), torch.float64)
+            edited = change_weights(split.only_features.select(block), change.select(block), torch.float64)
             parts.append(_squared(self._draw(edited), split.targets[block].double().cpu()))
         return np.concatenate(parts)
 
     def _save_examples(self, test: Split, change: WeightSpaceFeatures, file: Path) -> None:
         some = _spread(len(test.ids), SHOWN)
-        before = test.features.select(some).to(device="cpu")
+        before = test.only_features.select(some).to(device="cpu")
         drawn = {
             "before": self._draw(before),
             "after": self._draw(change_weights(before, change.select(some), before.dtype)),

@@ -1,20 +1,22 @@
 """Score runs on their test networks, before and after random group elements change the networks' weights."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.models.functional import place_of
-from mnfn_cli.recipe import Recipe
 from mnfn_cli.runtime.context import Context
-from mnfn_cli.tasks.condition import Condition, Range, conditions_of
+from mnfn_cli.tasks.condition import Condition, Range, conditions_of, groups_of
 from mnfn_cli.tasks.data import Split, load_split, split_protocol
-from mnfn_cli.tasks.finished_run import Run
+from mnfn_cli.tasks.finished_run import Run, label_runs
+from mnfn_cli.tasks.metrics import Metric
+from mnfn_cli.tasks.result import SpaceFigures, by_weight_space
 from mnfn_cli.tasks.task import task_class
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
@@ -32,6 +34,7 @@ class Row:
         others: other figures of the task by name.
         largest_change: the largest absolute difference between a number that is observed (``Task.observed``), such as a
             prediction, and that for the original network.
+        by_weight_space: the figure within each weight space, if there are several.
     """
 
     run: str
@@ -42,6 +45,7 @@ class Row:
     high: float
     others: Mapping[str, float]
     largest_change: float
+    by_weight_space: tuple[SpaceFigures, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Evaluation:
     """The result of ``evaluate_runs``.
 
     Args:
-        group: the symmetry group of the networks: ``scale``, ``sign`` or ``permutation``.
+        group: the symmetry groups of the networks, as ``groups_of`` names them.
         count: the number of test networks, in all zoos together.
         precision: the dtype in which the models computed, such as ``torch.float32``.
         permuted: whether the group elements also permuted neurons.
@@ -87,6 +91,7 @@ class Evaluation:
                 "largest_change": row.largest_change,
                 "networks": row.condition.label,
                 "scale": row.condition.scale,
+                **({"by_weight_space": [e.to_json() for e in row.by_weight_space]} if row.by_weight_space else {}),
             }
             for row in self.rows
         ]
@@ -133,7 +138,7 @@ def evaluate_runs(
     for run in runs:
         # Runs on the same networks that learned another edit, for example, have other targets.
         groups.setdefault(repr((_learned_from(run), run.task.facts)), []).append(run)
-    conditions = conditions_of(runs[0].spec, scales, permute)
+    conditions = conditions_of(runs[0].specs, scales, permute)
     context.progress.start("evaluating", len(runs) * len(conditions))
     count, rows, protocols = 0, [], {}
     augmented, names = {}, {}
@@ -148,7 +153,7 @@ def evaluate_runs(
             augmented[str(run.folder.path)] = acted_on or run.recipe.augment is not None
             names[str(run.folder.path)] = ", ".join(zoo.path.name for zoo in opened)
     return Evaluation(
-        runs[0].spec.group,
+        groups_of(runs[0].specs),
         count,
         str(place_of(runs[0].model)[1]),
         permute,
@@ -161,25 +166,6 @@ def evaluate_runs(
     )
 
 
-def label_runs(runs: Sequence[Run]) -> dict[str, str]:
-    """Return a label for each run by the path of its folder, which runs on the same zoos share if only seeds differ.
-
-    It is the name of the model or, where recipes with the same model differ on the same zoos, that of the run's folder
-    without the seed.
-    """
-    recipes: dict[tuple[str, tuple[str, ...]], list[Recipe]] = {}
-    for run in runs:
-        known = recipes.setdefault((run.recipe.model.name, run.recipe.data.zoo), [])
-        if _without_seed(run.recipe) not in known:
-            known.append(_without_seed(run.recipe))
-    return {
-        str(run.folder.path): run.recipe.model.name
-        if len(recipes[run.recipe.model.name, run.recipe.data.zoo]) == 1
-        else re.sub(r"-seed\d+$", "", run.folder.path.name)
-        for run in runs
-    }
-
-
 def _require_alike(runs: Sequence[Run]) -> None:
     first = runs[0]
     paths = [str(run.folder.path) for run in runs]
@@ -188,7 +174,7 @@ def _require_alike(runs: Sequence[Run]) -> None:
             raise UsageError(run.folder.path, "is given twice")
         for what, own, others in (
             ("for another task", run.recipe.task, first.recipe.task),
-            ("on networks with other symmetries", run.spec.group, first.spec.group),
+            ("on networks with other symmetries", groups_of(run.specs), groups_of(first.specs)),
         ):
             if own != others:
                 raise UsageError(run.folder.path, f"was trained {what} than {first.folder.path}; evaluate them apart")
@@ -197,7 +183,7 @@ def _require_alike(runs: Sequence[Run]) -> None:
 def _score(runs: Sequence[Run], test: Split, conditions: Sequence[Condition], seed: int, context: Context) -> list[Row]:
     """Return the rows of runs with the same test networks and targets."""
     dtype = place_of(runs[0].model)[1]
-    versions = [(condition, condition.act(test.features, runs[0].spec, seed)) for condition in conditions]
+    versions = [(condition, condition.act(test.features, runs[0].specs, seed)) for condition in conditions]
     rows = []
     for run in runs:
         original = None
@@ -231,15 +217,23 @@ def _load_test(run: Run, opened: Sequence[Zoo]) -> Split:
     record = run.folder.record
     moved = {entry.path: str(zoo.path) for entry, zoo in zip(record.zoos, opened, strict=True)}
     skipped = frozenset((moved[zoo], name) for zoo, name in record.skipped)
-    return load_split(opened, "test", run.task.targets, skipped)
+    return load_split(opened, "test", run.task.targets, skipped, run.specs)
 
 
 def _row(run: Run, condition: Condition, observed: Tensor, original: Tensor, test: Split) -> Row:
-    figure, others = run.task.score(observed, test)
+    def score(rows: NDArray[np.int64]) -> tuple[Metric, Mapping[str, float]]:
+        return run.task.score(observed[rows], test.targets[rows].cpu(), [test.pictures[row] for row in rows])
+
+    figure, others = score(np.arange(len(test.ids)))
     value, low, high = (float("nan") if number is None else number for number in (figure.value, *figure.interval))
-    changed = float((observed - original).abs().max())
-    return Row(str(run.folder.path), run.recipe.model.name, condition, value, low, high, others, changed)
-
-
-def _without_seed(recipe: Recipe) -> Recipe:
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": 0})})
+    return Row(
+        str(run.folder.path),
+        run.recipe.model.name,
+        condition,
+        value,
+        low,
+        high,
+        others,
+        largest_change=float((observed - original).abs().max()),
+        by_weight_space=by_weight_space(run.specs, test.features, lambda rows: {run.task.headline(): score(rows)[0]}),
+    )

@@ -1,5 +1,6 @@
 """Load finished runs: the trained functional, its task, and the weight space that it reads."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.task import Task, task_of_run
 from mnfn_cli.training.run_folder import RUN_FILE, RunFolder, open_finished
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.mixed import Networks, join_networks
+from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr_design import InrDesign
+from mnfn_cli.zoo.mixed import place_of_spec
 from mnfn_cli.zoo.store import open_zoo
 
 
@@ -26,7 +30,7 @@ class Run:
         folder: the folder of the run.
         recipe: the recipe of the run, with all defaults and overrides.
         task: the task that the functional was trained for.
-        spec: the weight space of the networks that the functional reads.
+        specs: the weight spaces of the networks that the functional reads.
         model: the functional, in evaluation mode.
         remarks: sentences about the run that the user should read.
     """
@@ -38,8 +42,17 @@ class Run:
         self.folder = folder
         self.recipe = recipe
         self.task = task
-        self.spec = task.spec
+        self.specs = task.specs
         self.model = model.eval()
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The weight space of the networks that the functional reads.
+
+        Raises:
+            UsageError: there are several.
+        """
+        return self.task.spec
 
     @property
     def start(self) -> str | None:
@@ -51,17 +64,33 @@ class Run:
         self.model.to(device=device, dtype=dtype)
         return self
 
-    def predict(self, features: WeightSpaceFeatures) -> Any:
+    def predict(self, features: Networks, spec: NetworkSpec | None = None) -> Any:
         """Apply the functional to networks, in its dtype and on its device.
 
         Args:
             features: raw weights of the networks, ``(networks, 1, ...)``. Memory-mapped weights are read in batches.
+            spec: the weight space of the networks. It is required if the run reads several, except for
+                ``MixedFeatures``, whose parts are in the order of ``specs``.
+
+        Raises:
+            UsageError: the weight space is required and not given, or the run does not read it.
 
         Returns:
             for generalization the predicted accuracies ``(networks,)``, for classification the probabilities
             ``(networks, classes)``, for editing the edited weights in the dtypes of ``features``; all on the CPU.
         """
+        number = 0 if spec is None else place_of_spec(spec, self.specs)
+        if number is None:
+            raise self._choose(f"the run does not read networks {spec}")
+        if len(self.specs) > 1 and isinstance(features, WeightSpaceFeatures):
+            if spec is None:
+                raise self._choose("the run reads several weight spaces; give spec")
+            features = join_networks([(number, range(features.batch), features)], self.specs)
         return self.task.answers(self.model, features)
+
+    def _choose(self, problem: str) -> UsageError:
+        known = "\n".join(f"{spec};" for spec in self.specs)
+        return UsageError(self.folder.path, f"{problem}; it reads\n{known.removesuffix(';')}")
 
 
 def load_run(path: str | Path, task: str | None = None) -> Run:
@@ -83,8 +112,8 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
         raise UsageError(path, f"is a run of task {record.task}; mnfn {TASKS[record.task].short} reads it")
     remarks = folder.require_plugins()
     recipe = load_recipe(str(folder.recipe))
-    known = task_of_run(record.task, recipe, record.spec, record.facts, record.inr, file)
-    model = build_functional(recipe, record.spec, known.model_options)
+    known = task_of_run(record.task, recipe, record.specs, record.facts, record.inr, file)
+    model = build_functional(recipe, record.specs, known.model_options)
     tensors, _ = read_tensors(folder.model)
     try:
         model.load_state_dict(tensors)
@@ -110,6 +139,25 @@ def load_runs(paths: Sequence[Path]) -> list[Run]:
     return runs
 
 
+def label_runs(runs: Sequence[Run]) -> dict[str, str]:
+    """Return a label for each run by the path of its folder, which runs on the same zoos share if only seeds differ.
+
+    It is the name of the model or, where recipes with the same model differ on the same zoos, that of the run's folder
+    without the seed.
+    """
+    recipes: dict[tuple[str, tuple[str, ...]], list[Recipe]] = {}
+    for run in runs:
+        known = recipes.setdefault((run.recipe.model.name, run.recipe.data.zoo), [])
+        if _without_seed(run.recipe) not in known:
+            known.append(_without_seed(run.recipe))
+    return {
+        str(run.folder.path): run.recipe.model.name
+        if len(recipes[run.recipe.model.name, run.recipe.data.zoo]) == 1
+        else re.sub(r"-seed\d+$", "", run.folder.path.name)
+        for run in runs
+    }
+
+
 def design_of(path: Path) -> InrDesign:
     """Return how the INRs of a zoo, or of the zoo that a finished run was trained on, were fitted.
 
@@ -117,7 +165,7 @@ def design_of(path: Path) -> InrDesign:
         path: the folder of a zoo or of a finished run.
 
     Raises:
-        UsageError: the networks of the zoo or of the run are not INRs.
+        UsageError: the networks of the zoo or of the run are not INRs, or those of the run have several weight spaces.
         DataError: the folder is neither a zoo nor a run, or it is incomplete.
     """
     if not (path / RUN_FILE).exists():
@@ -125,4 +173,10 @@ def design_of(path: Path) -> InrDesign:
     record = open_finished(path).record
     if record.inr is None:
         raise UsageError(path, "is a run on networks that are no INRs")
-    return InrDesign.of_folder(path, record.spec, record.inr)
+    if len(record.specs) > 1:
+        raise UsageError(path, f"is a run on INRs of {len(record.specs)} weight spaces; name a zoo of one")
+    return InrDesign.of_folder(path, record.specs[0], record.inr)
+
+
+def _without_seed(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": 0})})

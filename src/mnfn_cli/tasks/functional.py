@@ -1,6 +1,7 @@
 """Build functionals by name or from a recipe, and apply them to any number of networks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,9 +9,11 @@ from torch import nn
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.models.functional import place_of
+from mnfn_cli.models.shared import SharedFunctional
 from mnfn_cli.recipe import MODELS, Model, Recipe, load_recipe
 from mnfn_cli.symmetry import LAYER_ACTIVATIONS
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.mixed import Networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 BLOCK = 256
@@ -45,27 +48,29 @@ def build_model(name: str, spec: NetworkSpec, **options: Any) -> nn.Module:
     return functional
 
 
-def build_functional(recipe: Recipe, spec: NetworkSpec, facts: Mapping[str, Any]) -> nn.Module:
+def build_functional(recipe: Recipe, specs: Sequence[NetworkSpec], facts: Mapping[str, Any]) -> nn.Module:
     """Build a recipe's model in the recipe's precision, initialised from torch's global random state.
 
     Args:
         recipe: the recipe, which names the model and its options.
-        spec: the weight space of the networks that the model reads.
+        specs: the weight spaces of the networks that the model reads; for several it is a ``SharedFunctional``.
         facts: arguments of the model that depend on the zoos and not on the recipe (``Task.model_options``).
 
     Raises:
-        UsageError: an option does not fit the weight space.
+        UsageError: an option does not fit a weight space, or the model cannot read one beside the others.
     """
-    functional: nn.Module = recipe.model.builder()(spec, **recipe.model.options(), **facts)
+    build = partial(recipe.model.builder(), **recipe.model.options(), **facts)
+    functional = build(specs[0]) if len(specs) == 1 else SharedFunctional(build, specs, recipe.model.shares)
     return functional.double() if recipe.training.precision == "fp64" else functional
 
 
-def apply_functional(model: nn.Module, features: WeightSpaceFeatures) -> Any:
+def apply_functional(model: nn.Module, features: Networks) -> Any:
     """Apply a functional to any number of networks in batches, on its device, in its dtype, without gradients.
 
     Args:
         model: a functional that maps raw weights to a tensor ``(batch, ...)``, or to a change of the weights.
-        features: raw weights of the networks, ``(networks, 1, ...)``. Memory-mapped weights are read batch by batch.
+        features: raw weights of the networks, ``(networks, 1, ...)``; ``MixedFeatures`` for a functional that reads
+            several weight spaces. Memory-mapped weights are read batch by batch.
 
     Returns:
         the outputs of the model for all networks, moved to the CPU: a tensor ``(networks, ...)``, or
@@ -77,7 +82,7 @@ def apply_functional(model: nn.Module, features: WeightSpaceFeatures) -> Any:
     return WeightSpaceFeatures.cat(outputs) if isinstance(outputs[0], WeightSpaceFeatures) else torch.cat(outputs)
 
 
-def _in_blocks(model: nn.Module, features: WeightSpaceFeatures) -> Iterator[Any]:
+def _in_blocks(model: nn.Module, features: Networks) -> Iterator[Any]:
     device, dtype = place_of(model)
     with torch.inference_mode():
         for start in range(0, features.batch, BLOCK):

@@ -8,19 +8,21 @@ import numpy as np
 import polars as pl
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mnfn_cli.errors import DataError, NumericError
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.storage.atomic import write_text
 from mnfn_cli.storage.records import Record
-from mnfn_cli.tasks.data import Split, Splits
+from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.figure import Figure, Scatter
 from mnfn_cli.tasks.functional import apply_functional
 from mnfn_cli.tasks.metrics import METRICS, Metric, kendall_tau, l1_error, listed, r_squared, with_interval
-from mnfn_cli.tasks.result import Result
+from mnfn_cli.tasks.result import Result, by_weight_space
 from mnfn_cli.tasks.task import Conclusion, Report, Task
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.mixed import MixedFeatures, Networks
+from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.checkpoints import Checkpoints
 from mnfn_cli.zoo.store import Zoo
 
@@ -34,13 +36,18 @@ class Generalization(Task):
     label = "test_accuracy"
     criterion = "val_tau"
     smaller_is_better = False
-    protocol = "one activation, split by network with all its copies"
     answer = "the prediction is"
     seen = "prediction"
     meaning = (
         "tau is Kendall's rank correlation of predicted and true accuracies: 1 means that the predictions rank the "
         "networks as the truth does, 0 that they know nothing of it"
     )
+
+    @property
+    def protocol(self) -> str:
+        """The way in which networks are divided among the splits, in words."""
+        one = "one activation, " if len({spec.activation for spec in self.specs}) == 1 else ""
+        return f"{one}split by network with all its copies"
 
     @classmethod
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> Record:
@@ -58,7 +65,7 @@ class Generalization(Task):
         """Return measured accuracies in [0, 1], ``(rows,)``."""
         return torch.tensor(zoo.table[self.label].to_numpy()[list(rows)], dtype=torch.float32)
 
-    def loss(self, model: nn.Module, features: WeightSpaceFeatures, targets: Tensor, where: str) -> Tensor:
+    def loss(self, model: nn.Module, features: Networks, targets: Tensor, where: str) -> Tensor:
         """Return the binary cross-entropy, averaged over networks."""
         return cross_entropy(model(features), targets, where)
 
@@ -76,14 +83,23 @@ class Generalization(Task):
 
     def conclude(self, model: nn.Module, splits: Splits, folder: Path) -> Conclusion:
         """Write predictions.csv; return tau, R2 and the mean absolute error with their intervals."""
-        predicted = apply_functional(model, splits.test.features).double().numpy()
-        columns = {"network": splits.test.ids, **_columns(predicted, splits.test.vector())}
+        test = splits.test
+        predicted, truth = apply_functional(model, test.features).double().numpy(), test.vector()
+        columns = {"network": test.ids, **_spaces(self.specs, test.features), **_columns(predicted, truth)}
         write_text(folder / "predictions.csv", pl.DataFrame(columns).write_csv())
-        return Conclusion(_figures(predicted, splits.test.vector()), remarks=_remarks(predicted))
+        return Conclusion(
+            _figures(predicted, truth),
+            remarks=_remarks(predicted),
+            by_weight_space=by_weight_space(
+                self.specs, test.features, lambda rows: _figures(predicted[rows], truth[rows])
+            ),
+        )
 
-    def score(self, observed: Tensor, test: Split) -> tuple[Metric, Mapping[str, float]]:
+    def score(
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+    ) -> tuple[Metric, Mapping[str, float]]:
         """Return tau, and R2 and the mean absolute error."""
-        predicted, truth = observed.numpy(), test.vector()
+        predicted, truth = observed.numpy(), targets.double().numpy()
         others = {"r2": r_squared(predicted, truth), "l1": l1_error(predicted, truth)}
         return with_interval(kendall_tau, predicted, truth), others
 
@@ -94,12 +110,26 @@ class Generalization(Task):
     def report(self, networks: Checkpoints, answers: Tensor) -> Report:
         """Return predicted accuracies, and tau, R2 and the mean absolute error where true accuracies are known."""
         predicted = answers.double().numpy()
-        known = [row for row, label in enumerate(networks.labels) if label is not None]
-        truth = np.array([networks.labels[row] for row in known], dtype=float)
-        figures = _figures(predicted[known], truth) if known else {}
-        columns = _columns(predicted, networks.labels if known else None)
-        summary = f"on {len(known)} networks with a known accuracy: {listed(figures)}" if known else ""
-        return Report(columns, figures, len(known), summary, list(columns), remarks=_remarks(predicted))
+        truth = np.array([np.nan if label is None else label for label in networks.labels], dtype=float)
+
+        def figures_of(rows: NDArray[np.int64]) -> dict[str, Metric]:
+            chosen = rows[np.isfinite(truth[rows])]
+            return _figures(predicted[chosen], truth[chosen]) if len(chosen) else {}
+
+        known = np.nonzero(np.isfinite(truth))[0]
+        figures = figures_of(known)
+        within = by_weight_space(self.specs, networks.features, figures_of)
+        columns = _columns(predicted, networks.labels if figures else None)
+        summary = f"on {len(known)} networks with a known accuracy: {listed(figures)}" if figures else ""
+        return Report(
+            columns=_spaces(self.specs, networks.features) | columns,
+            figures=figures,
+            known=len(known),
+            summary=summary,
+            shown=list(columns),
+            facts={"by_weight_space": [entry.to_json() for entry in within]} if within else {},
+            remarks=_remarks(predicted),
+        )
 
     def figures(self, folder: Path, result: Result) -> Mapping[str, Figure]:
         """Draw predicted against true accuracies of the test networks."""
@@ -128,6 +158,13 @@ def cross_entropy(predicted: Tensor, accuracies: Tensor, where: str) -> Tensor:
     if not torch.isfinite(predicted).all():
         raise NumericError("training", f"a prediction is not finite at {where}; lower optimizer.lr, or check the zoo")
     return F.binary_cross_entropy(predicted, accuracies)
+
+
+def _spaces(specs: Sequence[NetworkSpec], networks: Networks) -> dict[str, Any]:
+    """Return the column ``weight_space`` of tables on networks of several weight spaces."""
+    if not isinstance(networks, MixedFeatures):
+        return {}
+    return {"weight_space": [str(specs[number]) for number in networks.spaces.tolist()]}
 
 
 def _columns(predicted: np.ndarray, true: Any) -> dict[str, Any]:

@@ -1,12 +1,18 @@
 """The contents of result.json: the figures of a finished run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.records import OpenRecord, Record, read_record
 from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.training.record import Versions, ZooReference
+from mnfn_cli.weightspace.mixed import MixedFeatures, Networks
+from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.record import SpecField
 
 RESULT_FILE = "result.json"
 
@@ -17,6 +23,40 @@ class Learned(Record):
     zoos: tuple[ZooReference, ...]
     networks: Mapping[str, int]
     split_protocol: str
+
+
+class SpaceFigures(Record):
+    """Metrics on the networks of one weight space.
+
+    Attributes:
+        spec: the weight space.
+        networks: the number of its networks.
+        test: the metrics by name.
+    """
+
+    spec: SpecField
+    networks: int
+    test: Mapping[str, Metric]
+
+
+def by_weight_space(
+    specs: Sequence[NetworkSpec], networks: Networks, figures: Callable[[NDArray[np.int64]], Mapping[str, Metric]]
+) -> tuple[SpaceFigures, ...]:
+    """Compute metrics within each weight space that has networks; nothing for networks of one weight space.
+
+    A rank correlation over several weight spaces is also high for a functional that tells them apart and knows nothing
+    else, if networks of one are better than those of another. Within a weight space it cannot be.
+
+    Args:
+        specs: the weight spaces.
+        networks: the networks.
+        figures: a function that returns the metrics of some of the networks, given their positions, ``(chosen,)``.
+    """
+    if not isinstance(networks, MixedFeatures):
+        return ()
+    rows = [np.nonzero(networks.spaces.numpy() == number)[0] for number in range(len(specs))]
+    pairs = [(spec, chosen) for spec, chosen in zip(specs, rows, strict=True) if len(chosen)]
+    return tuple(SpaceFigures(spec=spec, networks=len(chosen), test=figures(chosen)) for spec, chosen in pairs)
 
 
 class Seconds(OpenRecord):
@@ -35,6 +75,7 @@ class Result(OpenRecord):
         parameters: the number of learned parameters of the model.
         data: the networks that the run was trained and measured on.
         test: metrics on the test networks by name.
+        by_weight_space: the same within each weight space, if there are several.
         validation: the best value of the figure that chose the model, by its name, and the ``step`` at which it was
             measured.
         steps: the number of optimizer steps; 0 for a functional that is fitted in closed form.
@@ -50,6 +91,7 @@ class Result(OpenRecord):
     parameters: int
     data: Learned
     test: Mapping[str, Metric]
+    by_weight_space: tuple[SpaceFigures, ...] = ()
     validation: Mapping[str, float | None]
     steps: int
     seed: int

@@ -170,6 +170,7 @@ def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
                 "variant": list(trial.variant),
                 "seed": trial.seed,
                 **{name: result[name] for name in ("model", "parameters", "steps", "test", "validation")},
+                **({"by_weight_space": result["by_weight_space"]} if "by_weight_space" in result else {}),
                 "networks": result["data"]["networks"],
                 "zoos": [zoo["fingerprint"] for zoo in result["data"]["zoos"]],
                 "split_protocol": result["data"]["split_protocol"],

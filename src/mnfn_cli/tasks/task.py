@@ -12,19 +12,20 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
+from mnfn_cli.errors import UsageError
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.storage.records import Record, parse_record
 from mnfn_cli.task_list import TASKS
-from mnfn_cli.tasks.data import Split, Splits
+from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.figure import Figure
 from mnfn_cli.tasks.functional import apply_functional
 from mnfn_cli.tasks.metrics import Metric
-from mnfn_cli.tasks.result import Result
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.tasks.result import Result, SpaceFigures
 from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.checkpoints import Checkpoints
 from mnfn_cli.zoo.inr_design import InrDesign
+from mnfn_cli.zoo.mixed import weight_spaces
 from mnfn_cli.zoo.record import Fit
 from mnfn_cli.zoo.store import Zoo
 
@@ -37,11 +38,13 @@ class Conclusion:
         test: the test figures by name.
         more: other measurements of the task, by the key that they have in result.json.
         remarks: sentences that the user should read.
+        by_weight_space: the test figures within each weight space, if there are several.
     """
 
     test: Mapping[str, Metric]
     more: Mapping[str, Any] = field(default_factory=dict)
     remarks: Sequence[str] = ()
+    by_weight_space: Sequence[SpaceFigures] = ()
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,11 @@ class Report:
 
 
 class Task(ABC):
-    """A task on the networks of one weight space.
+    """A task on networks of one weight space, or of several.
 
     Args:
         recipe: the recipe, with all defaults and overrides.
-        spec: the weight space of the networks.
+        specs: the weight spaces of the networks.
         facts: what ``study`` returned for the zoos that the functional is, or was, trained on.
         fit: how the INRs were fitted; None for other networks.
 
@@ -84,8 +87,6 @@ class Task(ABC):
             checkpoint file; None if the task has no such value.
         criterion: the name of the figure of ``validate`` that chooses the best model.
         smaller_is_better: whether smaller values of this figure are better.
-        protocol: how networks are divided among the splits, in words, for result.json; a zoo may record another way
-            (``data.split_protocol``).
         answer: the subject and the verb of an error about answers that are not finite, such as "the prediction is".
         seen: the name of a number that ``observed`` returns, such as "prediction".
         meaning: a sentence on the figure of ``headline``, for those who read an evaluation.
@@ -95,13 +96,31 @@ class Task(ABC):
     label: ClassVar[str | None] = None
     criterion: ClassVar[str]
     smaller_is_better: ClassVar[bool]
-    protocol: ClassVar[str]
     answer: ClassVar[str]
     seen: ClassVar[str]
     meaning: ClassVar[str]
 
-    def __init__(self, recipe: Recipe, spec: NetworkSpec, facts: Any, fit: Fit | None = None) -> None:
-        self.recipe, self.spec, self.facts, self.fit = recipe, spec, facts, fit
+    def __init__(self, recipe: Recipe, specs: Sequence[NetworkSpec], facts: Any, fit: Fit | None = None) -> None:
+        self.recipe, self.specs, self.facts, self.fit = recipe, tuple(specs), facts, fit
+
+    @property
+    @abstractmethod
+    def protocol(self) -> str:
+        """The way in which networks are divided among the splits, in words, for result.json.
+
+        A zoo may record another one (``data.split_protocol``).
+        """
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The weight space of all networks.
+
+        Raises:
+            UsageError: there are several.
+        """
+        if len(self.specs) > 1:
+            raise UsageError(f"task {self.recipe.task}", f"reads {len(self.specs)} weight spaces; this needs one")
+        return self.specs[0]
 
     @classmethod
     @abstractmethod
@@ -110,7 +129,7 @@ class Task(ABC):
 
         Args:
             recipe: the recipe, with all defaults and overrides.
-            zoos: zoos of one weight space.
+            zoos: the zoos, which may hold several weight spaces.
 
         Raises:
             DataError: a zoo lacks what the task needs.
@@ -119,10 +138,10 @@ class Task(ABC):
 
     @classmethod
     def on_zoos(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> Self:
-        """Return the task for zoos of one weight space, after ``study``, which may raise DataError or RecipeError."""
-        facts = cls.study(recipe, zoos)
-        fit = InrDesign.of_zoo(zoos[0]).fit if is_inr(zoos[0].spec) else None
-        return cls(recipe, zoos[0].spec, facts, fit)
+        """Return the task for zoos, after ``study``, which may raise DataError or RecipeError."""
+        facts, specs = cls.study(recipe, zoos), weight_spaces(zoos)
+        fit = InrDesign.of_zoo(zoos[0].parts[0]).fit if all(map(is_inr, specs)) else None
+        return cls(recipe, specs, facts, fit)
 
     @classmethod
     def headline(cls) -> str:
@@ -139,12 +158,12 @@ class Task(ABC):
         """Return the targets of the networks in some rows of a zoo's table, ``(rows, ...)``."""
 
     @abstractmethod
-    def loss(self, model: nn.Module, features: WeightSpaceFeatures, targets: Tensor, where: str) -> Tensor:
+    def loss(self, model: nn.Module, features: Any, targets: Tensor, where: str) -> Tensor:
         """Return the loss of a batch of networks.
 
         Args:
             model: the functional.
-            features: raw weights of the batch, ``(batch, 1, ...)``.
+            features: raw weights of the batch, ``(batch, 1, ...)``; ``MixedFeatures`` for several weight spaces.
             targets: the targets of the batch, ``(batch, ...)``.
             where: what an error calls the moment, such as ``step 12``.
 
@@ -166,12 +185,12 @@ class Task(ABC):
             folder: the run's folder.
         """
 
-    def answers(self, model: nn.Module, features: WeightSpaceFeatures) -> Any:
+    def answers(self, model: nn.Module, features: Any) -> Any:
         """Return the functional's answers about networks.
 
         Args:
             model: the functional.
-            features: raw weights of the networks, ``(networks, 1, ...)``.
+            features: raw weights of the networks, ``(networks, 1, ...)``; ``MixedFeatures`` for several weight spaces.
 
         Returns:
             a tensor ``(networks, ...)`` on the CPU or, for a task that changes networks, their new weights on the CPU,
@@ -188,12 +207,15 @@ class Task(ABC):
         return found
 
     @abstractmethod
-    def score(self, observed: Tensor, test: Split) -> tuple[Metric, Mapping[str, float]]:
+    def score(
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+    ) -> tuple[Metric, Mapping[str, float]]:
         """Return the figure of ``headline`` with its interval, and other figures by name.
 
         Args:
-            observed: what ``observed`` returned for the answers about the networks.
-            test: the networks and their targets.
+            observed: what ``observed`` returned for the answers about some networks, ``(networks, ...)``.
+            targets: their targets on the CPU, ``(networks, ...)``.
+            pictures: their pictures, as in ``Split.pictures``.
         """
 
     def parse_label(self, text: str) -> Any:
@@ -220,13 +242,15 @@ def task_class(name: str) -> type[Task]:
     return found
 
 
-def task_of_run(name: str, recipe: Recipe, spec: NetworkSpec, facts: Any, fit: Fit | None, where: Path) -> Task:
+def task_of_run(
+    name: str, recipe: Recipe, specs: Sequence[NetworkSpec], facts: Any, fit: Fit | None, where: Path
+) -> Task:
     """Return the task of a finished run.
 
     Args:
         name: the task's name, a key of ``TASKS``.
         recipe: the run's recipe.
-        spec: the weight space of the networks that the run reads.
+        specs: the weight spaces of the networks that the run reads.
         facts: the section ``facts`` of run.json.
         fit: how the INRs were fitted; None for other networks.
         where: the file that an error about ``facts`` names.
@@ -235,4 +259,4 @@ def task_of_run(name: str, recipe: Recipe, spec: NetworkSpec, facts: Any, fit: F
         DataError: a key of ``facts`` is missing or of the wrong type.
     """
     found = task_class(name)
-    return found(recipe, spec, parse_record(facts, where, found.Facts), fit)
+    return found(recipe, specs, parse_record(facts, where, found.Facts), fit)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,7 +23,6 @@ from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import write_record
 from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.tasks.batch_loss import BatchLoss
-from mnfn_cli.tasks.counting import skeleton
 from mnfn_cli.tasks.data import (
     Skipped,
     Split,
@@ -30,25 +30,23 @@ from mnfn_cli.tasks.data import (
     find_bad,
     load_split,
     open_zoos,
+    require_training_networks,
     rows_of_split,
     split_protocol,
     with_absolute_zoos,
 )
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.result import RESULT_FILE, Learned, Result, Seconds, read_result
+from mnfn_cli.tasks.size import require_bounded_size
 from mnfn_cli.tasks.task import Task, task_class, task_of_run
 from mnfn_cli.training.closed_form import fit_at_once
 from mnfn_cli.training.loop import Job, run_job
 from mnfn_cli.training.record import PluginReference, RunRecord, Versions, ZooReference
 from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, resuming
 from mnfn_cli.training.state import Position
-from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.store import ZOO, Zoo
 from mnfn_cli.zoo.table import SPLITS
-
-MAX_PARAMETERS = 100_000_000
-"""Models with more parameters need ``training.max_parameters``. The largest published model has 42 million."""
 
 Illustrate = Callable[[Path], None]
 """A function that draws the figures of a run, given its folder."""
@@ -93,10 +91,11 @@ def train_run(
     for name, count in counts.items():
         if count < 2:
             raise DataError(zoos[0].path, f"{count} networks in split {name}; training needs at least 2 in each")
+    require_training_networks(zoos, task.specs, skipped)
     _require_fitting_batch(recipe, counts["train"])
-    _require_bounded_size(task, context)
+    require_bounded_size(task, context.progress)
     check_outputs([Output(path, RUN)], [zoo.path for zoo in zoos], force=force, kinds=(ZOO, RUN))
-    fill = InrDesign.of_zoo(zoos[0]).save_start if is_inr(task.spec) else lambda folder: None
+    fill = InrDesign.of_zoo(zoos[0].parts[0]).save_start if task.fit is not None else lambda folder: None
     with locked(path):
         record = _describe(task, zoos, counts, skipped, context)
         folder = create_run(path, recipe_to_yaml(recipe), record, force=force, fill=fill)
@@ -130,7 +129,7 @@ def resume_run(path: Path, *, context: Context | None = None, illustrate: Illust
                 raise DataError(zoo.path, "changed since the run started; it cannot be resumed")
         if (made_by := record.versions.mnfn) != __version__:
             raise UsageError(path, f"was started by mnfn {made_by}; this is {__version__}, which may train otherwise")
-        task = task_of_run(record.task, recipe, record.spec, record.facts, record.inr, folder.path / RUN_FILE)
+        task = task_of_run(record.task, recipe, record.specs, record.facts, record.inr, folder.path / RUN_FILE)
         return _run(task, folder, zoos, context or Context(), illustrate)
 
 
@@ -140,33 +139,15 @@ def _require_fitting_batch(recipe: Recipe, networks: int) -> None:
         raise RecipeError("training.batch_size", f"{size} is more than the {networks} training networks")
 
 
-def _require_bounded_size(task: Task, context: Context) -> None:
-    """Report the number of the model's parameters, counted without allocating them, and refuse a model too large.
-
-    A model that does not fit the weight space is refused here too.
-    """
-    count = count_parameters(skeleton(task.recipe, task.spec, **task.model_options))
-    limit = task.recipe.training.max_parameters or MAX_PARAMETERS
-    size = "fitted in closed form" if task.recipe.model.closed_form else f"{count:,} parameters"
-    context.progress.note(f"model {task.recipe.model.name}: {size}, for networks {task.spec}")
-    if count > limit:
-        raise RecipeError(
-            f"model.{task.recipe.model.name}",
-            f"{count:,} parameters for networks {task.spec}, more than {limit:,}; choose a smaller model, or allow "
-            f"this one with training.max_parameters={count}",
-        )
-
-
 def _describe(
     task: Task, zoos: Sequence[Zoo], counts: Mapping[str, int], skipped: Skipped, context: Context
 ) -> RunRecord:
     plugin = plugin_of(type(task.recipe.model))
     layouts = [space.layout for zoo in zoos for space in zoo.spaces if space.layout is not None]
     record = RunRecord(
-        format=RunRecord.VERSION,
+        **RunRecord.describe(task.specs),
         state="running",
         task=task.recipe.task,
-        spec=task.spec,
         facts=task.facts.to_json(),
         inr=task.fit,
         zoos=tuple(ZooReference(path=str(zoo.path), fingerprint=zoo.fingerprint) for zoo in zoos),
@@ -185,12 +166,12 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     dtype = torch.float64 if recipe.training.precision == "fp64" else torch.float32
 
     def load(name: str) -> Split:
-        split = load_split(zoos, name, task.targets, frozenset(folder.record.skipped))
+        split = load_split(zoos, name, task.targets, frozenset(folder.record.skipped), task.specs)
         return split.to(device=context.device, dtype=dtype)
 
     train, val = load("train"), load("val")
     torch.manual_seed(derive_seed(recipe.training.seed, "model"))
-    model = build_functional(recipe, task.spec, task.model_options).to(context.device)
+    model = build_functional(recipe, task.specs, task.model_options).to(context.device)
     if isinstance(model, Functional):
         model.prepare(train.features)
     position = _fit(task, model, train, val, folder, context)
@@ -199,6 +180,9 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     before = {path.name for path in folder.path.iterdir()}
     # The test networks are read here, once, with the model that validation chose.
     concluded = task.conclude(model.eval(), Splits(train, val, load("test")), folder.path)
+    more: dict[str, Any] = dict(concluded.more)
+    more |= {"by_weight_space": concluded.by_weight_space} if concluded.by_weight_space else {}
+    more |= {"remarks": list(concluded.remarks)} if concluded.remarks else {}
     result = Result(
         task=recipe.task,
         model=recipe.model.name,
@@ -209,8 +193,6 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
             split_protocol=split_protocol(zoos, task.protocol),
         ),
         test=concluded.test,
-        **concluded.more,
-        **({"remarks": list(concluded.remarks)} if concluded.remarks else {}),
         validation={
             task.criterion.removeprefix("val_"): position.best_value if math.isfinite(position.best_value) else None,
             "step": position.best_step,
@@ -225,6 +207,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
             per_step=round(position.step_seconds / max(position.step, 1), 6),
             in_all=round(time.monotonic() - started, 3),
         ),
+        **more,
     )
     write_record(folder.path / RESULT_FILE, result)
     illustrate(folder.path)
@@ -237,7 +220,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
 def _fit(task: Task, model: nn.Module, train: Split, val: Split, folder: RunFolder, context: Context) -> Position:
     validate = partial(task.validate, model, val)
     if isinstance(model, ClosedFormFunctional):
-        return fit_at_once(model, train.features, train.targets, validate, task.criterion, folder, context)
+        return fit_at_once(model, train.only_features, train.targets, validate, task.criterion, folder, context)
     chosen = task.recipe.training
     optimizer = task.recipe.optimizer
     assert chosen.batch_size is not None and optimizer is not None

@@ -8,7 +8,9 @@ from typing import Any
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.layout import Layout, Reading
+from mnfn_cli.weightspace.mixed import Networks, join_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.mixed import place_of_spec, read_networks
 from mnfn_cli.zoo.single_files import SingleFile, list_files, read_network
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
@@ -19,7 +21,8 @@ class Checkpoints:
 
     Args:
         names: the ids of the networks in their zoo, or their file names without suffix.
-        features: raw weights of the networks, ``(networks, 1, ...)``, in the order of the names.
+        features: raw weights of the networks, ``(networks, 1, ...)``, in the order of the names; ``MixedFeatures`` if
+            several weight spaces are wanted.
         labels: the true value of each network; None where it is unknown.
         skipped: an error for each network that was left out because it cannot be used.
         zoo: the zoo of the networks; None if they come from files.
@@ -29,7 +32,7 @@ class Checkpoints:
     """
 
     names: list[str]
-    features: WeightSpaceFeatures
+    features: Any
     labels: list[Any]
     skipped: list[DataError]
     zoo: Zoo | None = None
@@ -43,7 +46,7 @@ class Wanted:
     """What networks must be for a run to read them, and which true value is read with them.
 
     Args:
-        spec: the weight space that every network must have.
+        specs: the weight spaces of which every network must have one.
         label: the column of a zoo's table, or the key in a file's metadata, that holds the true value; None for none.
         parse: a function that parses the true value in a file's metadata, and raises ValueError if it cannot.
         start: the fingerprint of the initial weights from which INRs must have been fitted; None for any.
@@ -51,12 +54,17 @@ class Wanted:
         layouts: how the files held the networks that the run was trained on, if they were imported from files.
     """
 
-    spec: NetworkSpec
+    specs: tuple[NetworkSpec, ...]
     label: str | None = None
     parse: Callable[[str], Any] = str
     start: str | None = None
     reading: Reading = field(default_factory=Reading)
     layouts: tuple[Layout, ...] = ()
+
+    @property
+    def known(self) -> str:
+        """The weight spaces in words, for errors, each on a line so that none is cut off."""
+        return "\n".join(f"{spec};" for spec in self.specs).removesuffix(";")
 
     def check_start(self, where: object, init: str | None, start: str | None) -> None:
         """Check that an INR was fitted from the required initial weights. INRs that do not record theirs pass.
@@ -103,53 +111,40 @@ def load_checkpoints(path: Path, wanted: Wanted, *, split: str | None = None, sk
 
 
 def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Checkpoints:
-    fitting = [part for part in zoo.parts if wanted.spec.fits(part.spec)]
-    if not fitting:
+    misfits = [part for part in zoo.parts if place_of_spec(part.spec, wanted.specs) is None]
+    if len(misfits) == len(zoo.spaces):
         found = "; ".join(str(space.spec) for space in zoo.spaces)
-        raise DataError(zoo.path, f"holds networks {found}; the run reads {wanted.spec}")
+        raise DataError(zoo.path, f"holds networks {found};\nthe run reads {wanted.known}")
     fit = zoo.record.fit
     wanted.check_start(zoo.path, fit.get("init"), fit.get("start"))
     rows, ids = zoo.rows(split), zoo.ids
     bad = {row: DataError(f"{zoo.path}:{ids[row]}", problem) for row, problem in zoo.bad_networks(rows)}
     foreign: list[DataError] = []
-    for part in zoo.parts:
-        if part not in fitting:
-            chosen = set(part.numbers) & set(rows)
-            rows = [row for row in rows if row not in chosen]
-            problem = f"{len(chosen)} networks are {part.spec}; the run reads {wanted.spec}"
-            foreign += [DataError(f"{zoo.path}:weight space {part.spaces[0].name}", problem)] if chosen else []
+    for part in misfits:
+        chosen = set(part.numbers) & set(rows)
+        rows = [row for row in rows if row not in chosen]
+        problem = f"{len(chosen)} networks are {part.spec};\nthe run reads {wanted.known}"
+        foreign += [DataError(f"{zoo.path}:weight space {part.spaces[0].name}", problem)] if chosen else []
     kept = set(rows)
     errors = [*foreign, *(error for row, error in bad.items() if row in kept)]
     if errors and not skip_bad:
         raise DataError.together(errors)
     good = [row for row in rows if row not in bad]
-    features = read_rows(zoo, fitting, good)
+    features = read_networks([zoo], [good], wanted.specs)
     known = zoo.table[wanted.label].to_list() if wanted.label in zoo.table.columns else [None] * len(zoo)
     unknown = len(good) if wanted.start is not None and fit.get("init") is None else 0
     names, labels = [ids[row] for row in good], [known[row] for row in good]
     return Checkpoints(names, features, labels, errors, zoo, good, unknown_start=unknown)
 
 
-def read_rows(zoo: Zoo, parts: Sequence[Zoo], rows: Sequence[int]) -> WeightSpaceFeatures:
-    """Return the networks in some rows of a zoo's table, in this order, from parts with equal specifications."""
-    if len(parts) == 1 and len(rows) == len(zoo):
-        return parts[0].read()
-    wanted = set(rows)
-    chosen = [[row for row, number in enumerate(part.numbers) if number in wanted] for part in parts]
-    found = [part.numbers[row] for part, local in zip(parts, chosen, strict=True) for row in local]
-    features = WeightSpaceFeatures.cat([part.read(local) for part, local in zip(parts, chosen, strict=True)])
-    places = {number: place for place, number in enumerate(found)}
-    return features if found == list(rows) else features.select([places[row] for row in rows])
-
-
 def _from_files(path: Path, wanted: Wanted, skip_bad: bool) -> Checkpoints:
     good: list[SingleFile] = []
     labels: list[Any] = []
-    parts: list[WeightSpaceFeatures] = []
+    parts: list[tuple[int, WeightSpaceFeatures]] = []
     errors: list[DataError] = []
     for file in list_files(path):
         try:
-            features, single = read_network(file, wanted.spec, wanted.reading, wanted.layouts)
+            number, features, single = _read_file(file, wanted)
             wanted.check_start(file, single.metadata.get("init"), single.metadata.get("start"))
             label = _label(single, wanted)
         except DataError as error:
@@ -157,20 +152,42 @@ def _from_files(path: Path, wanted: Wanted, skip_bad: bool) -> Checkpoints:
             continue
         good.append(single)
         labels.append(label)
-        parts.append(features)
+        parts.append((number, features))
     if errors and not skip_bad:
         raise DataError.together(errors)
-    features = _joined(parts) if parts else WeightSpaceFeatures.zeros(wanted.spec, 0)
     unknown = sum(wanted.start is not None and "init" not in single.metadata for single in good)
     names = [single.path.stem for single in good]
-    return Checkpoints(names, features, labels, errors, files=good, unknown_start=unknown)
+    return Checkpoints(names, _joined(parts, wanted.specs), labels, errors, files=good, unknown_start=unknown)
 
 
-def _joined(parts: list[WeightSpaceFeatures]) -> WeightSpaceFeatures:
-    """Concatenate networks; if their dtypes differ, in float64, which holds all of them exactly."""
-    if len({tensor.dtype for part in parts for tensor in part.tensors()}) > 1:
-        parts = [part.map(lambda tensor: tensor.double()) for part in parts]
-    return WeightSpaceFeatures.cat(parts)
+def _read_file(file: Path, wanted: Wanted) -> tuple[int, WeightSpaceFeatures, SingleFile]:
+    """Read a file with one network, and find the number of its weight space among those that are wanted.
+
+    Raises:
+        DataError: the file cannot be read, or it fits none of the weight spaces, or several.
+    """
+    found, errors = [], []
+    for number, spec in enumerate(wanted.specs):
+        try:
+            found.append((number, *read_network(file, spec, wanted.reading, wanted.layouts)))
+        except DataError as error:
+            errors.append(error)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        fitting = "\n".join(f"{wanted.specs[number]};" for number, _, _ in found)
+        problem = f"its tensors fit several weight spaces of the run, and the file does not say which:\n{fitting}"
+        raise DataError(file, f"{problem}\nmnfn zoo export writes files that do, or put the networks into a zoo")
+    if len({error.problem for error in errors}) == 1:
+        raise errors[0]
+    raise DataError(file, f"holds a network of no weight space that the run reads:\n{wanted.known}")
+
+
+def _joined(parts: list[tuple[int, WeightSpaceFeatures]], specs: Sequence[NetworkSpec]) -> Networks:
+    """Put networks into one batch; if their dtypes differ, in float64, which holds all of them exactly."""
+    if len({tensor.dtype for _, part in parts for tensor in part.tensors()}) > 1:
+        parts = [(number, part.map(lambda tensor: tensor.double())) for number, part in parts]
+    return join_networks([(number, [position], part) for position, (number, part) in enumerate(parts)], specs)
 
 
 def _label(single: SingleFile, wanted: Wanted) -> Any:

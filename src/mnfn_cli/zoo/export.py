@@ -106,7 +106,14 @@ def choose_rows(zoo: Zoo, *, split: str | None = None, ids: Sequence[str] = (), 
 
 
 def _origin(zoo: Zoo) -> dict[str, str]:
-    """Return the metadata of an exported INR: ``init``, ``start`` if it is shared, and ``size``, such as 16x16."""
+    """Return the metadata of an exported INR: ``init``, ``start`` if it is shared, ``size`` and ``pixel_range``.
+
+    A size is written as 16x16, and a pixel range as -1.0 1.0.
+    """
     facts = zoo.record.fit
     texts = {name: str(facts[name]) for name in ("init", "start") if facts.get(name) is not None}
-    return texts | ({"size": "x".join(map(str, facts["size"]))} if "size" in facts else {})
+    if "size" in facts:
+        texts["size"] = "x".join(map(str, facts["size"]))
+    if "pixel_range" in facts:
+        texts["pixel_range"] = " ".join(map(str, facts["pixel_range"]))
+    return texts

@@ -25,7 +25,7 @@ BLOCK_BYTES = 16 * 2**20
 """The size of the networks that are read at once, in bytes."""
 
 SHARD_BYTES = 64 * 2**20
-"""The largest size of a shard in bytes. A shard is in memory, some three times over, when it is written."""
+"""The largest size of a shard in bytes. A shard is in memory twice when it is written."""
 
 
 @dataclass(frozen=True)

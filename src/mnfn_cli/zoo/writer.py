@@ -1,13 +1,16 @@
 """Write zoos: first the shards, then table.csv, and zoo.json last."""
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.atomic import sha256, write_json, write_text
+from mnfn_cli.storage.atomic import replacing, sha256, write_json
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors, save_tensors
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_SHARD_BYTES = 2**30
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class ShardWriter:
@@ -72,7 +76,7 @@ class ShardWriter:
         if not self._waiting:
             return
         name = self._shard(len(self._names))
-        save_tensors(self._folder / name, _packed(WeightSpaceFeatures.cat(self._waiting), self._spec))
+        save_tensors(self._folder / name, dict(zip(tensor_names(self._spec), _stacked(self._waiting), strict=True)))
         self.count += sum(part.batch for part in self._waiting)
         self._waiting = []
         self._names.append(name)
@@ -109,7 +113,8 @@ def finish_zoo(
     Raises:
         StorageError: a file cannot be written.
     """
-    write_text(folder / "table.csv", table.write_csv())
+    with replacing(folder / "table.csv") as temporary:
+        table.write_csv(temporary)
     if pictures:
         save_tensors(folder / "images.safetensors", pictures)
     if start:
@@ -184,5 +189,20 @@ def _describe_spaces(spaces: NetworkSpec | Sequence[Space]) -> dict[str, Any]:
     return {"format": ZooRecord.VERSION, "spaces": [space.to_json() for space in spaces]}
 
 
-def _packed(features: WeightSpaceFeatures, spec: NetworkSpec) -> dict[str, Tensor]:
-    return dict(zip(tensor_names(spec), (tensor[:, 0] for tensor in features.tensors()), strict=True))
+def _stacked(parts: Sequence[WeightSpaceFeatures]) -> list[Tensor]:
+    """Return the tensors of one shard, ``(networks, ...)``, in the order of ``tensor_names``.
+
+    They are copied by one thread. Those of ``torch.cat`` wait for each other, which takes several times as long as the
+    copy where other processes keep the cores busy.
+    """
+    found = []
+    for pieces in zip(*(part.tensors() for part in parts), strict=True):
+        flat = [piece.detach().cpu()[:, 0] for piece in pieces]
+        dtype = reduce(torch.promote_types, (piece.dtype for piece in flat))
+        stacked = torch.empty(sum(map(len, flat)), *flat[0].shape[1:], dtype=dtype)
+        # Numbers of equal size are moved as integers, since numpy knows no bfloat16.
+        same = _INTEGERS[dtype.itemsize]
+        arrays = [piece.to(dtype).view(same).numpy() for piece in flat]
+        np.concatenate(arrays, out=stacked.view(same).numpy())
+        found.append(stacked)
+    return found

@@ -5,21 +5,21 @@ from dataclasses import replace
 
 import pytest
 import torch
-from foreign_files import NormCnn, PublishedCnn, digits, hashes, siren_module
-from mnfn_cli.zoo.importers.plan import write_plan
+from foreign_files import NormCnn, PublishedCnn, digits, hashes, siren_module, write_dws_mnist
 from safetensors.torch import save_file
 from torch import nn
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.weightspace.forward_pass import run_networks
-from mnfn_cli.weightspace.layer_order import OrderError
 from mnfn_cli.weightspace.layout import Reading
 from mnfn_cli.weightspace.rendering import pixel_grid, render
 from mnfn_cli.zoo.export import export_zoo
 from mnfn_cli.zoo.importers.architecture import Architecture
+from mnfn_cli.zoo.importers.dws_inr import plan_dws_inr
 from mnfn_cli.zoo.importers.folder import UNKNOWN_SIZE, plan_folder
 from mnfn_cli.zoo.importers.folder_labels import LabelOptions
 from mnfn_cli.zoo.importers.inr_facts import InrOptions
+from mnfn_cli.zoo.plan import write_plan
 from mnfn_cli.zoo.store import verify_zoo
 
 NORM = Architecture(activation="relu", pools=("max2", "none"), paddings=((0, 0), (1, 1)))
@@ -141,13 +141,13 @@ def test_the_order_of_layers_is_never_guessed(folder, tmp_path):
     for name in "abc":
         torch.save(state, folder / f"{name}.pt")
     said = Architecture(activation="tanh")
-    with pytest.raises(OrderError) as caught:
+    with pytest.raises(DataError) as caught:
         plan_folder(folder, architecture=said)
     assert len(caught.value.faults) == 1 and "a.pt and 2 more files: 2 orders" in caught.value.faults[0]
-    assert caught.value.orders == (
-        ("first", "middle_a", "middle_b", "last"),
-        ("first", "middle_b", "middle_a", "last"),
-    )
+    assert caught.value.details["orders"] == [
+        ["first", "middle_a", "middle_b", "last"],
+        ["first", "middle_b", "middle_a", "last"],
+    ]
     chosen = ("first", "middle_b", "middle_a", "last")
     zoo = write_plan(plan_folder(folder, architecture=said, reading=Reading(chosen)), tmp_path / "zoo")
     net = nn.Sequential(*[module for name in chosen for module in (layers[name], nn.Tanh())][:-1])
@@ -196,6 +196,15 @@ def test_exports_of_inrs_come_back(sirens, inr_zoo, tmp_path):
     assert any("shared initial weights, which no file holds" in note for note in plan.notes)
     assert torch.equal(render(zoo.spec, zoo.read(), (8, 8)), render(inr_zoo.spec, inr_zoo.read(), (8, 8)))
     assert zoo.table["class"].to_list() == inr_zoo.table["class"].to_list()
+
+
+def test_exports_of_imported_inrs_keep_their_pixels(sirens, tmp_path):
+    write_dws_mnist(tmp_path, sirens)
+    zoo = write_plan(plan_dws_inr(tmp_path / "mnist-inrs", inrs=InrOptions((8, 8))), tmp_path / "zoo")
+    export_zoo(zoo, tmp_path / "files")
+    plan = plan_folder(tmp_path / "files")
+    again = write_plan(plan, tmp_path / "again")
+    assert again.record.fit == zoo.record.fit and again.spec == zoo.spec and plan.notes == []
 
 
 def test_inrs_of_anyone(sirens, folder, tmp_path):

@@ -17,7 +17,6 @@ from foreign_files import (
     write_dws_mnist,
     write_nfn,
 )
-from mnfn_cli.zoo.importers.plan import write_plan
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.tensors import map_tensors
@@ -25,6 +24,7 @@ from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.importers.dws_inr import plan_dws_inr
 from mnfn_cli.zoo.importers.inr_facts import InrOptions
 from mnfn_cli.zoo.importers.nfn_siren import plan_nfn_siren
+from mnfn_cli.zoo.plan import write_plan
 from mnfn_cli.zoo.store import verify_zoo
 
 INDICES = [7, 12, 44_999, 45_000, 49_999, 50_000, 69_999, 3]
@@ -280,7 +280,7 @@ def test_no_link_leads_out(nfn, sirens, tmp_path):
 def test_an_interrupted_import_goes_on_to_the_same_bytes(nfn, tmp_path, monkeypatch):
     plan = plan_nfn_siren(nfn)
     whole = write_plan(plan, tmp_path / "whole")
-    monkeypatch.setattr("mnfn_cli.zoo.importers.plan.BLOCK_BYTES", 4 * 2 * plan.spaces[0].spec.num_parameters)
+    monkeypatch.setattr("mnfn_cli.zoo.plan.BLOCK_BYTES", 4 * 2 * plan.spaces[0].spec.num_parameters)
     reads = []
 
     def failing(space, rows):

@@ -4,13 +4,13 @@ import json
 
 import pytest
 import torch
-from mnfn_cli.zoo.importers.plan import write_plan
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.zoo.importers.architecture import Architecture
 from mnfn_cli.zoo.importers.columns import typed
 from mnfn_cli.zoo.importers.folder import plan_folder
 from mnfn_cli.zoo.importers.folder_labels import LabelOptions
+from mnfn_cli.zoo.plan import write_plan
 
 TANH = Architecture(activation="tanh", pools=("max2:before", "max2:before", "none"), input_size=(28, 28))
 NAMES = ["001", "1", "b", "c"]
@@ -45,8 +45,8 @@ def test_rows_are_matched_by_name(folder, tmp_path):
     assert column(plan, "test_accuracy") == {"1": 0.1, "001": 0.5, "c": 0.25, "b": 1.0}
     assert column(plan, "lr") == {"1": 1e-3, "001": 2.0, "c": 3.0, "b": 4.0} and "acc" not in plan.table.columns
     assert plan.made["labels"] == {
-        "file": str(tmp_path / "labels.csv"), "key": "id", "matched": 4, "target": "acc",
-        "written_as": "test_accuracy",
+        "file": str(tmp_path / "labels.csv"), "key": "id", "rows": 4, "matched": 4, "networks_without_row": 0,
+        "target": "acc", "written_as": "test_accuracy",
     }  # fmt: skip
     zoo = write_plan(plan, tmp_path / "zoo")
     assert column(zoo, "test_accuracy") == column(plan, "test_accuracy")

@@ -6,13 +6,13 @@ import shutil
 import pytest
 import torch
 from foreign_files import digits, hashes, slow_model_zoo, write_model_zoo
-from mnfn_cli.zoo.importers.plan import write_plan
 from torch import nn
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.zoo.importers.architecture import Architecture
 from mnfn_cli.zoo.importers.model_zoos import plan_model_zoos
+from mnfn_cli.zoo.plan import write_plan
 from mnfn_cli.zoo.store import verify_zoo
 
 

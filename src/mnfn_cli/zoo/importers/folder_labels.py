@@ -21,7 +21,7 @@ TEXTS = (SPLIT, IMAGE, SOURCE, CLASS)
 OWN = ("id", SPACE_COLUMN, "activation")
 """Columns that every import writes itself."""
 
-NO_LABELS = (*OWN, "file", "spec", "format", "init", "start", "size")
+NO_LABELS = (*OWN, "file", "spec", "format", "init", "start", "size", "pixel_range")
 """Keys in the metadata of a file that are no columns of the table."""
 
 
@@ -126,7 +126,7 @@ def label_networks(
         options,
         stated,
         [*errors, *(faults[row] for row in sorted(faults))],
-        _made(options, table, target, len(good)),
+        _made(options, table, target, len(good), len(files) - len(kept)),
     )
 
 
@@ -203,8 +203,11 @@ def _divided(
     return Labelled(files, table, errors, {"split_protocol": protocol, **made}, notes)
 
 
-def _made(options: LabelOptions, table: LabelFile | None, target: str, matched: int) -> dict[str, Any]:
-    found: dict[str, Any] = {} if table is None else {"file": str(table.path), "key": table.key, "matched": matched}
+def _made(options: LabelOptions, table: LabelFile | None, target: str, matched: int, without: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if table is not None:
+        found = {"file": str(table.path), "key": table.key, "rows": len(table.rows)}
+        found |= {"matched": matched, "networks_without_row": without}
     if options.target is not None:
         found |= {"target": options.target, "written_as": target}
     return {"labels": found} if found else {}

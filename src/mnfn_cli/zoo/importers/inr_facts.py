@@ -10,6 +10,7 @@ from mnfn_cli.zoo.plan import Plan
 from mnfn_cli.zoo.record import PIXEL_RANGE
 
 _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})", re.ASCII)
+_RANGE = re.compile(r"(-?\d{1,9}(?:\.\d{1,9})?) (-?\d{1,9}(?:\.\d{1,9})?)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,15 @@ def facts_of_files(metadata: Sequence[Mapping[str, str]], options: InrOptions) -
         the facts, and sentences on what is assumed or unknown.
     """
     notes = []
-    facts: dict[str, Any] = {"pixel_range": list(options.pixel_range or PIXEL_RANGE)}
-    if options.pixel_range is None:
+    facts: dict[str, Any] = {}
+    stated_range, stated_size = _common(metadata, "pixel_range", _RANGE), _common(metadata, "size", _SIZE)
+    if options.pixel_range is not None or stated_range:
+        facts["pixel_range"] = list(options.pixel_range or map(float, stated_range))
+    else:
+        facts["pixel_range"] = list(PIXEL_RANGE)
         notes.append("pixels are taken to be on [-1, 1]; say --pixel-range if they are not")
-    sizes = {_SIZE.fullmatch(texts.get("size", "")) and texts["size"] for texts in metadata}
-    if options.size is not None:
-        facts["size"] = list(options.size)
-    elif len(sizes) == 1 and (stated := sizes.pop()):
-        facts["size"] = [int(side) for side in stated.split("x")]
+    if options.size is not None or stated_size:
+        facts["size"] = list(options.size or map(int, stated_size))
     else:
         notes.append("the size of the pictures is unknown, so that nothing can be drawn or learned; say --size")
     inits = {texts.get("init") for texts in metadata}
@@ -57,6 +59,13 @@ def facts_of_files(metadata: Sequence[Mapping[str, str]], options: InrOptions) -
     elif "shared" in inits:
         notes.append("some were fitted from shared initial weights, which no file holds; nothing is recorded of them")
     return facts, notes
+
+
+def _common(metadata: Sequence[Mapping[str, str]], key: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
+    """Return the two numbers that all files state under a key; nothing if they differ or a file states none."""
+    texts = {texts.get(key, "") for texts in metadata}
+    found = pattern.fullmatch(texts.pop()) if len(texts) == 1 else None
+    return found.groups() if found else ()
 
 
 def with_coordinates(plan: Plan, options: InrOptions) -> Plan:

@@ -71,6 +71,7 @@ def plan_model_zoos(
     require_usable(errors, skip_bad, len(files), path)
     by_name = {stage.file.name: stage for stage in stages}
     chosen = [by_name[checked.file.name] for checked in files]
+    said = architecture.to_json()
     splits, protocol = draw_by_group([stage.run for stage in chosen], seed, fractions, "checkpoints of a run")
     return plan_of(
         FORMAT,
@@ -78,7 +79,7 @@ def plan_model_zoos(
         reader,
         files,
         {"id": _ids(chosen), "split": splits, **_columns(chosen)},
-        made={"split_protocol": protocol, "epoch": epoch, "architecture": architecture.to_json()},
+        made={"split_protocol": protocol, "epoch": epoch, **({"architecture": said} if said else {})},
         skipped=errors,
         notes=_notes(reader, architecture),
     )

@@ -5,7 +5,7 @@ import re
 import struct
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -74,8 +74,8 @@ class NpyRows:
         """Return some rows.
 
         Args:
-            rows: the numbers of the rows, counted from 0, in any order, ``(count,)``. Neighbours in the file are read
-                at once, and the file from its start to its end.
+            rows: the numbers of the rows, counted from 0, in any order, ``(count,)``, at least one. The file is read
+                from its start to its end.
 
         Returns:
             the rows in the order of ``rows``, ``(count, columns)``, in new memory.
@@ -87,34 +87,38 @@ class NpyRows:
         ascending = rows[order]
         found = np.empty((len(rows), self.columns), self.dtype)
         memory = memoryview(found.reshape(-1).view(np.uint8).data)
-        breaks = np.flatnonzero(np.diff(ascending) != 1) + 1
-        starts, stops = [0, *breaks.tolist()], [*breaks.tolist(), len(rows)]
+        # A piece is a range of rows that are neighbours both in the file and in the result.
+        breaks = (np.flatnonzero((np.diff(ascending) != 1) | (np.diff(order) != 1)) + 1).tolist()
+        starts, stops = [0, *breaks], [*breaks, len(rows)]
+        places, size = order.tolist(), self._row_bytes
         try:
-            with self.file.open("rb") as stream:
+            with self.file.open("rb", buffering=0) as stream:
                 if _identity(stream) != self.identity:
                     raise DataError(self.file, "was changed while it was read")
-                for start, stop, row in zip(starts, stops, ascending[starts].tolist(), strict=True):
-                    stream.seek(self._start + row * self._row_bytes)
-                    piece = memory[start * self._row_bytes : stop * self._row_bytes]
-                    if stream.readinto(piece) != len(piece):
-                        raise DataError(self.file, "was cut short while it was read")
+                for start, stop in zip(starts, stops, strict=True):
+                    place = places[start]
+                    piece = memory[place * size : (place + stop - start) * size]
+                    self._fill(stream.fileno(), piece, self._start + int(ascending[start]) * size)
         except OSError as error:
             raise DataError(self.file, f"cannot read: {error.strerror}") from None
         if self._swapped:
             found.byteswap(inplace=True)
-        if np.array_equal(order, np.arange(len(rows))):
-            return found
-        placed = np.empty_like(found)
-        placed[order] = found
-        return placed
+        return found
+
+    def _fill(self, descriptor: int, piece: memoryview, offset: int) -> None:
+        while len(piece):
+            count = os.preadv(descriptor, [piece], offset)
+            if count == 0:
+                raise DataError(self.file, "was cut short while it was read")
+            piece, offset = piece[count:], offset + count
 
 
-def _identity(stream: BinaryIO) -> tuple[int, int]:
+def _identity(stream: IO[bytes]) -> tuple[int, int]:
     status = os.fstat(stream.fileno())
     return status.st_size, status.st_mtime_ns
 
 
-def _read_header(file: Path, stream: BinaryIO) -> tuple[re.Match[str], int]:
+def _read_header(file: Path, stream: IO[bytes]) -> tuple[re.Match[str], int]:
     """Return the parts of the header, and the position of the first number."""
     start = stream.read(len(MAGIC) + 2)
     if not start.startswith(MAGIC):

@@ -16,7 +16,7 @@ from mnfn_cli.runtime.context import Context
 from mnfn_cli.storage.atomic import sha256
 from mnfn_cli.symmetry import GROUP_OF_ACTIVATION
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.zoo.importers.cnn_metrics import ACTIVATION, LOSSES, Metrics, read_metrics
+from mnfn_cli.zoo.importers.cnn_metrics import ACTIVATION, LOSSES, read_metrics
 from mnfn_cli.zoo.importers.cnn_split import Protocol, Selection, StrayRow
 from mnfn_cli.zoo.importers.keras_layout import KerasLayout, read_layout
 from mnfn_cli.zoo.importers.npy_rows import NpyRows
@@ -82,13 +82,7 @@ def plan_small_cnn_zoo(
     selection = Selection(protocol, step, dict(where or {}), order_file, stray_row)
     weights = NpyRows(weights_file)
     layout = read_layout(layout_file, weights.columns)
-    metrics = read_metrics(metrics_file, step, weights.rows)
-    if metrics.table.is_empty():
-        steps = ", ".join(map(str, metrics.steps[:50]))
-        raise DataError(f"{metrics_file}:step", f"no network has step {step}; there are {steps}")
-    table = selection.apply(metrics.table, weights.rows, metrics_file)
-    _check_activations(metrics_file, table)
-    notes = selection.notes(table) + _notes(metrics, table)
+    table, notes = _choose(metrics_file, selection, weights.rows)
     table, skipped = _without_bad(weights, layout, table, skip_bad, context or Context())
     activations = sorted(table[ACTIVATION].unique().to_list())
     spaces = spaces_of([(layout.spec(activation), None) for activation in activations])
@@ -120,6 +114,22 @@ def _find_split_file(folder: Path) -> Path | None:
     return source_file(folder, found[0]) if found else None
 
 
+def _choose(file: Path, selection: Selection, rows: int) -> tuple["pl.DataFrame", list[str]]:
+    """Return the chosen networks, with columns ``id`` and ``split``, and what the user should know about them."""
+    metrics = read_metrics(file, selection.step, rows)
+    if metrics.table.is_empty():
+        steps = ", ".join(map(str, metrics.steps[:50]))
+        raise DataError(f"{file}:step", f"no network has step {selection.step}; there are {steps}")
+    table = selection.apply(metrics.table, rows, file)
+    _check_activations(file, table)
+    notes = selection.notes(table)
+    if missing := sum(table[name].null_count() for name in LOSSES):
+        notes.append(f"{missing} losses are no finite numbers, and are missing in the table")
+    if metrics.ignored:
+        notes.append(f"columns that are not imported: {', '.join(metrics.ignored)}")
+    return table, notes
+
+
 def _check_activations(file: Path, table: "pl.DataFrame") -> None:
     for row, activation in table.select("row", ACTIVATION).unique(ACTIVATION, keep="first").sort("row").iter_rows():
         if activation not in GROUP_OF_ACTIVATION:
@@ -146,13 +156,15 @@ def _without_bad(
         for place in np.flatnonzero(~finite.all(axis=1)).tolist():
             bad[int(chosen[place])] = layout.name_of(int(finite[place].argmin()))
         context.progress.advance(len(chosen))
+    if not bad:
+        return table, []
     fails = not skip_bad or len(bad) == len(rows)
     advice = "; leave such networks out with --on-bad skip" if fails and not skip_bad else ""
     errors = [
         DataError(f"{weights.file}:row {row}:{name}", f"is not finite (NaN or infinity){advice}")
         for row, name in sorted(bad.items())
     ]
-    if errors and fails:
+    if fails:
         raise DataError.together(errors)
     return table.filter(~np.isin(table["row"].to_numpy(), list(bad))), errors
 
@@ -171,12 +183,3 @@ def _images(table: "pl.DataFrame") -> dict[str, Any]:
     """Return the data set on which the networks were trained, if the table names one."""
     names = table["config.dataset"].unique().to_list() if "config.dataset" in table.columns else []
     return {"source": names[0]} if len(names) == 1 else {}
-
-
-def _notes(metrics: Metrics, table: "pl.DataFrame") -> list[str]:
-    notes = []
-    if missing := sum(table[name].null_count() for name in LOSSES):
-        notes.append(f"{missing} losses are no finite numbers, and are missing in the table")
-    if metrics.ignored:
-        notes.append(f"columns that are not imported: {', '.join(metrics.ignored)}")
-    return notes

@@ -1,0 +1,126 @@
+"""Networks of several weight spaces in one order, and group elements for networks of one or of several."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+
+class MixedFeatures:
+    """A batch of networks of several weight spaces. Like ``WeightSpaceFeatures`` it is immutable by convention.
+
+    Args:
+        parts: the raw weights of the networks of each weight space, ``(networks, 1, ...)``; a part may be empty.
+        spaces: the number of the weight space of each network of the batch, an int64 tensor ``(batch,)`` on the CPU.
+            The networks of a part are in the order of the batch.
+
+    Raises:
+        ValueError: a part has another number of networks than ``spaces`` says.
+    """
+
+    __slots__ = ("_positions", "parts", "spaces")
+
+    def __init__(self, parts: Sequence[WeightSpaceFeatures], spaces: Tensor) -> None:
+        counts, named = [part.batch for part in parts], torch.bincount(spaces, minlength=len(parts)).tolist()
+        if counts != named:
+            raise ValueError(f"parts of {counts} networks, and numbers of weight spaces for {named}")
+        self.parts = tuple(parts)
+        self.spaces = spaces
+        # The position of each network in the concatenation of all parts.
+        self._positions = torch.empty_like(spaces)
+        self._positions[spaces.argsort(stable=True)] = torch.arange(len(spaces))
+
+    @property
+    def batch(self) -> int:
+        """The number of networks in the batch."""
+        return len(self.spaces)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the tensors."""
+        return self.parts[0].dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the weights."""
+        return self.parts[0].device
+
+    def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "MixedFeatures":
+        """Return the networks on another device or in another dtype."""
+        return MixedFeatures([part.to(device=device, dtype=dtype) for part in self.parts], self.spaces)
+
+    def select(self, index: slice | Tensor | Sequence[int]) -> "MixedFeatures":
+        """Return the networks that ``index`` selects from the batch, in the order of ``index``."""
+        chosen = index.cpu() if isinstance(index, Tensor) else index
+        spaces, positions = self.spaces[chosen], self._positions[chosen]
+        parts, start = [], 0
+        for number, part in enumerate(self.parts):
+            parts.append(part.select(positions[spaces == number] - start))
+            start += part.batch
+        return MixedFeatures(parts, spaces)
+
+    def merge(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Return what was computed of each part that is not empty, ``(networks, ...)``, in the order of the batch."""
+        return torch.cat(list(outputs))[self._positions]
+
+    def __repr__(self) -> str:
+        return f"MixedFeatures({', '.join(map(repr, self.parts))})"
+
+
+Networks = WeightSpaceFeatures | MixedFeatures
+"""Raw weights of networks of one weight space, or of several."""
+
+
+Piece = tuple[int, Sequence[int], WeightSpaceFeatures]
+"""The number of a weight space, and the positions of some of its networks among all, beside these networks."""
+
+
+def join_networks(pieces: Sequence[Piece], specs: Sequence[NetworkSpec]) -> Networks:
+    """Return the networks of several batches, each of one weight space, in one order.
+
+    Args:
+        pieces: the batches, whose positions together are those from 0 on, each once. A weight space may have none.
+        specs: the weight spaces. For a single one the result is ``WeightSpaceFeatures``.
+    """
+    spaces = torch.zeros(sum(len(positions) for _, positions, _ in pieces), dtype=torch.int64)
+    parts = []
+    for space, spec in enumerate(specs):
+        own = [(positions, networks) for number, positions, networks in pieces if number == space]
+        positions = torch.tensor([place for places, _ in own for place in places], dtype=torch.int64)
+        batches = [networks for _, networks in own] or [WeightSpaceFeatures.zeros(spec, 0)]
+        part = batches[0] if len(batches) == 1 else WeightSpaceFeatures.cat(batches)
+        spaces[positions] = space
+        in_order = bool((positions.diff() > 0).all())
+        parts.append(part if in_order else part.select(positions.argsort()))
+    return parts[0] if len(specs) == 1 else MixedFeatures(parts, spaces)
+
+
+def act_at_random(
+    specs: Sequence[NetworkSpec],
+    networks: Networks,
+    scale: tuple[float, float],
+    *,
+    permute: bool = True,
+    generator: torch.Generator | None = None,
+) -> Networks:
+    """Act on each network with a random element of the group of its own weight space.
+
+    Args:
+        specs: the weight spaces of the networks; one for ``WeightSpaceFeatures``.
+        networks: the networks. All elements of the first weight space are drawn before those of the second, and so on.
+        scale, permute, generator: arguments of ``MonomialElement.sample``.
+    """
+
+    def act(spec: NetworkSpec, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        if not features.batch:
+            return features
+        element = MonomialElement.sample(spec, features.batch, scale, permute=permute, generator=generator)
+        return element.act(features)
+
+    if isinstance(networks, WeightSpaceFeatures):
+        return act(specs[0], networks)
+    return MixedFeatures([act(*pair) for pair in zip(specs, networks.parts, strict=True)], networks.spaces)

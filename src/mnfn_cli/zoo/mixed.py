@@ -1,0 +1,57 @@
+"""Read networks of one or several weight spaces from zoos, in one order."""
+
+from collections.abc import Sequence
+
+from mnfn_cli.weightspace.mixed import Networks, Piece, join_networks
+from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.store import Zoo
+
+
+def weight_spaces(zoos: Sequence[Zoo]) -> tuple[NetworkSpec, ...]:
+    """Return the weight spaces of zoos, each once, in an order that does not depend on that of the zoos.
+
+    A weight space with an unknown input size is the same as one that differs from it in the input size alone.
+    """
+
+    def order(spec: NetworkSpec) -> tuple[str, tuple[int, ...], str]:
+        return spec.activation, spec.widths, spec.to_text()
+
+    found: list[NetworkSpec] = []
+    every = {space.spec for zoo in zoos for space in zoo.spaces}
+    for spec in sorted(every, key=lambda spec: (spec.input_size is None, order(spec))):
+        if place_of_spec(spec, found) is None:
+            found.append(spec)
+    return tuple(sorted(found, key=order))
+
+
+def place_of_spec(spec: NetworkSpec, specs: Sequence[NetworkSpec]) -> int | None:
+    """Return the number of a weight space among ``specs``, where an unknown input size fits any; None if none fits."""
+    if spec in specs:
+        return specs.index(spec)
+    return next((number for number, known in enumerate(specs) if known.fits(spec)), None)
+
+
+def read_networks(zoos: Sequence[Zoo], rows: Sequence[Sequence[int]], specs: Sequence[NetworkSpec]) -> Networks:
+    """Read networks of one or several weight spaces.
+
+    Args:
+        zoos: the zoos to read from.
+        rows: the rows of each zoo's table to read. The networks of the first zoo come first, in this order.
+        specs: the weight spaces of the networks.
+
+    Returns:
+        the raw weights, ``(networks, 1, ...)``, with parts in the order of ``specs`` if there are several. All networks
+        of a part in one shard stay memory-mapped.
+    """
+    pieces: list[Piece] = []
+    start = 0
+    for zoo, chosen in zip(zoos, rows, strict=True):
+        for part in zoo.parts:
+            places = {row: place for place, row in enumerate(part.numbers)}
+            positions = [position for position, row in enumerate(chosen) if row in places]
+            own = [places[chosen[position]] for position in positions]
+            if own and (number := place_of_spec(part.spec, specs)) is not None:
+                features = part.read() if own == list(range(len(part))) else part.read(own)
+                pieces.append((number, [start + position for position in positions], features))
+        start += len(chosen)
+    return join_networks(pieces, specs)
