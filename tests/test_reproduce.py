@@ -133,6 +133,9 @@ def test_an_experiment_ends_in_its_table(title, world):
     assert figure in shown and all(figure in row for row in document["rows"])
     if figure == "tau":
         assert max(row["largest_change"] for row in document["rows"] if row["model"] == "monomial") < 1e-3
+    if title == "Table 12":
+        (pattern,) = re.findall(r"`(sweeps/\S+)`", SECTIONS["Table 14"])
+        assert len(matches(pattern, world)) == len(recipes)
     if title == "Table 14":
         assert {row["networks"] for row in document["means"]} == {
             "original", *(f"U[1, {x}], permuted" for x in (10, 100, 1000, 10000))
