@@ -157,7 +157,7 @@ def save_zoo(
 
     Raises:
         OutputError: the folder exists, and ``force`` is not given or it holds something other than a zoo.
-        DataError: the table has another number of rows than there are networks, or lacks a column.
+        DataError: there are no networks, the table has another number of rows, or it lacks a column.
     """
     import polars as pl
 
@@ -170,6 +170,8 @@ def save_zoo(
         rows = frame.height if len(spaces) == 1 else (frame[SPACE_COLUMN] == space.name).sum()
         if rows != batch.batch:
             raise DataError(path, f"{rows} rows in the table, {batch.batch} networks")
+        if not rows:
+            raise DataError(path, "a zoo needs at least one network of each weight space")
     check_outputs([Output(path, ZOO)], force=force)
     with new_folder(path, ZOO, force=force) as folder:
         for space, batch in zip(spaces, batches, strict=True):
