@@ -14,7 +14,7 @@ def test_the_published_figures_stand_in_a_table_of_their_own(mnfn, relu_run):
     headings = ["test networks", "tau", "low 95 %", "high 95 %", "largest change"]
     assert re.split("  +", ours.splitlines()[1]) == headings
     assert "U[1, 10000], permuted" in ours and "ublished" not in ours
-    assert theirs.splitlines()[0] == "Published, and measured on another data set (Small CNN Zoo, CIFAR-10)"
+    assert theirs.splitlines()[0] == "Published, and measured on Small CNN Zoo, CIFAR-10"
     assert theirs.splitlines()[-1].split() == ["monomial", "original", "U[1,", "10000],", "permuted", "0.920"]
 
 

@@ -38,7 +38,7 @@ def test_what_a_person_might_give_by_mistake(
     assert "the run reads 2 -> 6 -> 6 -> 1" in fail("classify", classes_run, digits_zoo.path, code=3)
     assert "no such run" in fail("edit", tmp_path / "nowhere", inr_zoo.path, "-o", edited, code=3)
     assert "in, around or on the input" in fail("edit", dilate_run, inr_zoo.path, "-o", inr_zoo.path / "x", code=6)
-    assert "is a run of task classification" in fail("evaluate", classes_run, "-o", tmp_path / "e", code=2)
+    assert "for another task" in fail("evaluate", dilate_run, classes_run, "-o", tmp_path / "e", code=2)
     assert "'dilate' or 'contrast'" in fail(
         "train", "--recipe", "editing/digits-dilate-np", "--zoo", inr_zoo.path, "-o", tmp_path / "run",
         "data.edit=rotate", code=2,

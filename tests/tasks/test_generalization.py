@@ -90,7 +90,7 @@ def test_predictions_do_not_move(kind, relu_run, tanh_run, digits_zoo, tanh_zoo,
     assert [row.condition.label for row in evaluation.rows][1:] == (
         ["U[1, 1], permuted", "U[1, 10000], permuted"] if kind == "relu" else ["sign flips, permuted"]
     )
-    assert len({round(row.tau, 6) for row in evaluation.rows}) == 1
+    assert len({round(row.value, 6) for row in evaluation.rows}) == 1
 
 
 def test_predicting_files_and_zoos_agrees(relu_run, digits_zoo, tmp_path):
@@ -214,11 +214,11 @@ def test_runs_are_compared_on_the_same_elements(relu_run, tanh_run, digits_zoo, 
     both = evaluate_runs([first, twin], [(1.0, 100.0)], permute=False)
     assert [row.condition.label for row in both.rows] == ["original", "U[1, 100]"] * 2
     assert both.of_run(str(relu_run))[0] == alone.rows[0]
-    assert both.of_run(str(tmp_path / "twin"))[0].l1 != alone.rows[0].l1
+    assert both.of_run(str(tmp_path / "twin"))[0].others["l1"] != alone.rows[0].others["l1"]
     assert not any(both.augmented.values())
     again = evaluate_runs([twin, first], [(1.0, 100.0)], permute=False)
     assert again.of_run(str(relu_run)) == both.of_run(str(relu_run))
-    with pytest.raises(UsageError, match="other networks"):
+    with pytest.raises(UsageError, match="networks with other symmetries"):
         evaluate_runs([first, load_run(tanh_run)], [(1.0, 1.0)])
     with pytest.raises(UsageError, match="given twice"):
         evaluate_runs([first, first], [(1.0, 1.0)])

@@ -8,7 +8,6 @@ from mnfn_cli.recipe import load_recipe
 from mnfn_cli.report.evaluation import write_evaluation
 from mnfn_cli.tasks.evaluation import evaluate_runs
 from mnfn_cli.tasks.finished_run import load_run
-from mnfn_cli.tasks.generalization import Generalization
 from mnfn_cli.tasks.sweep import plan_sweep, run_sweep
 from mnfn_cli.tasks.training import train_run
 from mnfn_cli.zoo.augment import augment_zoo
@@ -48,7 +47,7 @@ def test_copies_keep_it(imported, tmp_path):
 
 def test_zoos_with_and_without_one(digits_zoo, imported, tmp_path):
     assert digits_zoo.record.split_protocol is None
-    both = f"{Generalization.protocol} | {SPLIT}"
+    both = f"one activation, split by network with all its copies | {SPLIT}"
     assert train_run(recipe(digits_zoo, imported), tmp_path / "run").data.split_protocol == both
 
 

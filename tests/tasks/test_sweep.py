@@ -119,3 +119,29 @@ def test_an_old_sweep_with_relative_zoos_goes_on(digits_zoo, tmp_path, monkeypat
     recipe = tmp_path / "sweep" / trials[0].folder / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace(str(digits_zoo.path), digits_zoo.path.name))
     assert run_sweep(trials, tmp_path / "sweep")[0]["seeds"] == 1
+
+
+def test_recipes_with_zoos_of_their_own(digits_zoo, tanh_zoo, tmp_path):
+    recipes = [
+        f"generalization/relu-statnn;data.zoo=['{digits_zoo.path}'];optimizer.warmup_steps=3",
+        f"generalization/tanh-statnn;data.zoo=['{tanh_zoo.path}']",
+    ]
+    trials = plan_sweep(recipes, [0], variants=[["optimizer.lr=2e-3"]], overrides=SMALL)
+    assert [trial.recipe for trial in trials] == ["generalization/relu-statnn", "generalization/tanh-statnn"]
+    assert [trial.resolved.data.zoo for trial in trials] == [(str(zoo.path),) for zoo in (digits_zoo, tanh_zoo)]
+    assert [trial.resolved.optimizer.warmup_steps for trial in trials] == [3, 0]
+    assert trials[1].variant[1:] == ("optimizer.lr=2e-3",) and trials[1].resolved.optimizer.lr == 2e-3
+    rows = run_sweep(trials, tmp_path / "sweep")
+    assert [row["seeds"] for row in rows] == [1, 1] and rows[0]["variant"].endswith("warmup_steps=3 optimizer.lr=2e-3")
+    with pytest.raises(UsageError, match="--zoo: goes to all recipes, and an override names other zoos"):
+        plan_sweep(recipes, [0], zoos=[digits_zoo.path])
+    with pytest.raises(RecipeError, match=r"override optimizer\.lt: unknown key"):
+        plan_sweep(["generalization/relu-statnn;optimizer.lt=1"], [0])
+
+
+def test_one_recipe_on_several_zoos(digits_zoo, tanh_zoo):
+    variants = [[f"data.zoo=['{zoo.path}']"] for zoo in (digits_zoo, tanh_zoo)]
+    trials = plan_sweep(["generalization/relu-statnn"], [0], variants=variants)
+    assert len({trial.folder for trial in trials}) == 2
+    with pytest.raises(RecipeError, match="this recipe is for relu networks"):
+        run_sweep(trials, digits_zoo.path.parent / "never")

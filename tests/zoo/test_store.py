@@ -68,6 +68,8 @@ def test_a_failed_write_leaves_nothing(tmp_path):
         make_zoo(tmp_path / "zoo", split=["later"] * 10)
     with pytest.raises(DataError, match="rows in the table"):
         save_zoo(tmp_path / "zoo", SPEC, WeightSpaceFeatures.randn(SPEC, 2), {"id": ["a"], "split": ["test"]})
+    with pytest.raises(DataError, match="at least one network"):
+        save_zoo(tmp_path / "zoo", SPEC, WeightSpaceFeatures.zeros(SPEC, 0), {"id": [], "split": []})
     assert list(tmp_path.iterdir()) == []
 
 

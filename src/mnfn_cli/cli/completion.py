@@ -62,7 +62,7 @@ def _document(ctx: typer.Context) -> Mapping[str, Any]:
     named = ctx.params.get("recipe")
     first = named[0] if isinstance(named, list | tuple) and named else named
     try:
-        return recipe_to_document(load_recipe(first)) if isinstance(first, str) else {}
+        return recipe_to_document(load_recipe(first.partition(";")[0])) if isinstance(first, str) else {}
     except MnfnError:
         return {}
 

@@ -16,10 +16,6 @@ EXAMPLES = examples(
 )
 
 
-TAU = (
-    "tau is Kendall's rank correlation of predicted and true accuracies: 1 means that the predictions rank the "
-    "networks as the truth does, 0 that they know nothing of it"
-)
 ACTED_ON = {
     "scale": "U[1, x] means that every hidden neuron is scaled by a random factor between 1 and x, and its outgoing "
     "weights by one over that factor: other weights, the same function",
@@ -48,11 +44,13 @@ def evaluate(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Measure how well runs rank the test networks by accuracy, before and after a change of the networks' weights.
+    """Measure runs of one task on their test networks, before and after a change of the networks' weights.
 
-    The change leaves what the networks compute as it is, and is the same for all runs. The result is tau, Kendall's
-    rank correlation of predicted and true accuracies: 1 means that the predictions rank the networks as the truth does,
-    0 that they know nothing of it. U[1, x] means that every hidden neuron is scaled by a random factor between 1 and x.
+    The change leaves what the networks compute as it is, and is the same for all runs on the same zoos. The result is,
+    for predicted accuracies, tau, Kendall's rank correlation of predicted and true accuracies: 1 means that the
+    predictions rank the networks as the truth does, 0 that they know nothing of it. U[1, x] means that every hidden
+    neuron is scaled by a random factor between 1 and x. For classes the result is their accuracy, for edits the mean
+    squared error of the pictures. Runs that differ only in their seed are also averaged.
     """
     console = Console(quiet=quiet, json=json)
     import torch
@@ -62,6 +60,7 @@ def evaluate(
     from mnfn_cli.tasks.condition import parse_scales
     from mnfn_cli.tasks.evaluation import evaluate_runs
     from mnfn_cli.tasks.finished_run import load_runs
+    from mnfn_cli.tasks.task import task_class
     from mnfn_cli.training.run_folder import zoos_of
 
     run_plugins(console, plugin)
@@ -69,34 +68,40 @@ def evaluate(
     dtype = {"fp32": None, "fp64": torch.float64}[precision]
     claim([Output(out, EVALUATION)], [*runs, *(zoo or zoos_of(runs))], force=force)
     with job(console, device) as context:
-        loaded = [run.to(device=context.device, dtype=dtype) for run in load_runs(runs, "generalization")]
+        loaded = [run.to(device=context.device, dtype=dtype) for run in load_runs(runs)]
         for remark in (remark for run in loaded for remark in run.remarks):
             console.note(remark)
         evaluation = evaluate_runs(loaded, ranges, zoos=zoo or None, permute=permute, seed=seed, context=context)
     write_evaluation(evaluation, out, command=context.command, force=force)
     document = to_document(evaluation)
-    columns = {"networks": "test networks", "tau": "tau", "low": "low 95 %", "high": "high 95 %"}
+    figure, task = evaluation.figure, task_class(evaluation.task)
+    columns = {"networks": "test networks", figure: figure, "low": "low 95 %", "high": "high 95 %"}
     columns["largest_change"] = "largest change"
     if len(runs) > 1:
         columns = {"run": "run", "model": "model", **columns}
     title = f"{out}: {evaluation.count} test networks (split: {evaluation.split_protocol})"
     tables = [Table(document["rows"], columns, title)]
+    if document["means"]:
+        columns = {"model": "model", "zoos": "zoos", "networks": "test networks", "seeds": "seeds", figure: figure}
+        columns |= {f"{figure}_sd": "standard deviation", "largest_change": "largest change"}
+        tables.append(Table(document["means"], columns, "Means over seeds"))
     within = [
         {"run": row.run, "networks": row.condition.label, "spec": str(figures.spec), "count": figures.networks}
-        | {"tau": figures.test["tau"].value}
+        | {figure: figures.test[figure].value}
         for row in evaluation.rows
         for figures in row.by_weight_space
     ]
     if within:
-        columns = {"networks": "test networks", "spec": "weight space", "count": "networks", "tau": "tau"}
+        columns = {"networks": "test networks", "spec": "weight space", "count": "networks", figure: figure}
         tables.append(
             Table(within, ({"run": "run"} | columns) if len(runs) > 1 else columns, "Within each weight space")
         )
     if document["published"]:
-        title = f"Published, and measured on another data set ({document['published'][0]['data_set']})"
+        title = f"Published, and measured on {document['published'][0]['data_set']}"
         columns = {"model": "model", "trained_on": "trained on", "networks": "test networks", "tau": "tau"}
         tables.append(Table(document["published"], columns, title, {"tau": ".3f"}))
-    console.note(TAU)
+    console.note(task.meaning)
     for group in evaluation.group.split(" and "):
         console.note(ACTED_ON[group])
+    console.note(f"largest change is that of a {task.seen}, against the original networks")
     console.result(document, *tables)

@@ -13,6 +13,7 @@ from mnfn_cli.cli.import_values import (
     read_pairs,
     read_size,
     read_texts,
+    read_where,
 )
 from mnfn_cli.errors import UsageError
 
@@ -68,10 +69,8 @@ def _fractions(given: Given) -> dict[str, float] | None:
 def _small_cnn_zoo(given: Given) -> dict[str, Any]:
     if "protocol" not in given:
         raise UsageError("--protocol", "say by which library's rule the networks are split: nfn, monomial or scalegmn")
-    from mnfn_cli.zoo.importers.cnn_split import parse_where
-
     plain = {name: given[name] for name in ("protocol", "step", "split_file", "stray_row") if name in given}
-    return plain | {"where": parse_where(given.get("where", ()))}
+    return plain | {"where": read_where("--where", given.get("where", ()))}
 
 
 def _nfn_siren(given: Given) -> dict[str, Any]:

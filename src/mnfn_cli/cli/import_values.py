@@ -1,6 +1,7 @@
 """Read the values of options of ``mnfn zoo import``: sizes, lists and fractions."""
 
 import re
+from collections.abc import Sequence
 from math import isfinite
 from typing import Literal
 
@@ -85,3 +86,20 @@ def read_epoch(option: str, text: str | None) -> int | Literal["last", "all"]:
     if not _WHOLE.fullmatch(text):
         raise UsageError(option, f"'{text}'; give the number of an epoch, last or all")
     return int(text)
+
+
+def read_where(option: str, entries: Sequence[str] = ()) -> dict[str, str]:
+    """Read entries ``COLUMN=VALUE``.
+
+    >>> read_where("--where", ["config.activation=relu", "config.num_layers=3"])
+    {'config.activation': 'relu', 'config.num_layers': '3'}
+    """
+    values: dict[str, str] = {}
+    for entry in entries:
+        column, equals, value = entry.partition("=")
+        if not column or not equals:
+            raise UsageError(option, f"'{entry}' is no condition; write for example config.activation=relu")
+        if column in values:
+            raise UsageError(option, f"{column} is given twice")
+        values[column] = value
+    return values

@@ -15,6 +15,8 @@ EXAMPLES = examples(
     "--seeds 0,1,2 -o sweeps/relu training.epochs=25",
     'mnfn sweep --recipe generalization/relu-monomial --vary "model.channels=[5]" --vary "model.channels=[16,5]" '
     "--zoo zoos/digits-relu -o sweeps/ablation",
+    'mnfn sweep --recipe "generalization/relu-np;data.zoo=[zoos/digits-relu]" '
+    '--recipe "generalization/tanh-np;data.zoo=[zoos/digits-tanh]" -o sweeps/both',
 )
 
 
@@ -23,7 +25,11 @@ def sweep(
     overrides: Overrides = None,
     recipe: Annotated[
         list[str] | None,
-        typer.Option(help="Train this recipe; give the option again for more recipes.", autocompletion=recipes),
+        typer.Option(
+            metavar="RECIPE[;KEY=VALUE...]",
+            help="Train this recipe, changed by values of its own; give the option again for more recipes.",
+            autocompletion=recipes,
+        ),
     ] = None,
     vary: Annotated[
         list[str] | None,
@@ -63,7 +69,7 @@ def sweep(
         zoos=zoo or [],
     )
     zoos = [given for trial in trials for given in trial.resolved.data.zoo]
-    claim([Output(out, SWEEP, in_place=True)], [*recipe_files(recipe), *zoos])
+    claim([Output(out, SWEEP, in_place=True)], [*recipe_files(trial.recipe for trial in trials), *zoos])
     with job(console, device) as context:
         rows = run_sweep(trials, out, context=context, illustrate=draw_run)
     console.table(rows)

@@ -13,6 +13,8 @@ from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import Record, read_record
 from mnfn_cli.tasks.condition import Condition
 from mnfn_cli.tasks.evaluation import Evaluation
+from mnfn_cli.tasks.seed_means import Mean, means_over_seeds
+from mnfn_cli.tasks.task import task_class
 
 
 class EvaluationRecord(Record):
@@ -64,12 +66,21 @@ def write_evaluation(evaluation: Evaluation, output: Path, *, command: str, forc
 
 
 def to_document(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the evaluation as a dict for JSON, with the rows of ``published_rows`` under ``published``."""
-    return evaluation.to_json() | {"published": published_rows(evaluation)}
+    """Return the evaluation as a dict for JSON, with ``means``, and ``published`` by ``published_rows``."""
+    means = [mean.to_json(evaluation.figure) for mean in shown_means(evaluation)]
+    return evaluation.to_json() | {"means": means, "published": published_rows(evaluation)}
+
+
+def shown_means(evaluation: Evaluation) -> list[Mean]:
+    """Return the means over seeds if there are runs that differ only in their seed, and else nothing."""
+    means = means_over_seeds(evaluation)
+    return means if any(mean.seeds > 1 for mean in means) else []
 
 
 def published_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Return the paper's tau for the evaluated models and conditions, measured on the paper's data set."""
+    """Return the paper's tau for the evaluated models and conditions, measured on its data set."""
+    if evaluation.figure != "tau":
+        return []
     rows: dict[tuple[str, str, Condition], dict[str, Any]] = {}
     for row in evaluation.rows:
         augmented = evaluation.augmented[row.run]
@@ -84,27 +95,39 @@ def published_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
 def markdown(evaluation: Evaluation) -> str:
     """Return the evaluation as a Markdown table.
 
-    A table of tau within each weight space follows where there are several, and the paper's figures where it has some.
+    Tables of means over seeds and of the figure within each weight space follow where there are several, and figures of
+    the paper where it has some.
     """
     several = len(evaluation.augmented) > 1
     precision = evaluation.precision.removeprefix("torch.")
-    heading = ["test networks", "tau", "95 % interval", "R2", "L1", "largest change of a prediction"]
+    figure, others = evaluation.figure, [name.upper() for name in evaluation.rows[0].others]
+    seen = task_class(evaluation.task).seen
+    heading = ["test networks", figure, "95 % interval", *others, f"largest change of a {seen}"]
     heading = (["run", "model"] if several else []) + heading
     split = f" (split: {evaluation.split_protocol})" if evaluation.split_protocol else ""
     lines = [f"{evaluation.count} test networks{split}, {precision}", "", *_head(heading)]
     for row in evaluation.rows:
-        tau = "undefined (constant output)" if row.tau != row.tau else f"{row.tau:.3f}"
+        value = "undefined (constant output)" if row.value != row.value else f"{row.value:.3f}"
         low_high = "-" if row.low != row.low else f"{row.low:.3f} to {row.high:.3f}"
-        cells = [row.condition.label, tau, low_high, f"{row.r2:.3f}", f"{row.l1:.3f}", f"{row.largest_change:.1e}"]
+        more = [f"{other:.3f}" for other in row.others.values()]
+        cells = [row.condition.label, value, low_high, *more, f"{row.largest_change:.1e}"]
         lines.append(_line(([row.run, row.model] if several else []) + cells))
+    if means := shown_means(evaluation):
+        lines += ["", "Means over seeds, with standard deviations:", ""]
+        lines += _head(["model", "zoos", "test networks", "seeds", figure, "largest change"])
+        for mean in means:
+            value = "undefined" if mean.value != mean.value else f"{mean.value:.3f}"
+            value += f" ± {mean.high - mean.value:.3f}" if mean.seeds > 1 and mean.value == mean.value else ""
+            cells = [mean.label, mean.zoos, mean.condition.label, str(mean.seeds), value, f"{mean.largest_change:.1e}"]
+            lines.append(_line(cells))
     if within := [(row, figures) for row in evaluation.rows for figures in row.by_weight_space]:
-        heading = (["run", "model"] if several else []) + ["test networks", "weight space", "networks", "tau"]
+        heading = (["run", "model"] if several else []) + ["test networks", "weight space", "networks", figure]
         lines += ["", "Within each weight space:", "", *_head(heading)]
         for row, figures in within:
-            cells = [row.condition.label, str(figures.spec), str(figures.networks), str(figures.test["tau"])]
+            cells = [row.condition.label, str(figures.spec), str(figures.networks), str(figures.test[figure])]
             lines.append(_line(([row.run, row.model] if several else []) + cells))
     if published := published_rows(evaluation):
-        lines += ["", f"Published, and measured on another data set ({DATA_SET}):", ""]
+        lines += ["", f"Published, and measured on {DATA_SET}:", ""]
         lines += _head(["model", "trained on", "test networks", "tau"])
         lines += [_line([row["model"], row["trained_on"], row["networks"], f"{row['tau']:.3f}"]) for row in published]
     return "\n".join(lines) + "\n"

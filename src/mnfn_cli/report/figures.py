@@ -16,7 +16,8 @@ from mnfn_cli.storage.atomic import replacing
 from mnfn_cli.tasks.evaluation import Evaluation
 from mnfn_cli.tasks.figure import Confusion, Figure, Grid, Scatter
 from mnfn_cli.tasks.result import read_result
-from mnfn_cli.tasks.task import task_of_run
+from mnfn_cli.tasks.seed_means import Mean, means_over_seeds
+from mnfn_cli.tasks.task import task_class, task_of_run
 from mnfn_cli.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _number(value: float | None) -> float:
 
 
 def draw_robustness(evaluation: Evaluation, picture: Path) -> None:
-    """Draw tau and its interval over the conditions of an evaluation, with a line for each run, into a PNG file."""
+    """Draw the figure of an evaluation over its conditions, or over the zoos of its runs, into a PNG file."""
     with _figure(picture, 6.2, 3.8) as axes:
         plot_robustness(evaluation, axes)
 
@@ -120,32 +121,44 @@ def draw_robustness(evaluation: Evaluation, picture: Path) -> None:
 def plot_robustness(evaluation: Evaluation, axes: "Axes") -> None:
     """Draw the plot of :func:`draw_robustness` on axes.
 
-    A cross at the bottom of the axes marks a condition for which tau is undefined because all predictions are equal.
+    If all runs were trained on the same zoos, it is drawn over the conditions, else over the zoos, on their networks as
+    they are. There is a line for each label of runs: with its interval for one run, with the standard deviation for
+    several seeds. A cross at the bottom of the axes marks where tau is undefined because all predictions are equal.
     """
-    shuffled = " and a random permutation" if evaluation.permuted else ""
-    models = [evaluation.of_run(run)[0].model for run in evaluation.augmented]
+    means = means_over_seeds(evaluation)
+    over_zoos = len({mean.zoos for mean in means}) > 1
+    means = [mean for mean in means if not (over_zoos and mean.condition.acted)]
+    places = list(dict.fromkeys(_place(mean, over_zoos) for mean in means))
+    labels = list(dict.fromkeys(mean.label for mean in means))
     crossed = 0
-    for number, run in enumerate(evaluation.augmented):
-        rows = evaluation.of_run(run)
-        positions = list(range(len(rows)))
-        colour = f"C{number}" if len(evaluation.augmented) > 1 else COLOUR
-        axes.fill_between(positions, [r.low for r in rows], [r.high for r in rows], color=colour, alpha=0.15)
-        model = rows[0].model
-        label = model if models.count(model) == 1 else f"{model} ({Path(run).name})"
-        axes.plot(positions, [row.tau for row in rows], color=colour, marker="o", label=label)
-        axes.set_xticks(positions, [replace(row.condition, permuted=False).label for row in rows], fontsize=8)
-        if undefined := [position for position, row in zip(positions, rows, strict=True) if row.tau != row.tau]:
+    for number, label in enumerate(labels):
+        line = [mean for mean in means if mean.label == label]
+        positions = [places.index(_place(mean, over_zoos)) for mean in line]
+        colour = f"C{number}" if len(labels) > 1 else COLOUR
+        axes.fill_between(positions, [m.low for m in line], [m.high for m in line], color=colour, alpha=0.15)
+        axes.plot(positions, [mean.value for mean in line], color=colour, marker="o", label=label)
+        if undefined := [place for place, mean in zip(positions, line, strict=True) if mean.value != mean.value]:
             heights = [0.03 + 0.04 * crossed] * len(undefined)
             axes.plot(undefined, heights, color=colour, marker="x", linestyle="", transform=axes.get_xaxis_transform())
             crossed += 1
     if crossed:
         axes.plot([], [], color="0.4", marker="x", linestyle="", label="tau undefined: all predictions are equal")
+    axes.set_xticks(range(len(places)), places, fontsize=8)
+    shuffled = " and a random permutation" if evaluation.permuted else ""
     changed = {"scale": "factors", "sign": "signs", "permutation": "order"}
-    what = " and ".join(changed[group] for group in evaluation.group.split(" and "))
-    axes.set(xlabel=f"{what} of hidden neurons{shuffled}", ylabel="Kendall's tau, 95 % interval")
-    axes.set_ylim(min(0.0, *(row.low for row in evaluation.rows if row.low == row.low), 0.0), 1)
-    columns = len(models) if len(set(models)) == len(models) and not crossed else 1
+    what = " and ".join(changed[group] for group in evaluation.group.split(" and ")) + " of hidden neurons"
+    figure = "Kendall's tau" if evaluation.figure == "tau" else evaluation.figure
+    spread = "standard deviation over seeds" if any(mean.seeds > 1 for mean in means) else "95 % interval"
+    axes.set(xlabel="zoo" if over_zoos else what + shuffled, ylabel=f"{figure}, {spread}")
+    axes.set_ylim(min(0.0, *(mean.low for mean in means if mean.low == mean.low), 0.0))
+    if not task_class(evaluation.task).smaller_is_better:
+        axes.set_ylim(top=1)
+    columns = len(labels) if not crossed and len("".join(labels)) < 60 else 1
     axes.figure.legend(loc="outside upper center", ncols=columns, fontsize=8, frameon=False)
+
+
+def _place(mean: Mean, over_zoos: bool) -> str:
+    return mean.zoos if over_zoos else replace(mean.condition, permuted=False).label
 
 
 def draw_growth(sizes: Mapping[str, Sequence[Size]], picture: Path) -> None:

@@ -17,7 +17,7 @@ from mnfn_cli.recipe import Recipe
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.atomic import write_text
 from mnfn_cli.storage.records import Record
-from mnfn_cli.tasks.data import Split, Splits
+from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.figure import Confusion, Figure
 from mnfn_cli.tasks.functional import apply_functional
 from mnfn_cli.tasks.metrics import Metric, accuracy, listed, with_interval
@@ -50,6 +50,8 @@ class Classification(Task):
     smaller_is_better = False
     protocol = "split by picture, with all its networks"
     answer = "the probabilities are"
+    seen = "probability"
+    meaning = "accuracy is the fraction of networks whose picture is given its own class"
 
     @classmethod
     def study(cls, recipe: Recipe, zoos: Sequence[Zoo]) -> Classes:
@@ -139,6 +141,12 @@ class Classification(Task):
         """Return the probability of every class, ``(networks, classes)``."""
         probabilities: Tensor = apply_functional(model, features).softmax(dim=1)
         return probabilities
+
+    def score(
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+    ) -> tuple[Metric, Mapping[str, float]]:
+        """Return the accuracy."""
+        return with_interval(accuracy, observed.argmax(dim=1).numpy(), targets.numpy(), pictures), {}
 
     def report(self, networks: Checkpoints, answers: Tensor) -> Report:
         """Return the most probable class, all probabilities, and the accuracy where true classes are known."""

@@ -16,11 +16,11 @@ from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.atomic import write_text
 from mnfn_cli.storage.records import Record
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
-from mnfn_cli.tasks.data import Split, Splits
+from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.edits import edit_pictures, on_symmetric_range
 from mnfn_cli.tasks.figure import Figure, Grid
 from mnfn_cli.tasks.functional import BLOCK, apply_functional
-from mnfn_cli.tasks.metrics import Vector, mean_difference, with_interval
+from mnfn_cli.tasks.metrics import Metric, Vector, mean_difference, with_interval
 from mnfn_cli.tasks.result import Result
 from mnfn_cli.tasks.task import Conclusion, Report, Task
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -55,6 +55,8 @@ class Editing(Task):
     smaller_is_better = True
     protocol = "split by picture, with all its networks"
     answer = "the edited weights are"
+    seen = "pixel"
+    meaning = "mse is the mean squared error, on [-1, 1], between pictures of the edited weights and their targets"
 
     def __init__(self, recipe: Recipe, specs: Sequence[NetworkSpec], facts: EditFacts, fit: Fit | None = None) -> None:
         super().__init__(recipe, specs, facts, fit)
@@ -134,6 +136,19 @@ class Editing(Task):
         """Return the edited weights: added in float64, then rounded to the dtypes of ``features``."""
         edited = change_weights(features, apply_functional(model, features), torch.float64)
         return edited.zip_map(lambda new, old: new.to(old.dtype), features)
+
+    def observed(self, answers: WeightSpaceFeatures) -> Tensor:
+        """Return the pictures that the edited networks render."""
+        blocks = [slice(start, start + BLOCK) for start in range(0, answers.batch, BLOCK)]
+        exact = (answers.select(block).to(dtype=torch.float64) for block in blocks)
+        return torch.cat([self._draw(weights) for weights in exact])
+
+    def score(
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+    ) -> tuple[Metric, Mapping[str, float]]:
+        """Return the mean squared error."""
+        errors = _squared(observed, targets.double())
+        return with_interval(mean_difference, errors, np.zeros(len(errors)), pictures), {}
 
     def report(self, networks: Checkpoints, answers: WeightSpaceFeatures) -> Report:
         """Return the error of each picture against its target, before and after the edit, and some of the pictures."""

@@ -1,21 +1,23 @@
 """Score runs on their test networks, before and after random group elements change the networks' weights."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.models.functional import place_of
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.tasks.condition import Condition, Range, conditions_of, groups_of
 from mnfn_cli.tasks.data import Split, load_split, split_protocol
-from mnfn_cli.tasks.finished_run import Run
-from mnfn_cli.tasks.metrics import METRICS, Metric, with_interval
+from mnfn_cli.tasks.finished_run import Run, label_runs
+from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.tasks.result import SpaceFigures, by_weight_space
+from mnfn_cli.tasks.task import task_class
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
 
@@ -27,21 +29,21 @@ class Row:
         run: the path of the run's folder.
         model: the name of the run's model.
         condition: the version of the test networks.
-        tau, low, high: Kendall's tau of predicted and true accuracies, and its 95 % bootstrap interval; NaN where it is
-            undefined because all predictions are equal.
-        r2, l1: the coefficient of determination and the mean absolute error.
-        largest_change: the largest absolute difference between a prediction and that for the original network.
-        by_weight_space: tau within each weight space, if there are several.
+        value, low, high: the figure that the task is about, such as Kendall's tau, and its 95 % bootstrap interval; NaN
+            where it is undefined, as tau is if all predictions are equal.
+        others: other figures of the task by name.
+        largest_change: the largest absolute difference between a number that is observed (``Task.observed``), such as a
+            prediction, and that for the original network.
+        by_weight_space: the figure within each weight space, if there are several.
     """
 
     run: str
     model: str
     condition: Condition
-    tau: float
+    value: float
     low: float
     high: float
-    r2: float
-    l1: float
+    others: Mapping[str, float]
     largest_change: float
     by_weight_space: tuple[SpaceFigures, ...] = ()
 
@@ -52,12 +54,15 @@ class Evaluation:
 
     Args:
         group: the symmetry groups of the networks, as ``groups_of`` names them.
-        count: the number of test networks.
+        count: the number of test networks, in all zoos together.
         precision: the dtype in which the models computed, such as ``torch.float32``.
         permuted: whether the group elements also permuted neurons.
         augmented: by the path of a run, whether it was trained on networks changed by group elements.
         rows: one row for each run and condition, run by run.
         split_protocol: how the networks of the zoos are split, in words.
+        task: the name of the task of the runs.
+        zoos: by the path of a run, the names of its zoos.
+        labels: by the path of a run, its label (``label_runs``).
     """
 
     group: str
@@ -67,15 +72,29 @@ class Evaluation:
     augmented: dict[str, bool]
     rows: tuple[Row, ...]
     split_protocol: str = ""
+    task: str = "generalization"
+    zoos: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def figure(self) -> str:
+        """The name of the figure that rows hold as ``value``, such as ``tau``."""
+        return task_class(self.task).headline()
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict for JSON. In its rows, ``networks`` is the condition's label and ``scale`` its interval."""
         document = asdict(self)
-        for row, entry in zip(self.rows, document["rows"], strict=True):
-            del entry["condition"], entry["by_weight_space"]
-            if row.by_weight_space:
-                entry["by_weight_space"] = [figures.to_json() for figures in row.by_weight_space]
-            entry |= {"networks": row.condition.label, "scale": row.condition.scale}
+        document["rows"] = [
+            {
+                **{"run": row.run, "model": row.model, self.figure: row.value, "low": row.low, "high": row.high},
+                **row.others,
+                "largest_change": row.largest_change,
+                "networks": row.condition.label,
+                "scale": row.condition.scale,
+                **({"by_weight_space": [e.to_json() for e in row.by_weight_space]} if row.by_weight_space else {}),
+            }
+            for row in self.rows
+        ]
         return document
 
     def of_run(self, run: str) -> list[Row]:
@@ -94,44 +113,57 @@ def evaluate_runs(
 ) -> Evaluation:
     """Score runs on the test networks of their zoos, before and after group elements change the networks' weights.
 
-    All runs see the same networks. For the scaling group there is one condition for each range of factors, for other
-    groups one condition in all. Group elements act in float64, and the result is rounded to the models' dtype.
+    All runs on the same zoos see the same networks. For the scaling group there is one condition for each range of
+    factors, for other groups one condition in all. Group elements act in float64, and the result is rounded to the
+    models' dtype.
 
     Args:
-        runs: finished runs of the task generalization, all trained on the same zoos.
+        runs: finished runs of one task, on networks of one symmetry group.
         scales: the ranges of the factors for the scaling group.
-        zoos: the paths of the runs' zoos now; by default those at which they were trained.
+        zoos: the paths of the runs' zoos now, if all have the same; by default those at which they were trained.
         permute: whether the group elements also permute neurons.
         seed: the seed of the group elements.
         context: where progress is reported.
 
     Raises:
         DataError: a zoo cannot be read, or changed since the runs were trained.
-        UsageError: a run was trained on other zoos than the first one, or is given twice.
+        UsageError: a run was trained for another task or on networks of another symmetry group than the first one, or
+            it is given twice; or ``zoos`` are given for runs on different zoos.
     """
     context = context or Context()
     _require_alike(runs)
-    opened = _open_zoos(runs[0], zoos)
-    test = _load_test(runs[0], opened)
-    specs, (_, dtype) = runs[0].specs, place_of(runs[0].model)
-    conditions = conditions_of(specs, scales, permute)
-    versions = [(condition, condition.act(test.features, specs, seed)) for condition in conditions]
-    context.progress.start("evaluating", len(runs) * len(versions))
-    truth = test.vector()
-    rows = []
+    if zoos and any(_learned_from(run) != _learned_from(runs[0]) for run in runs):
+        raise UsageError("--zoo", "the runs were trained on different zoos; evaluate those of each apart")
+    groups: dict[str, list[Run]] = {}
     for run in runs:
-        original = None
-        for condition, features in versions:
-            predicted = run.predict(features.to(dtype=dtype)).double().numpy()
-            original = predicted if original is None else original
-            row = _row(run, condition, predicted, original, truth)
-            within = by_weight_space(specs, test.features, partial(_tau_of, predicted, truth))
-            rows.append(replace(row, by_weight_space=within))
-            context.progress.advance()
-    acted_on = any("source_id" in zoo.table.columns for zoo in opened)
-    augmented = {str(run.folder.path): acted_on or run.recipe.augment is not None for run in runs}
-    protocol = split_protocol(opened, runs[0].task.protocol)
-    return Evaluation(groups_of(specs), len(test.ids), str(dtype), permute, augmented, tuple(rows), protocol)
+        # Runs on the same networks that learned another edit, for example, have other targets.
+        groups.setdefault(repr((_learned_from(run), run.task.facts)), []).append(run)
+    conditions = conditions_of(runs[0].specs, scales, permute)
+    context.progress.start("evaluating", len(runs) * len(conditions))
+    count, rows, protocols = 0, [], {}
+    augmented, names = {}, {}
+    for group in groups.values():
+        opened = _open_zoos(group[0], zoos)
+        test = _load_test(group[0], opened)
+        count += len(test.ids)
+        rows += _score(group, test, conditions, seed, context)
+        protocols[split_protocol(opened, group[0].task.protocol)] = True
+        acted_on = any("source_id" in zoo.table.columns for zoo in opened)
+        for run in group:
+            augmented[str(run.folder.path)] = acted_on or run.recipe.augment is not None
+            names[str(run.folder.path)] = ", ".join(zoo.path.name for zoo in opened)
+    return Evaluation(
+        groups_of(runs[0].specs),
+        count,
+        str(place_of(runs[0].model)[1]),
+        permute,
+        augmented,
+        tuple(rows),
+        " | ".join(protocols),
+        runs[0].recipe.task,
+        names,
+        label_runs(runs),
+    )
 
 
 def _require_alike(runs: Sequence[Run]) -> None:
@@ -140,10 +172,27 @@ def _require_alike(runs: Sequence[Run]) -> None:
     for number, run in enumerate(runs):
         if paths[number] in paths[:number]:
             raise UsageError(run.folder.path, "is given twice")
-        if _learned_from(run) != _learned_from(first):
-            raise UsageError(
-                run.folder.path, f"was trained on other networks than {first.folder.path}; evaluate them apart"
-            )
+        for what, own, others in (
+            ("for another task", run.recipe.task, first.recipe.task),
+            ("on networks with other symmetries", groups_of(run.specs), groups_of(first.specs)),
+        ):
+            if own != others:
+                raise UsageError(run.folder.path, f"was trained {what} than {first.folder.path}; evaluate them apart")
+
+
+def _score(runs: Sequence[Run], test: Split, conditions: Sequence[Condition], seed: int, context: Context) -> list[Row]:
+    """Return the rows of runs with the same test networks and targets."""
+    dtype = place_of(runs[0].model)[1]
+    versions = [(condition, condition.act(test.features, runs[0].specs, seed)) for condition in conditions]
+    rows = []
+    for run in runs:
+        original = None
+        for condition, features in versions:
+            observed = run.task.observed(run.predict(features.to(dtype=dtype)))
+            original = observed if original is None else original
+            rows.append(_row(run, condition, observed, original, test))
+            context.progress.advance()
+    return rows
 
 
 def _learned_from(run: Run) -> tuple[list[str], list[str]]:
@@ -171,13 +220,12 @@ def _load_test(run: Run, opened: Sequence[Zoo]) -> Split:
     return load_split(opened, "test", run.task.targets, skipped, run.specs)
 
 
-def _tau_of(predicted: np.ndarray, truth: np.ndarray, rows: np.ndarray) -> dict[str, Metric]:
-    return {"tau": with_interval(METRICS["tau"], predicted[rows], truth[rows])}
+def _row(run: Run, condition: Condition, observed: Tensor, original: Tensor, test: Split) -> Row:
+    def score(rows: NDArray[np.int64]) -> tuple[Metric, Mapping[str, float]]:
+        return run.task.score(observed[rows], test.targets[rows].cpu(), [test.pictures[row] for row in rows])
 
-
-def _row(run: Run, condition: Condition, predicted: np.ndarray, original: np.ndarray, truth: np.ndarray) -> Row:
-    tau = with_interval(METRICS["tau"], predicted, truth)
-    value, low, high = (float("nan") if number is None else number for number in (tau.value, *tau.interval))
+    figure, others = score(np.arange(len(test.ids)))
+    value, low, high = (float("nan") if number is None else number for number in (figure.value, *figure.interval))
     return Row(
         str(run.folder.path),
         run.recipe.model.name,
@@ -185,7 +233,7 @@ def _row(run: Run, condition: Condition, predicted: np.ndarray, original: np.nda
         value,
         low,
         high,
-        r2=METRICS["r2"](predicted, truth),
-        l1=METRICS["l1"](predicted, truth),
-        largest_change=float(np.abs(predicted - original).max()),
+        others,
+        largest_change=float((observed - original).abs().max()),
+        by_weight_space=by_weight_space(run.specs, test.features, lambda rows: {run.task.headline(): score(rows)[0]}),
     )

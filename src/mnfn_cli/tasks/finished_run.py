@@ -1,5 +1,6 @@
 """Load finished runs: the trained functional, its task, and the weight space that it reads."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,8 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
     return Run(folder, recipe, known, model, remarks)
 
 
-def load_runs(paths: Sequence[Path], task: str) -> list[Run]:
-    """Load several finished runs of one task.
+def load_runs(paths: Sequence[Path]) -> list[Run]:
+    """Load several finished runs.
 
     Raises:
         DataError, UsageError: ``load_run`` fails for some of them; all faults are named.
@@ -130,12 +131,31 @@ def load_runs(paths: Sequence[Path], task: str) -> list[Run]:
     runs, faults = [], []
     for path in paths:
         try:
-            runs.append(load_run(path, task))
+            runs.append(load_run(path))
         except MnfnError as fault:
             faults.append(fault)
     if faults:
         raise type(faults[0]).together(faults)
     return runs
+
+
+def label_runs(runs: Sequence[Run]) -> dict[str, str]:
+    """Return a label for each run by the path of its folder, which runs on the same zoos share if only seeds differ.
+
+    It is the name of the model or, where recipes with the same model differ on the same zoos, that of the run's folder
+    without the seed.
+    """
+    recipes: dict[tuple[str, tuple[str, ...]], list[Recipe]] = {}
+    for run in runs:
+        known = recipes.setdefault((run.recipe.model.name, run.recipe.data.zoo), [])
+        if _without_seed(run.recipe) not in known:
+            known.append(_without_seed(run.recipe))
+    return {
+        str(run.folder.path): run.recipe.model.name
+        if len(recipes[run.recipe.model.name, run.recipe.data.zoo]) == 1
+        else re.sub(r"-seed\d+$", "", run.folder.path.name)
+        for run in runs
+    }
 
 
 def design_of(path: Path) -> InrDesign:
@@ -156,3 +176,7 @@ def design_of(path: Path) -> InrDesign:
     if len(record.specs) > 1:
         raise UsageError(path, f"is a run on INRs of {len(record.specs)} weight spaces; name a zoo of one")
     return InrDesign.of_folder(path, record.specs[0], record.inr)
+
+
+def _without_seed(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": 0})})

@@ -15,7 +15,7 @@ from mnfn_cli.errors import DataError, NumericError
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.storage.atomic import write_text
 from mnfn_cli.storage.records import Record
-from mnfn_cli.tasks.data import Split, Splits
+from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.figure import Figure, Scatter
 from mnfn_cli.tasks.functional import apply_functional
 from mnfn_cli.tasks.metrics import METRICS, Metric, kendall_tau, l1_error, listed, r_squared, with_interval
@@ -37,6 +37,11 @@ class Generalization(Task):
     criterion = "val_tau"
     smaller_is_better = False
     answer = "the prediction is"
+    seen = "prediction"
+    meaning = (
+        "tau is Kendall's rank correlation of predicted and true accuracies: 1 means that the predictions rank the "
+        "networks as the truth does, 0 that they know nothing of it"
+    )
 
     @property
     def protocol(self) -> str:
@@ -89,6 +94,14 @@ class Generalization(Task):
                 self.specs, test.features, lambda rows: _figures(predicted[rows], truth[rows])
             ),
         )
+
+    def score(
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+    ) -> tuple[Metric, Mapping[str, float]]:
+        """Return tau, and R2 and the mean absolute error."""
+        predicted, truth = observed.numpy(), targets.double().numpy()
+        others = {"r2": r_squared(predicted, truth), "l1": l1_error(predicted, truth)}
+        return with_interval(kendall_tau, predicted, truth), others
 
     def parse_label(self, text: str) -> float:
         """Parse an accuracy."""

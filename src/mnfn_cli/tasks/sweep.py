@@ -12,6 +12,7 @@ import numpy as np
 
 from mnfn_cli.errors import MnfnError, UsageError
 from mnfn_cli.recipe import Recipe, load_recipe
+from mnfn_cli.recipe.overrides import override_key
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.storage.atomic import write_json, write_text
 from mnfn_cli.storage.kinds import Kind
@@ -52,7 +53,8 @@ class Trial:
 
     Args:
         recipe: the recipe's name or file.
-        variant: the overrides of this variant, such as ``model.channels=[5]``; empty for the recipe as it is.
+        variant: the overrides of the recipe and of this variant, such as ``model.channels=[5]``; empty for the recipe
+            as it is.
         seed: the seed of the run.
         resolved: the recipe with all overrides, the seed and the zoos.
     """
@@ -80,7 +82,8 @@ def plan_sweep(
     """Return a trial for every combination of recipe, variant and seed.
 
     Args:
-        recipes: names of shipped recipes, or recipe files.
+        recipes: names of shipped recipes, or recipe files. Overrides of one recipe only follow it after semicolons, as
+            in ``classification/mnist-np;data.zoo=[zoos/mnist]``.
         seeds: the seeds of training.
         variants: a list of overrides for each variant; one empty list for the recipes as they are.
         overrides: overrides of every trial, such as ``training.epochs=25``.
@@ -88,14 +91,19 @@ def plan_sweep(
 
     Raises:
         RecipeError: a recipe or an override is wrong.
-        UsageError: two combinations have the same recipe, variant and seed.
+        UsageError: two combinations have the same recipe, variant and seed; or zoos are given both as ``zoos`` and by
+            an override.
     """
     trials = []
-    for recipe, variant in product(recipes, variants):
-        resolved = with_absolute_zoos(load_recipe(recipe, [*overrides, *variant]), zoos)
+    for text, variant in product(recipes, variants):
+        recipe, *own = text.split(";")
+        changed = (*own, *variant)
+        if zoos and "data.zoo" in map(override_key, (*overrides, *changed)):
+            raise UsageError("--zoo", "goes to all recipes, and an override names other zoos; leave one of them out")
+        resolved = with_absolute_zoos(load_recipe(recipe, [*overrides, *changed]), zoos)
         for seed in seeds:
             training = resolved.training.model_copy(update={"seed": seed})
-            trials.append(Trial(recipe, tuple(variant), seed, resolved.model_copy(update={"training": training})))
+            trials.append(Trial(recipe, changed, seed, resolved.model_copy(update={"training": training})))
     names = [trial.folder for trial in trials]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

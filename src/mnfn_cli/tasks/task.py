@@ -16,7 +16,7 @@ from mnfn_cli.errors import UsageError
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.storage.records import Record, parse_record
 from mnfn_cli.task_list import TASKS
-from mnfn_cli.tasks.data import Split, Splits
+from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.figure import Figure
 from mnfn_cli.tasks.functional import apply_functional
 from mnfn_cli.tasks.metrics import Metric
@@ -88,6 +88,8 @@ class Task(ABC):
         criterion: the name of the figure of ``validate`` that chooses the best model.
         smaller_is_better: whether smaller values of this figure are better.
         answer: the subject and the verb of an error about answers that are not finite, such as "the prediction is".
+        seen: the name of a number that ``observed`` returns, such as "prediction".
+        meaning: a sentence on the figure of ``headline``, for those who read an evaluation.
     """
 
     Facts: ClassVar[type[Record]] = Record
@@ -95,6 +97,8 @@ class Task(ABC):
     criterion: ClassVar[str]
     smaller_is_better: ClassVar[bool]
     answer: ClassVar[str]
+    seen: ClassVar[str]
+    meaning: ClassVar[str]
 
     def __init__(self, recipe: Recipe, specs: Sequence[NetworkSpec], facts: Any, fit: Fit | None = None) -> None:
         self.recipe, self.specs, self.facts, self.fit = recipe, tuple(specs), facts, fit
@@ -138,6 +142,11 @@ class Task(ABC):
         facts, specs = cls.study(recipe, zoos), weight_spaces(zoos)
         fit = InrDesign.of_zoo(zoos[0].parts[0]).fit if all(map(is_inr, specs)) else None
         return cls(recipe, specs, facts, fit)
+
+    @classmethod
+    def headline(cls) -> str:
+        """Return the name of the figure that chooses the best model, such as ``tau``."""
+        return cls.criterion.removeprefix("val_")
 
     @property
     def model_options(self) -> Mapping[str, Any]:
@@ -188,6 +197,26 @@ class Task(ABC):
             in the dtypes of ``features``.
         """
         return apply_functional(model, features)
+
+    def observed(self, answers: Any) -> Tensor:
+        """Return what no group element may change of the answers, in float64, ``(networks, ...)``.
+
+        It is the answers themselves, and for a task that changes networks what the new networks compute.
+        """
+        found: Tensor = answers.double()
+        return found
+
+    @abstractmethod
+    def score(
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+    ) -> tuple[Metric, Mapping[str, float]]:
+        """Return the figure of ``headline`` with its interval, and other figures by name.
+
+        Args:
+            observed: what ``observed`` returned for the answers about some networks, ``(networks, ...)``.
+            targets: their targets on the CPU, ``(networks, ...)``.
+            pictures: their pictures, as in ``Split.pictures``.
+        """
 
     def parse_label(self, text: str) -> Any:
         """Parse the true value in a checkpoint file's metadata; raises ValueError if it has another form."""

@@ -75,8 +75,8 @@ def align(spec: NetworkSpec, a: WeightSpaceFeatures, b: WeightSpaceFeatures) -> 
     Both are brought into canonical form in float64. Then ``scipy.optimize.linear_sum_assignment`` matches the neurons
     of one hidden layer after another (``Pairs.forward``): the cost is the squared distance of their biases and incoming
     weights, whose inputs are ordered as the layer before was matched. A neuron whose sign may flip takes the nearer of
-    both signs, so that no rule for canonical signs has to hold. Afterwards each layer is matched again by its incoming
-    and outgoing weights, until ``residual`` becomes no smaller. Unless the result is a twin, the same is done from the
+    both signs, so that no rule for canonical signs has to hold. Unless the result is a twin, each layer is matched
+    again by its incoming and outgoing weights until ``residual`` becomes no smaller, from the result and from the
     identity, and the better of both is kept.
 
     For twins the result is exact, unless a layer has two neurons with equal biases, incoming and outgoing weights after
@@ -117,13 +117,14 @@ def _align(spec: NetworkSpec, a: WeightSpaceFeatures, b: WeightSpaceFeatures) ->
             raise NumericError("alignment", "a canonical form is not finite in float64; the weights are too large")
     pairs = Pairs.of(spec, form_a, form_b, tolerance)
     still = pairs.identity()
-    matches = pairs.improve(pairs.forward())
+    matches = pairs.forward()
     residual = pairs.distance(matches)
     if len(rows := torch.nonzero(residual > tolerance).flatten()):
         others = pairs.select(rows)
-        again = others.improve([match.select(rows) for match in still])
-        better = others.distance(again) < residual[rows]
-        matches = [match.replace(rows[better], new.select(better)) for match, new in zip(matches, again, strict=True)]
+        first, second = (others.improve([match.select(rows) for match in start]) for start in (matches, still))
+        better = torch.nonzero(others.distance(second) < others.distance(first)).flatten()
+        improved = [one.replace(better, other.select(better)) for one, other in zip(first, second, strict=True)]
+        matches = [match.replace(rows, new) for match, new in zip(matches, improved, strict=True)]
         residual = pairs.distance(matches)
     element = to_b.inverse().compose(to_element(matches).compose(to_a))
     if spec.group != "permutation":

@@ -116,7 +116,7 @@ class Pairs:
         return matches
 
     def improve(self, matches: Sequence[Match]) -> list[Match]:
-        """Match each layer again by its incoming and outgoing weights, until ``distance`` stays."""
+        """Match each layer again by its incoming and outgoing weights, until ``distance`` becomes no smaller."""
         found = list(matches)
         rows = torch.arange(len(self))
         for _ in range(ROUNDS):
@@ -158,7 +158,7 @@ class Pairs:
         improved = torch.zeros(len(self), dtype=torch.bool)
         for i, group in enumerate(self.groups):
             x, y = self._neurons(i, matches)
-            new = assign(x, y, group)
+            new = assign(x, y, group, exact=False)
             old_cost, new_cost = ((match.move(x, 1) - y).square().sum(dim=(1, 2)) for match in (matches[i], new))
             better = torch.nonzero(new_cost < (1 - 1e-12) * old_cost).flatten()
             matches[i] = matches[i].replace(better, new.select(better))
@@ -166,16 +166,17 @@ class Pairs:
         return improved
 
 
-def assign(x: Tensor, y: Tensor, group: Group, allowed: Tensor | None = None) -> Match:
+def assign(x: Tensor, y: Tensor, group: Group, allowed: Tensor | None = None, *, exact: bool = True) -> Match:
     """Match the neurons of A to those of B so that the sum of their squared distances is as small as possible.
 
     Args:
         x, y: the numbers of each neuron of A and of B, ``(batch, neurons, numbers)``.
         group: with ``sign``, a neuron of A may be negated.
         allowed: which neurons of A (last axis) may stand for which of B, ``(batch, neurons, neurons)``; all by default.
+        exact: whether to tell neurons apart that are equal in half of their digits; it takes several times as long.
     """
-    costs = _squared_distances(y, x)
-    negated = _squared_distances(y, -x) if group == "sign" else torch.full_like(costs, torch.inf)
+    costs = _squared_distances(y, x, exact)
+    negated = _squared_distances(y, -x, exact) if group == "sign" else torch.full_like(costs, torch.inf)
     least = torch.minimum(costs, negated)
     if allowed is not None:
         least = torch.where(allowed, least, torch.inf)
@@ -213,9 +214,9 @@ def _incoming(layer: Layer, before: Match | None = None, merge: Tensor | None = 
     return torch.cat([weight.flatten(2), bias[:, :, None]], dim=2)
 
 
-def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    # Without matrix products: |x|^2 - 2 x y + |y|^2 would lose small distances to rounding.
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
+def _squared_distances(x: Tensor, y: Tensor, exact: bool = True) -> Tensor:
+    # A matrix product, as in |x|^2 - 2 x y + |y|^2, is fast and loses small distances to rounding.
+    return torch.cdist(x, y, compute_mode=f"{'donot_' if exact else ''}use_mm_for_euclid_dist").square()
 
 
 def _equal_neurons(neurons: Tensor, group: Group, tolerance: float) -> Tensor | None:

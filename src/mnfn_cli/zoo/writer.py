@@ -1,6 +1,7 @@
 """Write zoos: first the shards, then table.csv, and zoo.json last."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.atomic import replacing, sha256, write_json
+from mnfn_cli.storage.atomic import sha256, write_json, write_text
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors, save_tensors
@@ -113,20 +114,23 @@ def finish_zoo(
     Raises:
         StorageError: a file cannot be written.
     """
-    with replacing(folder / "table.csv") as temporary:
-        table.write_csv(temporary)
+    write_text(folder / "table.csv", table.write_csv())
     if pictures:
         save_tensors(folder / "images.safetensors", pictures)
     if start:
         save_tensors(folder / "start.safetensors", start)
     ours = ("weights-", "table.csv", "images.", "start.")
     names = [path for path in sorted(folder.iterdir()) if path.name.startswith(ours)]
+    with ThreadPoolExecutor() as threads:  # the sums of large files wait for nothing but a processor
+        sums = list(threads.map(sha256, names))
     document = {
         **_describe_spaces(spaces),
         "count": table.height,
         "images": dict(images or {}),
         "made": dict(made),
-        "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in names},
+        "files": {
+            path.name: {"bytes": path.stat().st_size, "sha256": found} for path, found in zip(names, sums, strict=True)
+        },
     }
     write_json(folder / "zoo.json", document)
 
@@ -157,7 +161,7 @@ def save_zoo(
 
     Raises:
         OutputError: the folder exists, and ``force`` is not given or it holds something other than a zoo.
-        DataError: the table has another number of rows than there are networks, or lacks a column.
+        DataError: there are no networks, the table has another number of rows, or it lacks a column.
     """
     import polars as pl
 
@@ -170,6 +174,8 @@ def save_zoo(
         rows = frame.height if len(spaces) == 1 else (frame[SPACE_COLUMN] == space.name).sum()
         if rows != batch.batch:
             raise DataError(path, f"{rows} rows in the table, {batch.batch} networks")
+        if not rows:
+            raise DataError(path, "a zoo needs at least one network of each weight space")
     check_outputs([Output(path, ZOO)], force=force)
     with new_folder(path, ZOO, force=force) as folder:
         for space, batch in zip(spaces, batches, strict=True):

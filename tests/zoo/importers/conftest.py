@@ -1,13 +1,9 @@
 """Data sets in the layout of the Small CNN Zoo, made of networks that were trained on digits."""
 
 import random
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

@@ -29,12 +29,12 @@ def digits(size):
     return images.pixels, images.labels
 
 
-def fitted_sirens(count):
+def fitted_sirens(count, spec=SIREN, size=8, steps=60):
     """Tensors W(1), b(1), ... of SIRENs that were fitted to digits on [-1, 1], and the classes of the digits."""
-    pixels, labels = digits(8)
+    pixels, labels = digits(size)
     streams = [torch.Generator().manual_seed(seed) for seed in range(count)]
-    start = draw_siren(SIREN, streams)
-    networks = fit_networks(SIREN, start, 2 * pixels[:count] - 1, steps=60, learning_rate=1e-3)
+    targets = (2 * pixels[:count] - 1).repeat(1, spec.widths[-1], 1, 1)
+    networks = fit_networks(spec, draw_siren(spec, streams), targets, steps=steps, learning_rate=1e-3)
     return [([t[row, 0] for t in networks.tensors()], int(labels[row])) for row in range(count)]
 
 

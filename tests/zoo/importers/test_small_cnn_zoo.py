@@ -24,7 +24,6 @@ from mnfn_cli.errors import DataError, InterruptedRun, OutputError, UsageError
 from mnfn_cli.runtime.context import Context, Interruption
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo import plan as writing
-from mnfn_cli.zoo.importers.cnn_split import parse_where
 from mnfn_cli.zoo.importers.small_cnn_zoo import plan_small_cnn_zoo
 from mnfn_cli.zoo.plan import write_plan
 from mnfn_cli.zoo.store import verify_zoo
@@ -248,6 +247,3 @@ def test_what_cannot_be_meant(cnn_zoo):
         plan_small_cnn_zoo(cnn_zoo, protocol="nfn", stray_row="both")
     with pytest.raises(UsageError, match="nfn keeps all activations"):
         plan_small_cnn_zoo(cnn_zoo, protocol="nfn", where=RELU)
-    for texts, problem in ((["relu"], "no condition"), (["=relu"], "no condition"), (["a=1", "a=2"], "given twice")):
-        with pytest.raises(UsageError, match=problem):
-            parse_where(texts)

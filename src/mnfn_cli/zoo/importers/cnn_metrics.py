@@ -2,13 +2,15 @@
 
 import csv
 import gzip
+import io
 import math
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.tensors import check_regular_file
@@ -31,6 +33,9 @@ MAX_TEXT = 300
 
 _CHUNK = 8192
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_PLAIN = re.compile(r"[0-9.eE+-]+", re.ASCII)
+"""Texts of these characters that Python reads as numbers are those of ``_NUMBER``."""
+
 _UNDEFINED = re.compile(r"|[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 
 
@@ -72,7 +77,7 @@ def read_metrics(file: Path, step: int, rows: int) -> Metrics:
     """
     check_regular_file(file)
     try:
-        with gzip.open(file, "rb") as stream:
+        with gzip.open(file, "rb") as packed, io.BufferedReader(packed, 2**20) as stream:
             return _read(file, _rows(file, stream, rows), step, rows)
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError(file, "is no whole gzip file; it is damaged or cut short") from None
@@ -134,19 +139,24 @@ def _frame(file: Path, heading: list[str], rows: list[int], chunk: list[list[str
         elif name in ACCURACIES or name in LOSSES:
             found.append(pl.Series(name, _numbers(file, name, rows, texts), dtype=pl.Float64))
         elif name.startswith("config.") or name == MODEL_FOLDER:
-            if strange := [place for place, text in enumerate(texts) if not text.isprintable()]:
-                if name == MODEL_FOLDER:
-                    continue
-                where = f"{file}:row {rows[strange[0]]}:{name}"
-                raise DataError(where, f"'{texts[strange[0]]}' holds control characters")
-            if name == MODEL_FOLDER and max(map(len, texts), default=0) > MAX_TEXT:
+            harmless = "".join(texts).isprintable()
+            if name == MODEL_FOLDER and not (harmless and max(map(len, texts), default=0) <= MAX_TEXT):
                 continue
-            found.append(pl.Series(name, [text or None for text in texts], dtype=pl.String))
+            if not harmless:
+                row, text = next(pair for pair in zip(rows, texts, strict=True) if not pair[1].isprintable())
+                raise DataError(f"{file}:row {row}:{name}", f"'{text}' holds control characters")
+            values = [text or None for text in texts] if "" in texts else texts
+            found.append(pl.Series(name, values, dtype=pl.String))
     return pl.DataFrame(found)
 
 
-def _numbers(file: Path, name: str, rows: list[int], texts: Sequence[str]) -> list[float | None]:
+def _numbers(file: Path, name: str, rows: list[int], texts: Sequence[str]) -> Sequence[float | None]:
     """Return a column of accuracies, or of losses, of which those that are no finite numbers become None."""
+    with suppress(ValueError):
+        if _PLAIN.fullmatch("".join(texts)):
+            plain = list(map(float, texts))
+            if all(map(math.isfinite, plain)) and (name in LOSSES or 0 <= min(plain) <= max(plain) <= 1):
+                return plain
     values = [number(text) for text in texts]
     for row, text, value in zip(rows, texts, values, strict=True):
         if name in ACCURACIES and (value is None or not 0 <= value <= 1):
@@ -175,7 +185,7 @@ def _check_heading(file: Path, heading: list[str]) -> list[str]:
     return heading
 
 
-def _rows(file: Path, stream: gzip.GzipFile, rows: int) -> Iterator[list[str]]:
+def _rows(file: Path, stream: BinaryIO, rows: int) -> Iterator[list[str]]:
     """Yield the cells of each line, the heading first, and stop at what is larger than a table of so many rows."""
     left = MAX_ROW_BYTES * (rows + 1)
     row = -1
@@ -184,7 +194,8 @@ def _rows(file: Path, stream: gzip.GzipFile, rows: int) -> Iterator[list[str]]:
         if len(line) == MAX_LINE_BYTES or left < 0:
             raise DataError(f"{file}:row {row}", "unpacks to more than such a table can hold")
         try:
-            yield next(csv.reader((line.decode("utf-8"),), strict=True))
+            text = line.decode("utf-8")
+            yield next(csv.reader((text,), strict=True)) if '"' in text else text.rstrip("\r\n").split(",")
         except (UnicodeDecodeError, csv.Error) as error:
             problem = "is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else f"is no row: {error}"
             raise DataError(f"{file}:row {row}" if row >= 0 else f"{file}:heading", problem) from None

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -143,29 +143,6 @@ class Selection:
     @staticmethod
     def _conditions(where: Mapping[str, str]) -> str:
         return " and ".join(f"{name}={value}" for name, value in where.items())
-
-
-def parse_where(texts: Sequence[str]) -> dict[str, str]:
-    """Parse conditions on columns.
-
-    Args:
-        texts: conditions of the form ``config.COLUMN=VALUE``.
-
-    Raises:
-        UsageError: a condition has another form, or two name the same column.
-
-    >>> parse_where(["config.activation=relu", "config.num_layers=3"])
-    {'config.activation': 'relu', 'config.num_layers': '3'}
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        column, equals, value = text.partition("=")
-        if not column or not equals:
-            raise UsageError("--where", f"'{text}' is no condition; write for example {ACTIVATION}=relu")
-        if column in found:
-            raise UsageError("--where", f"{column} is given twice")
-        found[column] = value
-    return found
 
 
 def read_order(file: Path, rows: int) -> np.ndarray:

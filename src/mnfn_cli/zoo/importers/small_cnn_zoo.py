@@ -59,7 +59,7 @@ def plan_small_cnn_zoo(
         step: the stage of each training to import, a value of the column ``step``; 86 is the final one.
         where: keep only networks that have these values in these ``config.*`` columns. ``config.activation`` is
             treated as ``protocol`` says; all others are kept or left out before the split. Values are equal if the
-            texts are, or if both are equal numbers (``1e-3`` and ``0.001``). ``parse_where`` reads COLUMN=VALUE.
+            texts are, or if both are equal numbers (``1e-3`` and ``0.001``).
         split_file: a file with the order of the rows: a 0, then every row once, one a line. By default it is the file
             in the folder whose name ends in ``split.csv`` or ``split.txt``, if there is one.
         stray_row: how to read the 0 at the start of a split file, a heading that got lost: ``drop`` leaves it out;

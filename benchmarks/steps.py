@@ -1,0 +1,50 @@
+"""A training step of a recipe on random networks of one weight space: forward, backward and Adam."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+from mnfn_cli.recipe import load_recipe
+from mnfn_cli.weightspace.rendering import render
+
+CLASSES = 10
+
+
+def training_step(
+    name: str, spec: NetworkSpec, batch: int, size: tuple[int, int] = (28, 28), device: str = "cpu"
+) -> Callable[[], None]:
+    """Return a function that takes one training step of a recipe.
+
+    Args:
+        name: the name of the recipe.
+        spec: the weight space of the networks. Their weights are random, and so are the targets.
+        batch: the number of networks in a batch.
+        size: the (height, width) of the pictures that an editor renders.
+        device: the device of the model and of the networks. On a GPU the function waits until the step is done.
+    """
+    recipe = load_recipe(name)
+    features = WeightSpaceFeatures.randn(spec, batch).map(lambda tensor: 0.2 * tensor.to(device))
+    model = build_model(f"{recipe.task}/{recipe.model.name}", spec, **recipe.model.options()).to(device)
+    if hasattr(model, "prepare"):
+        model.prepare(features)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+    labels = torch.arange(batch, device=device) % CLASSES
+    pictures = torch.rand(batch, spec.widths[-1], *size, device=device)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        output = model(features)
+        if recipe.task == "generalization":
+            loss = F.binary_cross_entropy(output, labels / CLASSES)
+        elif recipe.task == "classification":
+            loss = F.cross_entropy(output, labels)
+        else:
+            loss = F.mse_loss(render(spec, features.zip_map(torch.add, output), size), pictures)
+        loss.backward()
+        optimizer.step()
+        if pictures.is_cuda:
+            torch.cuda.synchronize()
+
+    return step
