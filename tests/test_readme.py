@@ -52,7 +52,7 @@ def test_checkpoints_of_ones_own(tmp_path):
     examples = Path(__file__).parents[1] / "docs" / "examples"
     shutil.copytree(examples, tmp_path / "docs" / "examples")
     done = run_block("checkpoints", tmp_path)
-    assert "labels: file nets/labels.csv, key file, matched 120" in done.stdout
+    assert "labels: file nets/labels.csv, key file, rows 120, matched 120" in done.stdout
     assert "ignored: 1.num_batches_tracked" in done.stdout and "different functions" in done.stdout
     assert len((tmp_path / "nets.csv").read_text().splitlines()) == 121
     tau = float(re.search(r"tau +([0-9.]+) ", done.stdout)[1])
