@@ -8,9 +8,11 @@ import torch
 
 from mnfn_cli.errors import DataError, OutputError
 from mnfn_cli.storage.marks import State, mark
+from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo import writer
+from mnfn_cli.zoo.shards import tensor_names
 from mnfn_cli.zoo.store import open_zoo, verify_zoo
 from mnfn_cli.zoo.writer import save_zoo
 
@@ -48,6 +50,32 @@ def test_several_shards(tmp_path, monkeypatch):
     assert torch.equal(zoo.read().flatten(), features.flatten())
     assert torch.equal(zoo.read(slice(2, 8)).flatten(), features.select(slice(2, 8)).flatten())
     assert torch.equal(zoo.read([9, 0, 5]).flatten(), features.select([9, 0, 5]).flatten())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_batches_of_any_size_and_order_in_memory(tmp_path, dtype):
+    features = WeightSpaceFeatures.randn(SPEC, 23, dtype=dtype)
+    turned = features.map(lambda t: t.movedim(0, -1).contiguous().movedim(-1, 0))
+    shards = writer.ShardWriter(tmp_path, SPEC, max_bytes=5 * SPEC.num_parameters * dtype.itemsize)
+    start = 0
+    for size in (1, 0, 2, 11, 3, 6):
+        shards.append(turned.select(slice(start, start + size)))
+        start += size
+    shards.finish()
+    stored = [read_tensors(path)[0] for path in sorted(tmp_path.iterdir())]
+    assert [len(tensors["layers.0.bias"]) for tensors in stored] == [5, 5, 5, 5, 3] and shards.count == 23
+    for name, tensor in zip(tensor_names(SPEC), features.tensors(), strict=True):
+        assert torch.equal(torch.cat([tensors[name] for tensors in stored]), tensor[:, 0])
+
+
+def test_a_shard_holds_numbers_of_one_dtype(tmp_path):
+    shards = writer.ShardWriter(tmp_path, SPEC)
+    batches = [WeightSpaceFeatures.randn(SPEC, 2, dtype=dtype) for dtype in (torch.float32, torch.float64)]
+    for batch in batches:
+        shards.append(batch)
+    shards.finish()
+    for path, batch in zip(sorted(tmp_path.iterdir()), batches, strict=True):
+        assert torch.equal(read_tensors(path)[0]["layers.1.bias"], batch.biases[1][:, 0])
 
 
 def test_an_existing_zoo_is_kept(tmp_path):

@@ -1,6 +1,8 @@
 """What a new zoo will hold, before anything is copied, and the one way in which it is written."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +27,7 @@ BLOCK_BYTES = 16 * 2**20
 """The size of the networks that are read at once, in bytes."""
 
 SHARD_BYTES = 64 * 2**20
-"""The largest size of a shard in bytes. A shard is in memory twice when it is written."""
+"""The largest size of a shard in bytes. A shard is in memory until it is written."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Plan:
         spaces: the weight spaces of the networks.
         table: a row for each network, as in a zoo.
         read: a function that returns some networks of a weight space, ``(rows, 1, ...)``, given the weight space's name
-            and a range of its networks, counted in the order of the table. It may be called again for the same range.
+            and a range of its networks, counted in the order of the table. It may be called again for the same range,
+            and is called in another thread.
         made: what zoo.json records of the making, such as the foreign format and the split protocol.
         identity: all that decides which bytes come out, such as the sizes and times of the files; an interrupted call
             is continued if it is the same.
@@ -91,12 +94,11 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
             count = int((plan.table[SPACE_COLUMN] == space.name).sum()) if several else plan.table.height
             writer = ShardWriter(folder, space.spec, space.name if several else None, SHARD_BYTES)
             context.progress.advance(writer.count)
-            block = max(BLOCK_BYTES // (4 * space.spec.num_parameters), 1)
-            for start in range(writer.count, count, block):
-                context.interruption.check(output, "the same command continues it")
-                features = plan.read(space.name, range(start, min(start + block, count)))
-                writer.append(features)
-                context.progress.advance(features.batch)
+            with closing(_read_ahead(plan, space, range(writer.count, count))) as blocks:
+                for features in blocks:
+                    context.interruption.check(output, "the same command continues it")
+                    writer.append(features)
+                    context.progress.advance(features.batch)
             writers.append(writer)
         for writer in writers:
             writer.finish()
@@ -111,6 +113,18 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
         )
         clear_build(folder)
     return open_zoo(output)
+
+
+def _read_ahead(plan: Plan, space: Space, rows: range) -> Generator[WeightSpaceFeatures]:
+    """Yield networks of a weight space in blocks; a thread reads each block while the one before is written."""
+    size = max(BLOCK_BYTES // (4 * space.spec.num_parameters), 1)
+    blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
+    with ThreadPoolExecutor(1) as thread:
+        ahead = None
+        for block in [*blocks, None]:
+            read, ahead = ahead, block and thread.submit(plan.read, space.name, block)
+            if read is not None:
+                yield read.result()
 
 
 def _skipped(plan: Plan) -> dict[str, list[str]]:

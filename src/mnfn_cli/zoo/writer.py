@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.atomic import sha256, write_json, write_text
+from mnfn_cli.storage.atomic import replacing, sha256, write_json
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors, save_tensors
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_SHARD_BYTES = 2**30
-_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+_TABLE_ROWS = 2**14
+"""The number of rows of table.csv that are written at once."""
 
 
 class ShardWriter:
@@ -50,7 +50,8 @@ class ShardWriter:
         self._spec = spec
         self._space = space
         self._max_bytes = max_bytes
-        self._waiting: list[WeightSpaceFeatures] = []
+        self._buffers: list[Tensor] = []
+        self._waiting = 0
         self._names: list[str] = []
         self.count = 0
         while (folder / self._shard(len(self._names))).exists():
@@ -62,29 +63,47 @@ class ShardWriter:
         return f"shard-{'' if self._space is None else f'{self._space}-'}{number:05d}.safetensors"
 
     def append(self, features: WeightSpaceFeatures) -> None:
-        """Add a batch of networks, raw weights ``(batch, 1, ...)``."""
-        size = sum(tensor[0].numel() * tensor.element_size() for tensor in features.tensors())
-        limit = max(self._max_bytes // size, 1)
-        while sum(part.batch for part in self._waiting) + features.batch > limit:
-            room = limit - sum(part.batch for part in self._waiting)
-            self._waiting.append(features.select(slice(room)))
-            features = features.select(slice(room, None))
+        """Add a batch of networks, raw weights ``(batch, 1, ...)``. A shard holds networks of one dtype."""
+        given = [tensor.detach().cpu()[:, 0] for tensor in features.tensors()]
+        limit = max(self._max_bytes // (self._spec.num_parameters * features.dtype.itemsize), 1)
+        if self._buffers and self._buffers[0].dtype != features.dtype:
             self._flush()
-        if features.batch:
-            self._waiting.append(features)
+            self._buffers = []
+        start = 0
+        while start < features.batch:
+            if self._waiting == limit:
+                self._flush()
+            stop = min(start + limit - self._waiting, features.batch)
+            filled = self._waiting + stop - start
+            self._reserve(given, filled, limit)
+            for buffer, tensor in zip(self._buffers, given, strict=True):
+                _integers(buffer)[self._waiting : filled] = _integers(tensor)[start:stop]
+            self._waiting, start = filled, stop
+
+    def _reserve(self, given: Sequence[Tensor], count: int, limit: int) -> None:
+        """Make room for ``count`` networks; as in a list it is at least doubled, but never beyond ``limit``."""
+        room = len(self._buffers[0]) if self._buffers else 0
+        if count <= room:
+            return
+        grown = [tensor.new_empty(min(max(count, 2 * room), limit), *tensor.shape[1:]) for tensor in given]
+        for old, new in zip(self._buffers, grown, strict=False):
+            _integers(new)[: self._waiting] = _integers(old)[: self._waiting]
+        self._buffers = grown
 
     def _flush(self) -> None:
         if not self._waiting:
             return
         name = self._shard(len(self._names))
-        save_tensors(self._folder / name, dict(zip(tensor_names(self._spec), _stacked(self._waiting), strict=True)))
-        self.count += sum(part.batch for part in self._waiting)
-        self._waiting = []
+        tensors = [buffer[: self._waiting] for buffer in self._buffers]
+        save_tensors(self._folder / name, dict(zip(tensor_names(self._spec), tensors, strict=True)))
+        self.count += self._waiting
+        self._waiting = 0
         self._names.append(name)
 
     def finish(self) -> None:
         """Write the remaining networks, and rename every shard to its final name, which holds the number of shards."""
         self._flush()
+        self._buffers = []
         for number, name in enumerate(self._names, 1):
             (self._folder / name).rename(self._folder / shard_name(self._space, number, len(self._names)))
 
@@ -114,7 +133,9 @@ def finish_zoo(
     Raises:
         StorageError: a file cannot be written.
     """
-    write_text(folder / "table.csv", table.write_csv())
+    with replacing(folder / "table.csv") as temporary, temporary.open("wb") as file:
+        for row in range(0, max(table.height, 1), _TABLE_ROWS):
+            file.write(table[row : row + _TABLE_ROWS].write_csv(include_header=row == 0).encode())
     if pictures:
         save_tensors(folder / "images.safetensors", pictures)
     if start:
@@ -195,20 +216,10 @@ def _describe_spaces(spaces: NetworkSpec | Sequence[Space]) -> dict[str, Any]:
     return {"format": ZooRecord.VERSION, "spaces": [space.to_json() for space in spaces]}
 
 
-def _stacked(parts: Sequence[WeightSpaceFeatures]) -> list[Tensor]:
-    """Return the tensors of one shard, ``(networks, ...)``, in the order of ``tensor_names``.
+def _integers(tensor: Tensor) -> np.ndarray:
+    """Return a view of the bytes of each number as an integer, for numpy, which knows no bfloat16.
 
-    They are copied by one thread. Those of ``torch.cat`` wait for each other, which takes several times as long as the
-    copy where other processes keep the cores busy.
+    numpy copies by one thread. torch's threads wait for each other, which takes several times as long as the copy where
+    other processes keep the cores busy.
     """
-    found = []
-    for pieces in zip(*(part.tensors() for part in parts), strict=True):
-        flat = [piece.detach().cpu()[:, 0] for piece in pieces]
-        dtype = reduce(torch.promote_types, (piece.dtype for piece in flat))
-        stacked = torch.empty(sum(map(len, flat)), *flat[0].shape[1:], dtype=dtype)
-        # Numbers of equal size are moved as integers, since numpy knows no bfloat16.
-        same = _INTEGERS[dtype.itemsize]
-        arrays = [piece.to(dtype).view(same).numpy() for piece in flat]
-        np.concatenate(arrays, out=stacked.view(same).numpy())
-        found.append(stacked)
-    return found
+    return tensor.view({2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.itemsize]).numpy()

@@ -83,16 +83,14 @@ class KerasLayout:
         A kernel ``(height, width, in, out)`` becomes ``(out, in, height, width)``, and ``(in, out)`` ``(out, in)``.
 
         Args:
-            numbers: rows of the matrix, ``(rows, columns)``. The weights are views of it.
+            numbers: rows of the matrix, ``(rows, columns)``. The weights and biases are views of it.
         """
         table = torch.from_numpy(numbers)
         weights = []
         for kernel in self.kernels:
             tensor = table[:, kernel.start : kernel.stop].reshape(len(table), *kernel.shape)
-            order = (0, 4, 3, 1, 2) if tensor.dim() == 5 else (0, 2, 1)
-            weights.append(tensor.permute(order)[:, None])
-        biases = [table[:, None, bias.start : bias.stop] for bias in self.biases]
-        return WeightSpaceFeatures(weights, biases)
+            weights.append(tensor.permute((0, 4, 3, 1, 2) if tensor.dim() == 5 else (0, 2, 1))[:, None])
+        return WeightSpaceFeatures(weights, [table[:, None, bias.start : bias.stop] for bias in self.biases])
 
     def name_of(self, column: int) -> str:
         """Return the name of the tensor to which a column of the matrix belongs."""
