@@ -1,4 +1,4 @@
-# make help | install | demo | test | lint | format | bench
+# make help | install | demo | test | docs | crash | lint | format | bench
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,12 +7,14 @@ WORKERS ?= auto
 STAMP := $(VENV)/stamp-$(shell cat constraints.txt pyproject.toml | cksum | tr ' ' '-')
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help install demo test lint format bench clean
+.PHONY: help install demo test docs crash lint format bench clean
 
 help:
 	@echo "make install   create .venv with pinned packages"
 	@echo "make demo      build zoos of real images, train and evaluate; results are in demo/"
-	@echo "make test      run all tests"
+	@echo "make test      run all tests but the long ones"
+	@echo "make docs      type what the README and docs/reproduce.md show, from end to end"
+	@echo "make crash     kill an import between any two changes of the disk"
 	@echo "make lint      check style, types and imports (ruff, mypy, import-linter)"
 	@echo "make format    format the code (ruff)"
 	@echo "make bench     measure speed, as ratios (REFERENCE=path to a clone of Monomial-NFN for the published layers;"
@@ -38,7 +40,13 @@ demo: install
 	@$(BIN)/python scripts/demo.py demo
 
 test: install
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "not docs and not crash"
+
+docs: install
+	@$(BIN)/python -m pytest -m docs
+
+crash: install
+	@$(BIN)/python -m pytest -m crash
 
 lint: install
 	@$(BIN)/ruff check src tests benchmarks scripts

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
@@ -28,6 +29,7 @@ def run_block(name, folder):
     return done
 
 
+@pytest.mark.docs
 def test_the_tour(tmp_path):
     done = run_block("tour", tmp_path)
     assert "400 networks" in done.stdout and "U[1, 10000], permuted" in done.stdout
@@ -35,6 +37,7 @@ def test_the_tour(tmp_path):
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 81
 
 
+@pytest.mark.docs
 def test_pictures_inside_networks(tmp_path):
     done = run_block("pictures", tmp_path)
     assert "120 networks, dilate; mean squared error to the target, made from original pictures" in done.stdout
@@ -48,6 +51,7 @@ def test_pictures_inside_networks(tmp_path):
     assert (tmp_path / "mine.png").stat().st_size > 1_000
 
 
+@pytest.mark.docs
 def test_checkpoints_of_ones_own(tmp_path):
     examples = Path(__file__).parents[1] / "docs" / "examples"
     shutil.copytree(examples, tmp_path / "docs" / "examples")

@@ -114,7 +114,7 @@ def test_the_zoos_are_split_as_the_page_says(world):
     assert [len(mnist.rows(split)) for split in ("train", "val", "test")] == [12, 5, 7]
 
 
-@pytest.mark.slow
+@pytest.mark.docs
 @pytest.mark.parametrize("title", EXPERIMENTS)
 def test_an_experiment_ends_in_its_table(title, world):
     sweep, evaluate = commands(SECTIONS[title])

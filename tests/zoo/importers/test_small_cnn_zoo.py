@@ -232,7 +232,7 @@ def test_an_interrupted_import_goes_on_to_the_same_bytes(cnn_zoo, tmp_path, monk
         plan_small_cnn_zoo(cnn_zoo, protocol="nfn", context=Context(interruption=StopAfter(0)))
 
 
-@pytest.mark.slow
+@pytest.mark.crash
 def test_killed_between_any_two_changes_it_goes_on_to_the_same_bytes(cnn_zoo, tmp_path):
     program = Path(__file__).with_name("killed_import.py")
     done = subprocess.run([sys.executable, program, cnn_zoo, tmp_path], capture_output=True, text=True, timeout=600)
