@@ -87,12 +87,15 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
     check_table(plan.sources[0], plan.table, plan.spaces)
     context.progress.start(plan.what, plan.table.height)
     several = len(plan.spaces) > 1
-    with new_folder(output, ZOO, force=force, continues=True) as folder:
+    with (
+        new_folder(output, ZOO, force=force, continues=True) as folder,
+        ThreadPoolExecutor(1) as threads,
+    ):
         claim_build(folder, dict(plan.identity))
         writers = []
         for space in plan.spaces:
             count = int((plan.table[SPACE_COLUMN] == space.name).sum()) if several else plan.table.height
-            writer = ShardWriter(folder, space.spec, space.name if several else None, SHARD_BYTES)
+            writer = ShardWriter(folder, space.spec, space.name if several else None, SHARD_BYTES, threads=threads)
             context.progress.advance(writer.count)
             with closing(_read_ahead(plan, space, range(writer.count, count))) as blocks:
                 for features in blocks:
@@ -100,8 +103,9 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
                     writer.append(features)
                     context.progress.advance(features.batch)
             writers.append(writer)
+        sums: dict[str, str] = {}
         for writer in writers:
-            writer.finish()
+            sums |= writer.finish()
         finish_zoo(
             folder,
             plan.spaces,
@@ -110,6 +114,7 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
             images=plan.images,
             pictures=plan.pictures or None,
             start=plan.start or None,
+            sums=sums,
         )
         clear_build(folder)
     return open_zoo(output)

@@ -1,7 +1,7 @@
 """Write zoos: first the shards, then table.csv, and zoo.json last."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +38,20 @@ class ShardWriter:
         spec: the weight space of the networks.
         space: the name of the weight space, if the zoo has several.
         max_bytes: the largest size of the tensors of one shard, in bytes.
+        threads: where the checksums of complete shards are taken while the next ones fill; None for later.
 
     Attributes:
         count: the number of networks written so far.
     """
 
     def __init__(
-        self, folder: Path, spec: NetworkSpec, space: str | None = None, max_bytes: int = MAX_SHARD_BYTES
+        self,
+        folder: Path,
+        spec: NetworkSpec,
+        space: str | None = None,
+        max_bytes: int = MAX_SHARD_BYTES,
+        *,
+        threads: Executor | None = None,
     ) -> None:
         self._folder = folder
         self._spec = spec
@@ -52,12 +59,13 @@ class ShardWriter:
         self._max_bytes = max_bytes
         self._buffers: list[Tensor] = []
         self._waiting = 0
+        self._threads = threads
         self._names: list[str] = []
+        self._sums: list[Future[str]] = []
         self.count = 0
         while (folder / self._shard(len(self._names))).exists():
             name = self._shard(len(self._names))
-            self.count += len(map_tensors(folder / name)[tensor_names(spec)[0]])
-            self._names.append(name)
+            self._add(name, len(map_tensors(folder / name)[tensor_names(spec)[0]]))
 
     def _shard(self, number: int) -> str:
         return f"shard-{'' if self._space is None else f'{self._space}-'}{number:05d}.safetensors"
@@ -96,16 +104,28 @@ class ShardWriter:
         name = self._shard(len(self._names))
         tensors = [buffer[: self._waiting] for buffer in self._buffers]
         save_tensors(self._folder / name, dict(zip(tensor_names(self._spec), tensors, strict=True)))
-        self.count += self._waiting
+        self._add(name, self._waiting)
         self._waiting = 0
-        self._names.append(name)
 
-    def finish(self) -> None:
-        """Write the remaining networks, and rename every shard to its final name, which holds the number of shards."""
+    def _add(self, name: str, count: int) -> None:
+        self._names.append(name)
+        self.count += count
+        if self._threads is not None:
+            self._sums.append(self._threads.submit(sha256, self._folder / name))
+
+    def finish(self) -> dict[str, str]:
+        """Write the remaining networks, and rename every shard to its final name, which holds the number of shards.
+
+        Returns:
+            the checksums of the shards by their final names, if there are threads to take them.
+        """
         self._flush()
         self._buffers = []
-        for number, name in enumerate(self._names, 1):
-            (self._folder / name).rename(self._folder / shard_name(self._space, number, len(self._names)))
+        sums = [found.result() for found in self._sums]
+        names = [shard_name(self._space, number, len(self._names)) for number in range(1, len(self._names) + 1)]
+        for old, new in zip(self._names, names, strict=True):
+            (self._folder / old).rename(self._folder / new)
+        return dict(zip(names, sums, strict=False))
 
 
 def finish_zoo(
@@ -117,6 +137,7 @@ def finish_zoo(
     images: Mapping[str, Any] | None = None,
     pictures: Mapping[str, Tensor] | None = None,
     start: Mapping[str, Tensor] | None = None,
+    sums: Mapping[str, str] | None = None,
 ) -> None:
     """Write table.csv, images.safetensors, start.safetensors and, last, zoo.json beside finished shards.
 
@@ -129,6 +150,7 @@ def finish_zoo(
         pictures: the tensors of images.safetensors by name; without them the file is not written.
         start: the tensors of start.safetensors by name, the initial weights that all INRs share; without them the file
             is not written.
+        sums: the checksums of shards by name, as far as they are known.
 
     Raises:
         StorageError: a file cannot be written.
@@ -142,15 +164,14 @@ def finish_zoo(
         save_tensors(folder / "start.safetensors", start)
     ours = ("weights-", "table.csv", "images.", "start.")
     names = [path for path in sorted(folder.iterdir()) if path.name.startswith(ours)]
-    with ThreadPoolExecutor() as threads:  # the sums of large files wait for nothing but a processor
-        sums = list(threads.map(sha256, names))
+    known = dict(sums or {})
     document = {
         **_describe_spaces(spaces),
         "count": table.height,
         "images": dict(images or {}),
         "made": dict(made),
         "files": {
-            path.name: {"bytes": path.stat().st_size, "sha256": found} for path, found in zip(names, sums, strict=True)
+            path.name: {"bytes": path.stat().st_size, "sha256": known.get(path.name) or sha256(path)} for path in names
         },
     }
     write_json(folder / "zoo.json", document)

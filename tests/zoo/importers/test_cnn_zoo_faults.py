@@ -293,7 +293,7 @@ def test_split_files(foreign, cnn_zoo):
         ([*order, "3"], "holds 74 lines"),
         ([], "holds 0 lines"),
         (["0"] * 100_000, "lines; for the 72 rows"),
-        (["1", *order[1:]], "line 1: '1'; a published split file begins with a 0"),
+        (["1", *order[1:]], "line 1: '1' is no 0, with which a published file begins"),
         ([*order[:-1], order[5]], f"line 73: row {order[5]} is there twice"),
         ([*order[:-1], "72"], "line 73: '72' is no row of the weights, 0 to 71"),
         ([*order[:-1], "-1"], "line 73: '-1' is no row"),

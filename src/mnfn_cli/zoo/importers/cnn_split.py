@@ -168,18 +168,19 @@ def read_order(file: Path, rows: int) -> np.ndarray:
     lines = content.splitlines()
     if len(lines) != rows + 1 or len(content) == limit:
         raise DataError(file, f"holds {len(lines)} lines; for the {rows} rows of the weights it has {rows + 1}")
-    seen = np.zeros(rows, dtype=bool)
-    order = np.empty(rows + 1, dtype=np.int64)
-    for place, text in enumerate(lines):
-        where, shown = f"{file}:line {place + 1}", text[:_LONGEST_LINE].decode("ascii", "backslashreplace")
-        order[place] = index = int(text) if _INDEX.fullmatch(text.strip()) else -1
-        if place == 0 and index != 0:
-            raise DataError(where, f"'{shown}'; a published split file begins with a 0 that is no row")
-        if not 0 <= index < rows:
-            raise DataError(where, f"'{shown}' is no row of the weights, 0 to {rows - 1}")
-        if place and seen[index]:
-            raise DataError(where, f"row {index} is there twice")
-        seen[index] = place > 0
+    order = np.array([int(text) if _INDEX.fullmatch(text.strip()) else -1 for text in lines])
+    wrong = np.flatnonzero((order < 0) | (order >= rows))
+    if order[0] != 0 or len(wrong):
+        place = 0 if order[0] != 0 else int(wrong[0])
+        shown = lines[place][:_LONGEST_LINE].decode("ascii", "backslashreplace")
+        problem = (
+            f"is no row of the weights, 0 to {rows - 1}" if place else "is no 0, with which a published file begins"
+        )
+        raise DataError(f"{file}:line {place + 1}", f"'{shown}' {problem}")
+    _, first = np.unique(order[1:], return_index=True)
+    if len(first) < rows:
+        place = int(np.setdiff1d(np.arange(rows), first)[0]) + 1
+        raise DataError(f"{file}:line {place + 1}", f"row {order[place]} is there twice")
     return order[1:]
 
 
