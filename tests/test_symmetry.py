@@ -12,7 +12,7 @@ from torch import Tensor
 from mnfn_cli.errors import UsageError
 from mnfn_cli.nn.activation import FUNCTIONS, EquivariantActivation
 from mnfn_cli.nn.invariant import AbsoluteValue, NormalizeEntries
-from mnfn_cli.recipe.models import Monomial
+from mnfn_cli.recipe.generalization_models import Monomial
 from mnfn_cli.recipe.sections import Activation
 from mnfn_cli.symmetry import GROUP_NAMES, GROUP_OF_ACTIVATION, INVARIANT_STEPS, LAYER_ACTIVATIONS, Group
 from mnfn_cli.testing import assert_invariant

@@ -47,5 +47,8 @@ their groups are. ``fitting``: one set for all weight spaces, of any depth and s
 the weight space are its own.
 """
 
+Access = Literal["weights alone", "runs the network"]
+"""What a functional reads of a network: its weights alone, or also what the network computes on inputs of its own."""
+
 CLASSIFIER_ACTIVATIONS = ("relu", "leaky_relu", "tanh")
 """Activations that classifiers can be built with here."""

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from mnfn_cli.recipe import MODELS, parse_recipe
-from mnfn_cli.recipe.models import Model
+from mnfn_cli.recipe.declaration import Model
 from mnfn_cli.recipe.schema import dotted_keys
 
 

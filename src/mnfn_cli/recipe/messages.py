@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mnfn_cli.errors import RecipeError, printable
-from mnfn_cli.recipe.models import MODELS, Model
+from mnfn_cli.recipe.declaration import Model
+from mnfn_cli.recipe.models import MODELS
 from mnfn_cli.recipe.schema import dotted_keys, likely_task
 
 # By pydantic's name of the fault; `{value}` is what the recipe says, the other names are pydantic's own.

@@ -20,7 +20,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from mnfn_cli.recipe.models import MODELS, Model
+from mnfn_cli.recipe.declaration import Model
+from mnfn_cli.recipe.models import MODELS
 from mnfn_cli.recipe.sections import (
     Activation,
     Count,

@@ -1,0 +1,78 @@
+"""The declarations of models that predict the class of the picture in an INR."""
+
+from typing import Literal
+
+from mnfn_cli.recipe.declaration import Model
+from mnfn_cli.recipe.sections import Flag, Probability, TwoWidths, Widths
+from mnfn_cli.recipe.stack import Stack
+from mnfn_cli.symmetry import Group
+
+
+class Classifier(Stack):
+    """Options of ``models.permutation.PermutationClassifier``."""
+
+    channel_dropout: Probability = 0.0
+    head: TwoWidths
+    dropout: Probability = 0.0
+
+
+class NpClassifier(Classifier):
+    """A classifier with NP layers, mean pooling and an MLP."""
+
+    built_by = "mnfn_cli.models.permutation:NpClassifier"
+    published = "classification/mnist-np"
+    shares = "all"
+
+    name: Literal["np"]
+
+
+class HnpClassifier(Classifier):
+    """A classifier with HNP layers, mean pooling and an MLP."""
+
+    built_by = "mnfn_cli.models.permutation:HnpClassifier"
+    published = "classification/mnist-hnp"
+    shares = "all"
+
+    name: Literal["hnp"]
+
+
+class AbsoluteClassifier(Classifier):
+    """A classifier that applies NP or HNP layers to the absolute values of the weights."""
+
+    built_by = "mnfn_cli.models.monomial_inr:AbsoluteClassifier"
+    published = "classification/mnist-absolute"
+    shares = "all"
+
+    name: Literal["absolute"]
+    base: Literal["np", "hnp"] = "hnp"
+
+    @property
+    def respects(self) -> Group:
+        """The sign group."""
+        return "sign"
+
+
+class MonomialClassifier(AbsoluteClassifier):
+    """A classifier with sign-equivariant layers and the absolute value, followed by NP or HNP layers."""
+
+    built_by = "mnfn_cli.models.monomial_inr:MonomialClassifier"
+    published = "classification/mnist-monomial"
+
+    name: Literal["monomial"]  # type: ignore[assignment]
+    channels: Widths
+    activation: Literal["sin", "tanh"] = "sin"
+    sign_terms: Flag = True
+    messages: Flag = False
+    keep_input: Flag = False
+    unit_scale: Flag = False
+
+
+class MlpClassifier(Model):
+    """A classifier that is an MLP on the flattened weights."""
+
+    built_by = "mnfn_cli.models.mlp:MlpClassifier"
+    published = "classification/mnist-mlp"
+
+    name: Literal["mlp"]
+    hidden: Widths
+    dropout: Probability = 0.0

@@ -1,0 +1,104 @@
+"""The declarations of models that predict a number about each network, such as its test accuracy."""
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from mnfn_cli.recipe.declaration import Model
+from mnfn_cli.recipe.sections import Count, Flag, Probability, TwoWidths, Widths
+from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, INVARIANT_STEPS, Group
+
+
+class AccuracyModel(Model):
+    """Options of all models that predict accuracy (``models.accuracy.AccuracyPredictor``)."""
+
+    head: TwoWidths
+    dropout: Probability = 0.0
+    canonicalize: Flag = False
+
+
+class Monomial(Model):
+    """Monomial layers, an invariant step, mean pooling, and an MLP with two hidden layers."""
+
+    built_by = "mnfn_cli.models.monomial:MonomialGeneralization"
+    published = "generalization/{family}-monomial"
+    shares = "group"
+
+    name: Literal["monomial"]
+    channels: Widths
+    head: TwoWidths
+    activation: Literal["relu", "tanh", "sin", "auto"] = "relu"
+    invariant: Literal["normalize", "absolute", "auto"] = Field("normalize", validate_default=True)
+    sign_terms: Flag = False
+    hnp_channels: tuple[Count, ...] = ()
+    dropout: Probability = 0.0
+    canonicalize: Flag = False
+
+    @field_validator("invariant")
+    @classmethod
+    def _invariant_fits(cls, invariant: str, info: ValidationInfo) -> str:
+        activation = info.data.get("activation")
+        if activation is None:
+            return invariant
+        fitting = ("auto",) if activation == "auto" else INVARIANT_STEPS[GROUP_OF_ACTIVATION[activation]]
+        if invariant not in fitting:
+            raise ValueError(f"'{fitting[0]}' is needed beside activation '{activation}', not '{invariant}'")
+        return invariant
+
+    @property
+    def respects(self) -> Group | None:
+        """The group of the layers' activation; None for ``auto``, which takes the networks' group."""
+        return GROUP_OF_ACTIVATION.get(self.activation)
+
+
+class StatNN(AccuracyModel):
+    """An MLP on statistics of the weights."""
+
+    built_by = "mnfn_cli.models.generalization:StatNN"
+    published = "generalization/{family}-statnn"
+    shares = "all"
+
+    name: Literal["statnn"]
+
+
+class FlatMlp(AccuracyModel):
+    """An MLP on the flattened weights."""
+
+    built_by = "mnfn_cli.models.generalization:FlatMlp"
+    published = "generalization/{family}-mlp"
+
+    name: Literal["mlp"]
+
+
+class Gnn(AccuracyModel):
+    """Message passing on the network's graph, mean pooling and an MLP."""
+
+    built_by = "mnfn_cli.models.generalization:Gnn"
+    published = "generalization/{family}-gnn"
+    shares = "fitting"
+
+    name: Literal["gnn"]
+    size: Count
+    rounds: Count
+
+
+class Np(AccuracyModel):
+    """NP layers on standardised weights, mean pooling and an MLP."""
+
+    built_by = "mnfn_cli.models.generalization:Np"
+    published = "generalization/{family}-np"
+    shares = "all"
+
+    name: Literal["np"]
+    channels: Widths
+
+
+class Hnp(AccuracyModel):
+    """HNP layers, mean pooling and an MLP."""
+
+    built_by = "mnfn_cli.models.generalization:Hnp"
+    published = "generalization/{family}-hnp"
+    shares = "all"
+
+    name: Literal["hnp"]
+    channels: Widths
