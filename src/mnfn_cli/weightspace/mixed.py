@@ -104,6 +104,7 @@ def act_at_random(
     networks: Networks,
     scale: tuple[float, float],
     *,
+    log_uniform: bool = False,
     permute: bool = True,
     generator: torch.Generator | None = None,
 ) -> Networks:
@@ -112,13 +113,15 @@ def act_at_random(
     Args:
         specs: the weight spaces of the networks; one for ``WeightSpaceFeatures``.
         networks: the networks. All elements of the first weight space are drawn before those of the second, and so on.
-        scale, permute, generator: arguments of ``MonomialElement.sample``.
+        scale, log_uniform, permute, generator: arguments of ``MonomialElement.sample``.
     """
 
     def act(spec: NetworkSpec, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         if not features.batch:
             return features
-        element = MonomialElement.sample(spec, features.batch, scale, permute=permute, generator=generator)
+        element = MonomialElement.sample(
+            spec, features.batch, scale, log_uniform=log_uniform, permute=permute, generator=generator
+        )
         return element.act(features)
 
     if isinstance(networks, WeightSpaceFeatures):
