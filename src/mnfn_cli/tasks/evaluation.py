@@ -84,7 +84,8 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Return a dict for JSON.
 
-        In its rows, ``networks`` is the condition's label and ``scale`` its interval, with ``log_uniform`` if the factors' logarithms are uniform.
+        In its rows, ``networks`` is the condition's label and ``scale`` its interval, with ``log_uniform`` if the
+        logarithms of the factors are uniform.
         """
         document = asdict(self)
         document["rows"] = [
