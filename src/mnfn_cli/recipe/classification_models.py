@@ -3,7 +3,7 @@
 from typing import Literal
 
 from mnfn_cli.recipe.declaration import Model
-from mnfn_cli.recipe.sections import Flag, Probability, TwoWidths, Widths
+from mnfn_cli.recipe.sections import Count, Flag, Probability, TwoWidths, Widths
 from mnfn_cli.recipe.stack import Stack
 from mnfn_cli.symmetry import Group
 
@@ -65,6 +65,25 @@ class MonomialClassifier(AbsoluteClassifier):
     messages: Flag = False
     keep_input: Flag = False
     unit_scale: Flag = False
+
+
+class GradedReader(Model):
+    """Graded features of neurons and messages along weights: invariant to the full symmetry group of sine."""
+
+    built_by = "mnfn_cli.models.graded:GradedReader"
+    published = "classification/digits-graded"
+
+    name: Literal["graded"]
+    size: Count
+    rounds: Count
+    directions: Count
+    head: TwoWidths
+    dropout: Probability = 0.0
+
+    @property
+    def respects(self) -> Group:
+        """The sign group, which sine extends by shifts."""
+        return "sign"
 
 
 class MlpClassifier(Model):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from mnfn_cli.errors import RecipeError
 from mnfn_cli.recipe.classification_models import (
     AbsoluteClassifier,
+    GradedReader,
     HnpClassifier,
     MlpClassifier,
     MonomialClassifier,
@@ -25,7 +26,9 @@ def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
 
 MODELS: Mapping[str, dict[str, type[Model]]] = {
     "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp),
-    "classification": _by_name(MonomialClassifier, AbsoluteClassifier, HnpClassifier, NpClassifier, MlpClassifier),
+    "classification": _by_name(
+        MonomialClassifier, GradedReader, AbsoluteClassifier, HnpClassifier, NpClassifier, MlpClassifier
+    ),
     "editing": _by_name(StrictEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
 }
 """All declarations, by the name of the task and then by the name of the model."""
