@@ -1,5 +1,6 @@
 """Make a new zoo from the networks of others: with other splits, of several zoos, or of some networks only."""
 
+import re
 from collections.abc import Sequence
 from hashlib import sha256
 from itertools import groupby
@@ -18,6 +19,11 @@ from mnfn_cli.zoo.table import SPACE_COLUMN
 
 if TYPE_CHECKING:
     import polars as pl
+
+MOST_OPERATORS = 100
+"""The number of operators that a condition may have; thousands keep the parser busy for hours, or end the process."""
+
+_OPERATOR = re.compile(r"\b(and|or|not|case|when|like|between|is|in)\b|[-+*/%|&<>=!~]+", re.IGNORECASE)
 
 Place = tuple[int, int, int]
 """A network: the index of its zoo, of its part of that zoo, and its row in that part."""
@@ -96,6 +102,10 @@ def rows_where(table: "pl.DataFrame", condition: str) -> list[int]:
     """
     import polars as pl
 
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", condition)
+    if len(_OPERATOR.findall(bare)) > MOST_OPERATORS:
+        problem = f"has more than {MOST_OPERATORS} operators; say several values as in id IN ('a', 'b')"
+        raise UsageError("condition", problem)
     try:
         found = table.select(pl.sql_expr(condition).alias("chosen"))["chosen"]
     except pl.exceptions.ColumnNotFoundError:
