@@ -88,6 +88,18 @@ def test_pictures_that_differ_under_one_name_are_told_apart(inr_zoo, tmp_path):
     assert merged.table["image_id"].n_unique() == 2 * inr_zoo.table["image_id"].n_unique()
 
 
+def test_a_merge_says_that_networks_of_one_picture_are_in_several_splits(inr_zoo, digits_zoo, tmp_path):
+    other = write_plan(plan_split(inr_zoo, {"train": 0.0, "val": 0.0, "test": 1.0}, 0), tmp_path / "other")
+    torn = inr_zoo.table.filter(pl.col("split") != "test")["image_id"].n_unique()
+    assert any(
+        f"{torn} pictures or sources have networks in several" in note for note in plan_merge([inr_zoo, other]).notes
+    )
+    copies = augment_zoo(digits_zoo, tmp_path / "copies").zoo
+    assert not plan_merge([digits_zoo, copies]).notes
+    moved = write_plan(plan_split(copies, {"train": 0.0, "val": 0.0, "test": 1.0}, 0), tmp_path / "moved")
+    assert any("in several splits" in note for note in plan_merge([digits_zoo, moved]).notes)
+
+
 def test_what_cannot_be_merged_is_refused(digits_zoo, inr_zoo, tmp_path):
     for zoos in ([digits_zoo], [digits_zoo, digits_zoo]):
         with pytest.raises(UsageError, match="two different zoos"):
