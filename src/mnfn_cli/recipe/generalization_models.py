@@ -1,12 +1,12 @@
 """The declarations of models that predict a number about each network, such as its test accuracy."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from mnfn_cli.recipe.declaration import Model
-from mnfn_cli.recipe.sections import Count, Flag, Probability, TwoWidths, Widths
-from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, INVARIANT_STEPS, Group
+from mnfn_cli.recipe.sections import Count, Flag, Probability, Real, TwoWidths, Widths
+from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, INVARIANT_STEPS, Access, Group
 
 
 class AccuracyModel(Model):
@@ -102,3 +102,22 @@ class Hnp(AccuracyModel):
 
     name: Literal["hnp"]
     channels: Widths
+
+
+class LearnedTestSet(Model):
+    """Learned inputs with learned answers, with which an accurate network agrees."""
+
+    built_by = "mnfn_cli.models.learned_test_set:LearnedTestSet"
+    published = "generalization/{family}-learned-test-set"
+
+    name: Literal["learned-test-set"]
+    members: Count = 3
+    questions: Count = 128
+    asked: Count = 32
+    noise: Annotated[Real, Field(ge=0)] = 0.5
+    input_size: TwoWidths | None = None
+
+    @property
+    def reads(self) -> Access:
+        """It runs the network on its inputs."""
+        return "runs the network"

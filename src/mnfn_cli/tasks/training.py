@@ -236,6 +236,7 @@ def _fit(task: Task, model: nn.Module, train: Split, val: Split, folder: RunFold
         learning_rate=optimizer.lr,
         warmup_steps=optimizer.warmup_steps,
         schedule=optimizer.schedule,
+        optimizer=optimizer.name,
         weight_decay=optimizer.weight_decay,
         seed=chosen.seed,
     )
