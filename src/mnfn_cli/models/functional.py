@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from mnfn_cli.nn.fitted import FittedBuffers
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 
 
@@ -60,29 +61,6 @@ class Functional(nn.Module):
     def rate_factor(self, name: str) -> float:
         """Return the factor by which the recipe's learning rate is multiplied for the parameter ``name``; 1."""
         return 1.0
-
-
-class FittedBuffers(nn.Module):
-    """A module whose buffers are registered by a fit, and by loading with the shapes in which they were saved."""
-
-    def _load_from_state_dict(
-        self,
-        state_dict: Any,
-        prefix: str,
-        local_metadata: Any,
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        for key, tensor in state_dict.items():
-            name = key.removeprefix(prefix)
-            if not key.startswith(prefix):
-                continue
-            if "." not in name:
-                self.register_buffer(name, tensor)
-            elif name.partition(".")[0] not in self._modules:
-                unexpected_keys.append(key)
 
 
 class ClosedFormFunctional(FittedBuffers, Functional):

@@ -7,11 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.nn.canonical_statistics import QUANTILES, quantiles
 from mnfn_cli.nn.floors import divided_by_spread
 from mnfn_cli.nn.inputs import SmoothInputs
 from mnfn_cli.weightspace.spec import NetworkSpec
-
-SUMMARY_QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 CLIPPED = 1e-6
 """Scores are kept this far from 0 and 1 before their logits are taken."""
@@ -57,7 +56,7 @@ class LearnedQuestions(nn.Module):
         self.temperatures = nn.Parameter(torch.tensor([0.0, 1.0]))
         self.straight = nn.Linear(2, 1)
         self.bent = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 1))
-        self.numbers = 6 + 3 * len(SUMMARY_QUANTILES) + 3 * classes
+        self.numbers = 6 + 3 * len(QUANTILES) + 3 * classes
 
     def draw(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return random inputs with noise for a training step, ``(asked, ...)``, and their numbers ``(asked,)``."""
@@ -93,14 +92,12 @@ class LearnedQuestions(nn.Module):
         margin = (z * right).sum(dim=2) - (z - 1e9 * right).amax(dim=2)
         share = (margin / RAMP + 0.5).clamp(0, 1)
         members = right / right.sum(dim=0).clamp_min(1)
-        levels = z.new_tensor(SUMMARY_QUANTILES)
-        quantiles = [torch.quantile(values, levels, dim=1).T for values in (*agreements, margin)]
         probabilities = readings[1]
         entropy = torch.special.entr(probabilities).sum(dim=2).mean(dim=1)
         columns = [
             self._scores(agreements),
             torch.stack([spread.log(), share.mean(dim=1), margin.mean(dim=1), entropy], dim=1),
-            *quantiles,
+            *map(quantiles, (*agreements, margin)),
             (agreements[1] @ members).sort(dim=1).values,
             (share @ members).sort(dim=1).values,
             probabilities.mean(dim=1).sort(dim=1).values,

@@ -145,7 +145,7 @@ class Generalization(Task):
 
 def predicted_against_true(predictions: Path, tau: Metric | None = None) -> Scatter:
     """Return the scatter plot of a file predictions.csv, with the number of networks and tau in its title."""
-    table = pl.read_csv(predictions, schema_overrides={"network": pl.String})
+    table = pl.read_csv(predictions, glob=False, schema_overrides={"network": pl.String})
     title = f"{table.height} networks" + ("" if tau is None or tau.value is None else f", tau {tau}")
     true, predicted = table["true_accuracy"].to_list(), table["predicted_accuracy"].to_list()
     return Scatter(true, predicted, ("true test accuracy", "predicted from the weights"), title)
