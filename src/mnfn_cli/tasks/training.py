@@ -39,7 +39,7 @@ from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.result import RESULT_FILE, Learned, Result, Seconds, read_result
 from mnfn_cli.tasks.size import require_bounded_size
 from mnfn_cli.tasks.task import Task, task_class, task_of_run
-from mnfn_cli.training.closed_form import fit_at_once
+from mnfn_cli.training.closed_form import finish, fit_at_once
 from mnfn_cli.training.loop import Job, run_job
 from mnfn_cli.training.record import PluginReference, RunRecord, Versions, ZooReference
 from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, resuming
@@ -236,7 +236,11 @@ def _fit(task: Task, model: nn.Module, train: Split, val: Split, folder: RunFold
         learning_rate=optimizer.lr,
         warmup_steps=optimizer.warmup_steps,
         schedule=optimizer.schedule,
+        optimizer=optimizer.name,
         weight_decay=optimizer.weight_decay,
         seed=chosen.seed,
     )
-    return run_job(job, model, folder, context)
+    position = run_job(job, model, folder, context)
+    if isinstance(model, Functional):
+        finish(model, train.features, train.targets, validate, task.criterion, position, folder, context)
+    return position
