@@ -89,10 +89,10 @@ def place_of(model: nn.Module) -> tuple[torch.device, torch.dtype]:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of learned numbers: of parameters, or of buffers for a functional fitted in closed form.
+    """Return the number of learned numbers: of parameters, and of buffers that come from a fit.
 
     >>> count_parameters(nn.Linear(3, 4))
     16
     """
-    learned = model.buffers() if isinstance(model, ClosedFormFunctional) else model.parameters()
-    return sum(tensor.numel() for tensor in learned)
+    fitted = [m.buffers(recurse=False) for m in model.modules() if isinstance(m, FittedBuffers)]
+    return sum(tensor.numel() for tensors in (model.parameters(), *fitted) for tensor in tensors)

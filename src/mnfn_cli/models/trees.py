@@ -70,7 +70,7 @@ class Trees(ClosedFormFunctional):
     ) -> None:
         super().__init__()
         self.features = FixedFeatures(spec, features, probes, input_size)
-        self.head = Forest(forest, _drawn_seed())
+        self.head = Forest(forest, _seed())
 
     def fit(self, features: WeightSpaceFeatures, targets: Tensor) -> None:
         """Fit the trees to accuracies ``(networks,)``."""
@@ -119,7 +119,7 @@ class TreesOnTestSet(Functional):
         self.test_set = LearnedTestSet(spec, input_size=input_size, **learned)
         others = [letter for letter in features if letter != "Y"]
         self.others = FixedFeatures(spec, others, probes, input_size) if others else None
-        self.head = Forest(forest, _drawn_seed())
+        self.head = Forest(forest, _seed())
 
     def finish(self, features: WeightSpaceFeatures, targets: Tensor) -> bool:
         """Fit the trees to accuracies ``(networks,)``."""
@@ -161,6 +161,6 @@ def build_trees(
     return Trees(spec, features, probes, input_size, options)
 
 
-def _drawn_seed() -> int:
-    """Return a seed for the trees from torch's random state, which depends on the recipe's seed."""
-    return int(torch.randint(2**31 - 1, ()))
+def _seed() -> int:
+    """Return a seed for the trees: that of torch's random state, which depends on the recipe's."""
+    return torch.initial_seed() % 2**31

@@ -42,7 +42,7 @@ class SmoothInputs(nn.Module):
         super().__init__()
         self.dense = not spec.kernels
         self.shape = picture_shape(spec, input_size)
-        coefficients = torch.randn(count, *self.shape)
+        coefficients = nn.init.normal_(torch.empty(count, *self.shape))
         means = torch.full((count, *[1] * len(self.shape)), CONTRAST)
         for name, tensor in (("coefficients", coefficients), ("means", means)):
             if learned:

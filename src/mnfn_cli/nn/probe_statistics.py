@@ -84,7 +84,11 @@ def _of_outputs(outputs: Tensor) -> Tensor:
     between = z - z.mean(dim=1, keepdim=True)
     first, second = F.pad(z, (0, 1), value=-LARGEST).topk(2, dim=2).values.unbind(dim=2)
     absolute, relative, sharp = ((factor * z).softmax(dim=2) for factor in (spread[:, None, None], 2.0, 1 / RAMP))
-    of_inputs = (first - second, z.square().mean(dim=2), *(torch.special.entr(p).sum(dim=2) for p in (absolute, relative)))
+    of_inputs = (
+        first - second,
+        z.square().mean(dim=2),
+        *(torch.special.entr(p).sum(dim=2) for p in (absolute, relative)),
+    )
     of_classes = [p.mean(dim=1).sort(dim=1, descending=True).values[:, :kept] for p in (absolute, sharp)]
     shape = torch.stack([spread.log(), between.square().mean(dim=(1, 2)), first.amax(dim=1)], dim=1)
     columns = [shape, *map(_mean_and_quantiles, of_inputs), *of_classes]

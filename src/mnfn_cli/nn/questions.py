@@ -51,7 +51,9 @@ class LearnedQuestions(nn.Module):
             raise UsageError("model", f"reads the classes that a network answers, and networks {spec} have one output")
         self.classes, self.count, self.asked, self.noise = classes, count, min(asked, count), noise
         self.inputs = SmoothInputs(spec, count, input_size)
-        self.answers = nn.Parameter(2.0 * F.one_hot(torch.arange(count) % classes, classes))
+        answers = torch.zeros(-(-count // classes), classes, classes)
+        answers.diagonal(dim1=1, dim2=2).fill_(2.0)
+        self.answers = nn.Parameter(answers.flatten(0, 1)[:count])
         self.weights = nn.Parameter(torch.zeros(2, count))
         self.temperatures = nn.Parameter(torch.tensor([0.0, 1.0]))
         self.straight = nn.Linear(2, 1)

@@ -142,7 +142,7 @@ class ForestSizes(Section):
 
 
 class Trees(OnLearnedInputs):
-    """Trees on features: ``Y`` of a learned test set, ``S`` of canonical weights, ``P`` of responses to fixed inputs."""
+    """Trees on features ``Y`` of a learned test set, ``S`` of canonical weights, ``P`` of responses to fixed inputs."""
 
     built_by = "mnfn_cli.models.trees:build_trees"
     published = "generalization/{family}-trees"

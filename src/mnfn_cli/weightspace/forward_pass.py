@@ -68,7 +68,7 @@ def run_networks(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: Tenso
 
 
 def normalized(x: Tensor, spec: NetworkSpec) -> Tensor:
-    """Return ``(x - mean) / std``, as the specification states, of inputs ``(..., n_0)`` or ``(..., n_0, height, width)``."""
+    """Return ``(x - mean) / std`` of inputs ``(..., n_0)`` or ``(..., n_0, height, width)``, as ``spec`` says."""
     if not (spec.input_mean or spec.input_std):
         return x
     pictures = x.unflatten(-1, spec.input_size) if not spec.kernels and spec.input_size else x

@@ -58,11 +58,11 @@ def run_on_shared_inputs(spec: NetworkSpec, features: WeightSpaceFeatures, input
     batch, last = features.batch, len(features) - 1
     x = normalized(inputs.to(features.dtype), spec).transpose(0, 1)
     hidden = []
+    size: tuple[int, ...]
     for i, (weight, bias) in enumerate(zip(features.weights, features.biases, strict=True)):
-        size = x.shape[-3:] if i < len(spec.kernels) else x.shape[-1:]
+        size = (len(inputs),)
         if i < len(spec.kernels):
-            x, positions = _columns(x, spec.kernels[i], spec.strides[i], spec.paddings[i])
-            size = (size[0], *positions)
+            x, size = _columns(x, spec.kernels[i], spec.strides[i], spec.paddings[i])
         kernels = weight[:, 0].flatten(2)
         if i == 0:
             x = torch.addmm(bias.reshape(-1, 1), kernels.flatten(0, 1), x).unflatten(0, (batch, -1))
@@ -95,19 +95,19 @@ def networks_at_once(spec: NetworkSpec, inputs: Tensor) -> int:
     return max(1, NUMBERS_AT_ONCE // (len(inputs) * max(columns)))
 
 
-def _columns(x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Tensor, Pair]:
+def _columns(x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Tensor, tuple[int, ...]]:
     """Return what a convolution reads of maps ``(..., in, inputs, height, width)``.
 
     Returns:
-        the columns ``(..., in * taps, inputs * positions)``, and the (height, width) of the new map.
+        the columns ``(..., in * taps, inputs * positions)``, and (inputs, height, width) of the new map.
     """
     if any(padding):
         x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
     height, width = ((x.shape[axis] - kernel[axis]) // stride[axis] + 1 for axis in (-2, -1))
     if height == width == 1:
-        return x[..., : kernel[0], : kernel[1]].movedim(-3, -1).flatten(-4, -2), (1, 1)
+        return x[..., : kernel[0], : kernel[1]].movedim(-3, -1).flatten(-4, -2), (x.shape[-3], 1, 1)
     columns: Tensor = _Taps.apply(x, kernel, stride, (height, width))
-    return columns.flatten(-3).flatten(-3, -2), (height, width)
+    return columns.flatten(-3).flatten(-3, -2), (x.shape[-3], height, width)
 
 
 class _Taps(torch.autograd.Function):
