@@ -51,7 +51,7 @@ class Functional(nn.Module):
     def readable(self, features: Any) -> Tensor:
         """Return whether the functional can read each network, ``(networks,)``; by default it can.
 
-        A functional that runs networks cannot read one whose outputs on its inputs are not finite.
+        A functional that runs networks cannot read one whose outputs are not finite, or too large for its dtype.
 
         Args:
             features: raw weights, as in ``prepare``.

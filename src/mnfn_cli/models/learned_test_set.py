@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.models.functional import Functional
+from mnfn_cli.nn.inputs import runs_on
 from mnfn_cli.nn.questions import LearnedQuestions
 from mnfn_cli.weightspace.canonical import form_up_to_sign
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -83,9 +84,8 @@ class LearnedTestSet(Functional):
 
     @torch.no_grad()
     def readable(self, features: WeightSpaceFeatures) -> Tensor:
-        """Return whether each network's outputs on the inputs are finite, ``(batch,)``."""
-        found = [torch.cat(part, dim=1).isfinite().flatten(1).all(dim=1) for part in self._outputs(features)]
-        return torch.cat(found)
+        """Return whether each network can be run, ``(batch,)``."""
+        return runs_on(self.spec, features, self._all[0].inputs)
 
     def rate_factor(self, name: str) -> float:
         """Return the factor of the learning rate of a parameter: ``HEAD_RATE`` for temperatures and the head."""

@@ -10,6 +10,7 @@ from mnfn_cli.models.forest import Forest, ForestOptions
 from mnfn_cli.models.functional import ClosedFormFunctional, Functional
 from mnfn_cli.models.learned_test_set import LearnedTestSet
 from mnfn_cli.nn.canonical_statistics import CanonicalStatistics
+from mnfn_cli.nn.inputs import runs_on
 from mnfn_cli.nn.probe_statistics import ProbeStatistics
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -81,8 +82,9 @@ class Trees(ClosedFormFunctional):
         return self.head(self.features(features)).clamp(0, 1)
 
     def readable(self, features: WeightSpaceFeatures) -> Tensor:
-        """Return whether all features of each network are finite, ``(batch,)``."""
-        return self.features(features).isfinite().all(dim=1)
+        """Return whether each network can be run, ``(batch,)``, if the features need that."""
+        inputs = getattr(self.features, "responses", None)
+        return super().readable(features) if inputs is None else runs_on(inputs.spec, features, inputs.inputs)
 
 
 class TreesOnTestSet(Functional):
@@ -134,8 +136,8 @@ class TreesOnTestSet(Functional):
         return self.head(self._features(features)).clamp(0, 1)
 
     def readable(self, features: WeightSpaceFeatures) -> Tensor:
-        """Return whether all features of each network are finite, ``(batch,)``."""
-        return self._features(features).isfinite().all(dim=1)
+        """Return whether each network can be run, ``(batch,)``."""
+        return self.test_set.readable(features)
 
     def rate_factor(self, name: str) -> float:
         """Return the factor that the learned test set gives."""

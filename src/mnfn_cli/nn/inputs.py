@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.shared_inputs import run_on_shared_inputs
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.weightspace.spec_checks import check_input_size
 
@@ -14,6 +16,9 @@ CONTRAST = 0.35
 
 CUTOFF, USUAL_SIDE = 3.0, 16
 """The frequency at which a coefficient counts half, in half-cycles of a picture with sides of ``USUAL_SIDE`` pixels."""
+
+TRIED = 4
+"""The number of inputs on which it is tried whether a network can be run."""
 
 
 class SmoothInputs(nn.Module):
@@ -70,6 +75,20 @@ class SmoothInputs(nn.Module):
             coefficients = down.T @ (coefficients * smooth) @ across
         inputs = means + CONTRAST * coefficients
         return inputs.flatten(1) if self.dense else inputs
+
+
+def runs_on(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: SmoothInputs) -> Tensor:
+    """Return whether the squares of each network's outputs on some inputs are finite, ``(batch,)``.
+
+    Args:
+        spec: the weight space.
+        features: raw weights, ``(batch, 1, ...)``.
+        inputs: the inputs, of which the first ``TRIED`` are tried, in their own dtype.
+    """
+    dtype = inputs.means.dtype
+    tried = inputs(dtype)[:TRIED]
+    outputs = run_on_shared_inputs(spec, features.to(dtype=dtype), tried).outputs
+    return outputs.square().flatten(1).sum(dim=1).isfinite()
 
 
 def picture_shape(spec: NetworkSpec, input_size: Sequence[int] | None = None) -> tuple[int, ...]:
