@@ -11,7 +11,8 @@ from mnfn_cli.runtime.threads import in_threads
 from mnfn_cli.weightspace.canonical import active_neurons, form_up_to_sign
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.matching import SIGNS, Pairs, assign, layers_of, norm, outgoing, to_element
+from mnfn_cli.weightspace.match import SIGNS, to_element
+from mnfn_cli.weightspace.matching import Pairs, assign, layers_of, norm, outgoing
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-2}
