@@ -31,7 +31,7 @@ SIZES = (250, 700, 1400, 5000)
 VALIDATE = 200
 MAIN = 1400
 STEPS = ["training.epochs=null", "training.steps=4375", "training.validate_every=175"]
-"""Of the gradient-trained functionals that read weights, as many as 25 epochs of 1,400 networks in batches of 8 have."""
+"""Of functionals that read weights by gradient steps: as many steps as 25 epochs of 1,400 networks have."""
 
 ON_WEIGHTS = ("monomial", "statnn", "np", "hnp", "gnn")
 LEADING = (

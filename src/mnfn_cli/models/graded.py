@@ -1,11 +1,14 @@
 """A classifier of INRs that reads weights alone and is invariant to the full symmetry group of sine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import prod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.models.functional import Functional
 from mnfn_cli.nn.graded import (
     GRADES,
     INVARIANT,
@@ -17,11 +20,16 @@ from mnfn_cli.nn.graded import (
     GradedMessages,
 )
 from mnfn_cli.nn.head import mlp_head
+from mnfn_cli.weightspace.distortion import distort
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.weightspace.spec import NetworkSpec
 
+SIZE = (16, 16)
+"""The (height, width) of the pictures that the functional learns to draw."""
 
-class GradedReader(nn.Module):
+
+class GradedReader(Functional):
     """Read a SIREN's weights by graded features of its neurons and messages along its weights.
 
     The logits are invariant to permutations, sign flips and shifts of hidden neurons (``nn.graded``). Each hidden layer
@@ -31,6 +39,9 @@ class GradedReader(nn.Module):
     makes features of the invariant grade. Their mean and maximum over the neurons of every layer, and the network's
     last bias, go into an MLP.
 
+    With ``pictures`` the same numbers also go into an MLP that is trained to draw the network's picture, which gives
+    each network hundreds of targets beside its class. With ``distortion`` that picture is another one in every step.
+
     Args:
         spec: the weight space of the INRs, dense networks with sines.
         size: the number of features of each grade of a neuron.
@@ -38,6 +49,9 @@ class GradedReader(nn.Module):
         directions: the number of learned directions ``k``, which start as standard normal.
         head: the widths of the hidden layers of the MLP.
         dropout: the dropout probability of the MLP's hidden units.
+        pictures: the weight of the pictures' mean squared error in the training loss; 0 for none.
+        distortion: in training each network's picture is moved, turned, stretched and sheared a little, by
+            ``weightspace.distortion`` with this deviation; 0 for none.
         classes: the number of classes.
 
     Shapes:
@@ -56,12 +70,14 @@ class GradedReader(nn.Module):
         directions: int,
         head: Sequence[int],
         dropout: float,
+        pictures: float = 0.0,
+        distortion: float = 0.0,
         classes: int = 10,
     ) -> None:
         super().__init__()
         if spec.activation != "sin" or spec.kernels:
             raise UsageError("model.name", f"reads dense networks with sines, not {spec}")
-        self.omega = spec.omega
+        self.spec, self.omega, self.pictures, self.distortion = spec, spec.omega, pictures, distortion
         self.directions = nn.Linear(spec.widths[0], directions, bias=False)
         nn.init.normal_(self.directions.weight)
         layers = len(spec.hidden_widths)
@@ -69,18 +85,35 @@ class GradedReader(nn.Module):
         self.rounds = nn.ModuleList(_Round(layers - 1, size) for _ in range(rounds))
         ends = [GradedLayer(dict.fromkeys(GRADES, size), size, [INVARIANT]) for _ in range(layers)]
         self.end = nn.ModuleList(ends)
-        self.head = mlp_head(2 * size * layers + spec.widths[-1], head, classes, dropout)
+        numbers = 2 * size * layers + spec.widths[-1]
+        self.head = mlp_head(numbers, head, classes, dropout)
+        if pictures:
+            self.drawing = mlp_head(numbers, head[:1], prod(SIZE) * spec.widths[-1])
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Return logits, ``(batch, classes)``."""
+        logits: Tensor = self.head(self.read(features))
+        return logits
+
+    def training_loss(self, features: WeightSpaceFeatures, loss: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the loss of the logits, and that of the pictures beside it."""
+        features = distort(features, self.distortion) if self.distortion else features
+        numbers = self.read(features)
+        total = loss(self.head(numbers))
+        if self.pictures:
+            drawn: Tensor = self.drawing(numbers)
+            total = total + self.pictures * F.mse_loss(drawn, render(self.spec, features, SIZE).flatten(1))
+        return total
+
+    def read(self, features: WeightSpaceFeatures) -> Tensor:
+        """Return the numbers that the MLPs read, invariant to the whole group, ``(batch, numbers)``."""
         edges = [self.omega * weight[:, 0] for weight in features.weights[1:-1]]
         neurons = [layer(x) for layer, x in zip(self.start, self._characters(features), strict=True)]
         for passing in self.rounds:
             neurons = passing(neurons, edges)
         seen = [layer(x)[INVARIANT] for layer, x in zip(self.end, neurons, strict=True)]
         pooled = [pool for x in seen for pool in (x.mean(dim=1), x.amax(dim=1))]
-        logits: Tensor = self.head(torch.cat([*pooled, features.biases[-1][:, 0]], dim=1))
-        return logits
+        return torch.cat([*pooled, features.biases[-1][:, 0]], dim=1)
 
     def _sizes(self, spec: NetworkSpec, layer: int) -> dict[Grade, int]:
         """Return the number of features of each grade that ``_characters`` gives a hidden layer."""
