@@ -108,8 +108,8 @@ def _sceptic(found: Mapping[str, Any]) -> list[str]:
     just = ", ".join(f"{each['tau']:.3f} on {count}" for count, each in found["just_test"].items())
     ceilings = " and ".join(f"{value:.3f} ({name})" for name, value in found["ceiling"].items())
     return [
-        f"*Just test it*: tau of the accuracy on labelled training pictures: {just}. The noise of the labels, accuracies",
-        f"on {found['held_out_pictures']} pictures, would let the truth itself reach {ceilings}.",
+        f"*Just test it*: tau of the accuracy on labelled training pictures is {just}. The labels are accuracies on",
+        f"{found['held_out_pictures']} pictures; their noise would let the truth itself reach {ceilings}.",
     ]
 
 
@@ -197,7 +197,7 @@ def section() -> list[str]:
         "",
         "Zoos of new seeds, built after code and recipes were fixed. *Weights alone*: no network is run. *Runs the",
         "network*: on inputs that the functional learned or drew; nothing but the checkpoint is needed.",
-        "[What they are](functionals.md). Monomial, STATNN, NP, HNP and GNN took 4,375 steps of 8 networks on each zoo.",
+        "[What they are](functionals.md). Monomial, STATNN, NP, HNP and GNN took 4,375 steps of 8 networks each time.",
         "",
     ]
     for zoo, words in NETWORKS.items():
