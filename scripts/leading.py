@@ -43,11 +43,11 @@ LEADING = (
     "hybrid",
 )
 ZOOS = {
-    "relu": ["--activation", "relu", "--count", "7143", "--seed", "2026"],
-    "tanh": ["--activation", "tanh", "--count", "2000", "--seed", "2027"],
-    "relu-8x8": ["--size", "8", "--channels", "16,16", "--activation", "relu", "--count", "1200", "--seed", "2028"],
-    "relu-short": ["--activation", "relu", "--epochs", "3", "--count", "600", "--seed", "2029"],
-    "relu-negative": ["--images", "negative.npz", "--activation", "relu", "--count", "600", "--seed", "2030"],
+    "relu": ["--activation", "relu", "--count", "7143", "--seed", "4026"],
+    "tanh": ["--activation", "tanh", "--count", "2000", "--seed", "4027"],
+    "relu-8x8": ["--size", "8", "--channels", "16,16", "--activation", "relu", "--count", "1200", "--seed", "4028"],
+    "relu-short": ["--activation", "relu", "--epochs", "3", "--count", "600", "--seed", "4029"],
+    "relu-negative": ["--images", "negative.npz", "--activation", "relu", "--count", "600", "--seed", "4030"],
 }
 TRANSFER = ("relu-short", "relu-negative")
 TRAINED_ON = {**{f"relu-{size}": "relu" for size in SIZES}, "tanh": "tanh", "relu-8x8": "relu"}
