@@ -76,7 +76,8 @@ def evaluate(
     document = to_document(evaluation)
     figure, task = evaluation.figure, task_class(evaluation.task)
     columns = {"networks": "test networks", figure: figure, "low": "low 95 %", "high": "high 95 %"}
-    columns["largest_change"] = "largest change"
+    columns |= {"coverage": "coverage"} if any("coverage" in row for row in document["rows"]) else {}
+    columns |= {"largest_change": "largest change", "reads": "reads"}
     if len(runs) > 1:
         columns = {"run": "run", "model": "model", **columns}
     title = f"{out}: {evaluation.count} test networks (split: {evaluation.split_protocol})"

@@ -26,6 +26,7 @@ from mnfn_cli.recipe.sections import (
     Activation,
     Count,
     Positive,
+    Probability,
     Real,
     Section,
     Seed,
@@ -157,6 +158,8 @@ class Training(Section):
         batch_size: the number of networks in a batch.
         validate_every: the number of steps between validations; by default an epoch.
         max_parameters: the largest number of parameters of the model; by default 100 million.
+        calibration: the fraction of the validation networks that calibrate the intervals around predictions and do not
+            choose the model; 0 for no intervals. Only for tasks that have intervals.
         seed: the seed of the model's initial weights, the batches and the group elements.
         precision: ``fp32`` for float32 or ``fp64`` for float64.
     """
@@ -168,6 +171,7 @@ class Training(Section):
     batch_size: Count | None = Field(None, validate_default=True)
     validate_every: Count | None = None
     max_parameters: Count | None = None
+    calibration: Probability | None = Field(None, validate_default=True)
     seed: Seed = 0
     precision: Literal["fp32", "fp64"] = "fp32"
 
@@ -190,6 +194,18 @@ class Training(Section):
             raise PydanticKnownError("missing")
         return size
 
+    @field_validator("calibration")
+    @classmethod
+    def _only_for_intervals(cls, share: float | None, info: ValidationInfo) -> float | None:
+        task = str((info.context or {}).get("task"))
+        if task not in TASKS:
+            return share
+        usual = TASKS[task].calibration
+        if usual is None and share is not None:
+            having = " and ".join(name for name, known in TASKS.items() if known.calibration is not None)
+            raise ValueError(f"only task {having} has intervals, not {task}; leave it out")
+        return usual if share is None else share
+
 
 def _fitted_at_once(info: ValidationInfo) -> bool:
     return bool((info.context or {}).get("closed_form"))
@@ -197,7 +213,8 @@ def _fitted_at_once(info: ValidationInfo) -> bool:
 
 def _training_of_model(value: Any, handler: object, info: ValidationInfo) -> Training:
     model = info.data.get("model")
-    return Training.model_validate(value, context={"closed_form": model is not None and model.closed_form})
+    closed_form = model is not None and model.closed_form
+    return Training.model_validate(value, context={"closed_form": closed_form, "task": info.data.get("task")})
 
 
 class Recipe(Section):

@@ -12,6 +12,7 @@ from torch import Tensor
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.models.functional import place_of
 from mnfn_cli.runtime.context import Context
+from mnfn_cli.symmetry import Access
 from mnfn_cli.tasks.condition import Condition, Range, conditions_of, groups_of
 from mnfn_cli.tasks.data import Split, load_split, split_protocol
 from mnfn_cli.tasks.finished_run import Run, label_runs
@@ -31,7 +32,9 @@ class Row:
         condition: the version of the test networks.
         value, low, high: the figure that the task is about, such as Kendall's tau, and its 95 % bootstrap interval; NaN
             where it is undefined, as tau is if all predictions are equal.
-        others: other figures of the task by name.
+        reads: what the run's functional reads of a network: its weights alone, or it runs the network.
+        others: other figures of the task by name; ``coverage`` is the fraction of networks whose true number lies in
+            the interval around the predicted one, for runs with intervals.
         largest_change: the largest absolute difference between a number that is observed (``Task.observed``), such as a
             prediction, and that for the original network.
         by_weight_space: the figure within each weight space, if there are several.
@@ -46,6 +49,7 @@ class Row:
     others: Mapping[str, float]
     largest_change: float
     by_weight_space: tuple[SpaceFigures, ...] = ()
+    reads: Access = "weights alone"
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,14 @@ class Evaluation:
         document = asdict(self)
         document["rows"] = [
             {
-                **{"run": row.run, "model": row.model, self.figure: row.value, "low": row.low, "high": row.high},
+                **{
+                    "run": row.run,
+                    "model": row.model,
+                    "reads": row.reads,
+                    self.figure: row.value,
+                    "low": row.low,
+                    "high": row.high,
+                },
                 **row.others,
                 "largest_change": row.largest_change,
                 "networks": row.condition.label,
@@ -225,6 +236,9 @@ def _row(run: Run, condition: Condition, observed: Tensor, original: Tensor, tes
         return run.task.score(observed[rows], test.targets[rows].cpu(), [test.pictures[row] for row in rows])
 
     figure, others = score(np.arange(len(test.ids)))
+    if run.calibration.intervals is not None:
+        truth = test.targets.double().cpu().numpy()
+        others = {**others, "coverage": run.calibration.intervals.coverage(observed.numpy(), truth)}
     value, low, high = (float("nan") if number is None else number for number in (figure.value, *figure.interval))
     return Row(
         str(run.folder.path),
@@ -236,4 +250,5 @@ def _row(run: Run, condition: Condition, observed: Tensor, original: Tensor, tes
         others,
         largest_change=float((observed - original).abs().max()),
         by_weight_space=by_weight_space(run.specs, test.features, lambda rows: {run.task.headline(): score(rows)[0]}),
+        reads=run.recipe.model.reads,
     )

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mnfn_cli.errors import DataError, MnfnError, UsageError
 from mnfn_cli.recipe import Recipe, load_recipe
 from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.task_list import TASKS
+from mnfn_cli.tasks.calibration import Calibration
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.task import Task, task_of_run
 from mnfn_cli.training.run_folder import RUN_FILE, RunFolder, open_finished
@@ -21,6 +22,8 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.mixed import place_of_spec
 from mnfn_cli.zoo.store import open_zoo
+
+NO_INTERVALS = "the run has no intervals: it was trained by an earlier mnfn, or on too few validation networks"
 
 
 class Run:
@@ -32,13 +35,21 @@ class Run:
         task: the task that the functional was trained for.
         specs: the weight spaces of the networks that the functional reads.
         model: the functional, in evaluation mode.
+        calibration: the intervals around predictions, if the run has any.
         remarks: sentences about the run that the user should read.
     """
 
     def __init__(
-        self, folder: RunFolder, recipe: Recipe, task: Task, model: nn.Module, remarks: Sequence[str] = ()
+        self,
+        folder: RunFolder,
+        recipe: Recipe,
+        task: Task,
+        model: nn.Module,
+        remarks: Sequence[str] = (),
+        calibration: Calibration = Calibration(),
     ) -> None:
         self.remarks = tuple(remarks)
+        self.calibration = calibration
         self.folder = folder
         self.recipe = recipe
         self.task = task
@@ -88,6 +99,26 @@ class Run:
             features = join_networks([(number, range(features.batch), features)], self.specs)
         return self.task.answers(self.model, features)
 
+    def intervals(self, predicted: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the intervals around predictions: each holds the true number with a probability of at least 90 %.
+
+        The promise is for a network drawn as those of the training zoo were, on average over such networks
+        (docs/answers.md).
+
+        Args:
+            predicted: what ``predict`` returned, ``(networks,)``.
+
+        Returns:
+            the lower and the upper ends, float64 tensors ``(networks,)`` on the CPU, clipped to the target's bounds.
+
+        Raises:
+            UsageError: the run has no intervals.
+        """
+        if self.calibration.intervals is None:
+            raise UsageError(self.folder.path, NO_INTERVALS)
+        low, high = self.calibration.intervals.around(predicted.double().cpu().numpy())
+        return torch.from_numpy(low), torch.from_numpy(high)
+
     def _choose(self, problem: str) -> UsageError:
         known = "\n".join(f"{spec};" for spec in self.specs)
         return UsageError(self.folder.path, f"{problem}; it reads\n{known.removesuffix(';')}")
@@ -119,7 +150,7 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise DataError(folder.model, f"does not fit the recipe: {error}") from None
-    return Run(folder, recipe, known, model, remarks)
+    return Run(folder, recipe, known, model, remarks, Calibration.read(folder.path))
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:

@@ -18,6 +18,7 @@ from mnfn_cli.storage.records import Record
 from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.figure import Figure, Scatter
 from mnfn_cli.tasks.functional import apply_functional
+from mnfn_cli.tasks.intervals import LEVEL, Bounds, Intervals
 from mnfn_cli.tasks.metrics import METRICS, Metric, kendall_tau, l1_error, listed, r_squared, with_interval
 from mnfn_cli.tasks.result import Result, by_weight_space
 from mnfn_cli.tasks.task import Conclusion, Report, Task
@@ -42,6 +43,8 @@ class Generalization(Task):
         "tau is Kendall's rank correlation of predicted and true accuracies: 1 means that the predictions rank the "
         "networks as the truth does, 0 that they know nothing of it"
     )
+
+    bounds: Bounds | None = (0.0, 1.0)
 
     @property
     def protocol(self) -> str:
@@ -82,17 +85,26 @@ class Generalization(Task):
         }
 
     def conclude(self, model: nn.Module, splits: Splits, folder: Path) -> Conclusion:
-        """Write predictions.csv; return tau, R2 and the mean absolute error with their intervals."""
+        """Write predictions.csv; return tau, R2 and the mean absolute error, and the intervals around predictions."""
+
+        def compare(split: Split) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            return apply_functional(model, split.features).double().numpy(), split.vector()
+
         test = splits.test
-        predicted, truth = apply_functional(model, test.features).double().numpy(), test.vector()
-        columns = {"network": test.ids, **_spaces(self.specs, test.features), **_columns(predicted, truth)}
+        predicted, truth = compare(test)
+        intervals = None
+        if splits.calibration is not None:
+            intervals = Intervals.fit(compare(splits.val), compare(splits.calibration), self.bounds)
+        columns = {"network": test.ids, **_spaces(self.specs, test.features), **_columns(predicted, truth, intervals)}
         write_text(folder / "predictions.csv", pl.DataFrame(columns).write_csv())
         return Conclusion(
             _figures(predicted, truth),
+            {} if intervals is None else {"intervals": intervals.figures(predicted, truth, splits.test_families)},
             remarks=_remarks(predicted),
             by_weight_space=by_weight_space(
                 self.specs, test.features, lambda rows: _figures(predicted[rows], truth[rows])
             ),
+            intervals=intervals,
         )
 
     def score(
@@ -107,7 +119,7 @@ class Generalization(Task):
         """Parse an accuracy."""
         return float(text)
 
-    def report(self, networks: Checkpoints, answers: Tensor) -> Report:
+    def report(self, networks: Checkpoints, answers: Tensor, intervals: Intervals | None = None) -> Report:
         """Return predicted accuracies, and tau, R2 and the mean absolute error where true accuracies are known."""
         predicted = answers.double().numpy()
         truth = np.array([np.nan if label is None else label for label in networks.labels], dtype=float)
@@ -119,15 +131,19 @@ class Generalization(Task):
         known = np.nonzero(np.isfinite(truth))[0]
         figures = figures_of(known)
         within = by_weight_space(self.specs, networks.features, figures_of)
-        columns = _columns(predicted, networks.labels if figures else None)
+        columns = _columns(predicted, networks.labels if figures else None, intervals)
         summary = f"on {len(known)} networks with a known accuracy: {listed(figures)}" if figures else ""
+        facts: dict[str, Any] = {"by_weight_space": [entry.to_json() for entry in within]} if within else {}
+        if intervals is not None and figures:
+            facts["coverage"] = intervals.coverage(predicted[known], truth[known])
+            summary += f"; {LEVEL:.0%} intervals hold {facts['coverage']:.3f} of them"
         return Report(
             columns=_spaces(self.specs, networks.features) | columns,
             figures=figures,
             known=len(known),
             summary=summary,
             shown=list(columns),
-            facts={"by_weight_space": [entry.to_json() for entry in within]} if within else {},
+            facts=facts,
             remarks=_remarks(predicted),
         )
 
@@ -167,8 +183,9 @@ def _spaces(specs: Sequence[NetworkSpec], networks: Networks) -> dict[str, Any]:
     return {"weight_space": [str(specs[number]) for number in networks.spaces.tolist()]}
 
 
-def _columns(predicted: np.ndarray, true: Any) -> dict[str, Any]:
-    return {"predicted_accuracy": predicted} | ({} if true is None else {"true_accuracy": true})
+def _columns(predicted: np.ndarray, true: Any, intervals: Intervals | None) -> dict[str, Any]:
+    ends = {} if intervals is None else dict(zip(("low", "high"), intervals.around(predicted), strict=True))
+    return {"predicted_accuracy": predicted, **ends} | ({} if true is None else {"true_accuracy": true})
 
 
 def _figures(predicted: np.ndarray, true: np.ndarray) -> dict[str, Metric]:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.records import OpenRecord, Record, read_record
+from mnfn_cli.symmetry import Access
+from mnfn_cli.tasks.intervals import IntervalFigures
 from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.training.record import Versions, ZooReference
 from mnfn_cli.weightspace.mixed import MixedFeatures, Networks
@@ -72,10 +74,13 @@ class Result(OpenRecord):
 
     Attributes:
         task, model: the names of the task and of the model.
+        reads: what the functional reads of a network: its weights alone, as all did before this key was written, or
+            also what the network computes on inputs of the functional's own.
         parameters: the number of learned parameters of the model.
         data: the networks that the run was trained and measured on.
         test: metrics on the test networks by name.
         by_weight_space: the same within each weight space, if there are several.
+        intervals: what the intervals around predictions promise, and did on the test networks; None if there are none.
         validation: the best value of the figure that chose the model, by its name, and the ``step`` at which it was
             measured.
         steps: the number of optimizer steps; 0 for a functional that is fitted in closed form.
@@ -88,10 +93,12 @@ class Result(OpenRecord):
 
     task: str
     model: str
+    reads: Access = "weights alone"
     parameters: int
     data: Learned
     test: Mapping[str, Metric]
     by_weight_space: tuple[SpaceFigures, ...] = ()
+    intervals: IntervalFigures | None = None
     validation: Mapping[str, float | None]
     steps: int
     seed: int

@@ -19,6 +19,7 @@ from mnfn_cli.task_list import TASKS
 from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.figure import Figure
 from mnfn_cli.tasks.functional import apply_functional
+from mnfn_cli.tasks.intervals import Intervals
 from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.tasks.result import Result, SpaceFigures
 from mnfn_cli.weightspace.rendering import is_inr
@@ -39,12 +40,14 @@ class Conclusion:
         more: other measurements of the task, by the key that they have in result.json.
         remarks: sentences that the user should read.
         by_weight_space: the test figures within each weight space, if there are several.
+        intervals: the intervals around predictions that the calibration networks gave; None if there are none.
     """
 
     test: Mapping[str, Metric]
     more: Mapping[str, Any] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     by_weight_space: Sequence[SpaceFigures] = ()
+    intervals: Intervals | None = None
 
 
 @dataclass(frozen=True)
@@ -223,12 +226,13 @@ class Task(ABC):
         return text
 
     @abstractmethod
-    def report(self, networks: Checkpoints, answers: Any) -> Report:
+    def report(self, networks: Checkpoints, answers: Any, intervals: Intervals | None = None) -> Report:
         """Put answers into a table, and compute metrics over the networks whose true value is known.
 
         Args:
             networks: the networks, with their names and true values.
             answers: what ``answers`` returned for them.
+            intervals: the intervals around the run's predictions, if it has any.
         """
 
     @abstractmethod

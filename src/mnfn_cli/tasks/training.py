@@ -23,6 +23,7 @@ from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import write_record
 from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.tasks.batch_loss import BatchLoss
+from mnfn_cli.tasks.calibration import Calibration
 from mnfn_cli.tasks.data import (
     Skipped,
     Split,
@@ -35,6 +36,7 @@ from mnfn_cli.tasks.data import (
     split_protocol,
     with_absolute_zoos,
 )
+from mnfn_cli.tasks.division import divide, families_of
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.result import RESULT_FILE, Learned, Result, Seconds, read_result
 from mnfn_cli.tasks.size import require_bounded_size
@@ -169,7 +171,11 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
         split = load_split(zoos, name, task.targets, frozenset(folder.record.skipped), task.specs)
         return split.to(device=context.device, dtype=dtype)
 
-    train, val = load("train"), load("val")
+    skipped = frozenset(folder.record.skipped)
+    share, seed = recipe.training.calibration or 0.0, recipe.training.seed
+    train = load("train")
+    validation = divide(load("val"), families_of(zoos, "val", skipped), share, seed)
+    val = validation.selection
     torch.manual_seed(derive_seed(recipe.training.seed, "model"))
     model = build_functional(recipe, task.specs, task.model_options).to(context.device)
     if isinstance(model, Functional):
@@ -179,13 +185,18 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     save_tensors(folder.model, model.state_dict())
     before = {path.name for path in folder.path.iterdir()}
     # The test networks are read here, once, with the model that validation chose.
-    concluded = task.conclude(model.eval(), Splits(train, val, load("test")), folder.path)
+    test, families = load("test"), 1 + max(families_of(zoos, "test", skipped))
+    splits = Splits(train, val, test, families, validation.calibration)
+    concluded = task.conclude(model.eval(), splits, folder.path)
+    remarks = [*validation.remarks, *concluded.remarks]
     more: dict[str, Any] = dict(concluded.more)
     more |= {"by_weight_space": concluded.by_weight_space} if concluded.by_weight_space else {}
-    more |= {"remarks": list(concluded.remarks)} if concluded.remarks else {}
+    more |= {"remarks": remarks} if remarks else {}
+    Calibration(concluded.intervals).save(folder.path)
     result = Result(
         task=recipe.task,
         model=recipe.model.name,
+        reads=recipe.model.reads,
         parameters=count_parameters(model),
         data=Learned(
             zoos=folder.record.zoos,
@@ -212,7 +223,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     write_record(folder.path / RESULT_FILE, result)
     illustrate(folder.path)
     folder.finish({path.name for path in folder.path.iterdir()} - before)
-    for remark in concluded.remarks:
+    for remark in remarks:
         context.progress.note(remark)
     return read_result(folder.path)
 
