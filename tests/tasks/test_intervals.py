@@ -141,8 +141,8 @@ def test_a_run_gives_intervals_everywhere(run, wide):
     table = pl.read_csv(run / "predictions.csv")
     assert table.columns == ["network", "predicted_accuracy", "low", "high", "true_accuracy"]
     np.testing.assert_allclose(table["high"].to_numpy(), high.numpy())
-    assert applied.to_csv().startswith("network,predicted_accuracy,low,high,true_accuracy\n")
-    assert applied.shown == ["network", "predicted_accuracy", "low", "high", "true_accuracy"]
+    assert applied.to_csv().startswith("network,predicted_accuracy,low,high,true_accuracy,unlike,unlike_score\n")
+    assert applied.shown == ["network", "predicted_accuracy", "low", "high", "true_accuracy", "unlike", "unlike_score"]
     figures = json.loads((run / "result.json").read_text())["intervals"]
     inside = (table["low"] <= table["true_accuracy"]) & (table["true_accuracy"] <= table["high"])
     assert figures["coverage"] == inside.mean() == applied.facts["coverage"]
@@ -182,7 +182,7 @@ def test_runs_without_intervals(relu_run, wide, tmp_path):
 def test_a_damaged_calibration_is_named(run, tmp_path):
     save_tensors(tmp_path / CALIBRATION_FILE, {"intervals.knots": torch.zeros(3)})
     with pytest.raises(DataError, match=r"calibration\.safetensors: is no calibration of a run: 'spreads'"):
-        Calibration.read(tmp_path)
+        Calibration.read(tmp_path, [])
 
 
 def test_the_share_is_of_tasks_with_intervals():

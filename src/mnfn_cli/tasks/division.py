@@ -57,12 +57,17 @@ def divide(validation: Split, families: Sequence[int], share: float, seed: int) 
         )
     random = generator(seed, "calibration")
     chosen = set(torch.randperm(count, generator=random)[:calibrating].tolist())
-    one_of_each: dict[int, int] = {}
-    for row in torch.randperm(len(families), generator=random).tolist():
-        if families[row] in chosen:
-            one_of_each.setdefault(families[row], row)
     others = [row for row, family in enumerate(families) if family not in chosen]
-    return Division(validation.select(others), validation.select(sorted(one_of_each.values())))
+    calibrate = [row for row in one_of_each(families, seed) if families[row] in chosen]
+    return Division(validation.select(others), validation.select(calibrate))
+
+
+def one_of_each(families: Sequence[int], seed: int) -> list[int]:
+    """Return the position of one network of each family, drawn at random, in ascending order."""
+    drawn: dict[int, int] = {}
+    for row in torch.randperm(len(families), generator=generator(seed, "one of each family")).tolist():
+        drawn.setdefault(families[row], row)
+    return sorted(drawn.values())
 
 
 def families_of(zoos: Sequence[Zoo], name: str, skipped: Skipped) -> list[int]:

@@ -35,7 +35,7 @@ class Run:
         task: the task that the functional was trained for.
         specs: the weight spaces of the networks that the functional reads.
         model: the functional, in evaluation mode.
-        calibration: the intervals around predictions, if the run has any.
+        calibration: the intervals around predictions and the flag of unlike networks, if the run has them.
         remarks: sentences about the run that the user should read.
     """
 
@@ -90,6 +90,26 @@ class Run:
             for generalization the predicted accuracies ``(networks,)``, for classification the probabilities
             ``(networks, classes)``, for editing the edited weights in the dtypes of ``features``; all on the CPU.
         """
+        return self.task.answers(self.model, self._placed(features, spec))
+
+    def unlike(self, features: Networks, spec: NetworkSpec | None = None) -> Tensor:
+        """Return how far networks are from those of the training zoo: scores above 1 flag them as unlike these.
+
+        Args:
+            features, spec: as in ``predict``.
+
+        Returns:
+            a float64 tensor ``(networks,)`` on the CPU: the distance of each network as a multiple of the distance that
+            5 % of networks like those of the training zoo exceed (docs/answers.md).
+
+        Raises:
+            UsageError: the run has no flag, or as in ``predict``.
+        """
+        if self.calibration.familiarity is None:
+            raise UsageError(self.folder.path, "the run cannot tell unlike networks: it has no calibration for that")
+        return torch.from_numpy(self.calibration.familiarity.scores(self._placed(features, spec)))
+
+    def _placed(self, features: Networks, spec: NetworkSpec | None) -> Networks:
         number = 0 if spec is None else place_of_spec(spec, self.specs)
         if number is None:
             raise self._choose(f"the run does not read networks {spec}")
@@ -97,7 +117,7 @@ class Run:
             if spec is None:
                 raise self._choose("the run reads several weight spaces; give spec")
             features = join_networks([(number, range(features.batch), features)], self.specs)
-        return self.task.answers(self.model, features)
+        return features
 
     def intervals(self, predicted: Tensor) -> tuple[Tensor, Tensor]:
         """Return the intervals around predictions: each holds the true number with a probability of at least 90 %.
@@ -150,7 +170,7 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise DataError(folder.model, f"does not fit the recipe: {error}") from None
-    return Run(folder, recipe, known, model, remarks, Calibration.read(folder.path))
+    return Run(folder, recipe, known, model, remarks, Calibration.read(folder.path, record.specs))
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:

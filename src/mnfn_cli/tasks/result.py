@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.records import OpenRecord, Record, read_record
 from mnfn_cli.symmetry import Access
+from mnfn_cli.tasks.familiarity import FamiliarityFigures
 from mnfn_cli.tasks.intervals import IntervalFigures
 from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.training.record import Versions, ZooReference
@@ -81,6 +82,7 @@ class Result(OpenRecord):
         test: metrics on the test networks by name.
         by_weight_space: the same within each weight space, if there are several.
         intervals: what the intervals around predictions promise, and did on the test networks; None if there are none.
+        unlike: the same for the flag of networks unlike the training zoo.
         validation: the best value of the figure that chose the model, by its name, and the ``step`` at which it was
             measured.
         steps: the number of optimizer steps; 0 for a functional that is fitted in closed form.
@@ -99,6 +101,7 @@ class Result(OpenRecord):
     test: Mapping[str, Metric]
     by_weight_space: tuple[SpaceFigures, ...] = ()
     intervals: IntervalFigures | None = None
+    unlike: FamiliarityFigures | None = None
     validation: Mapping[str, float | None]
     steps: int
     seed: int

@@ -22,6 +22,7 @@ from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import write_record
 from mnfn_cli.storage.tensors import save_tensors
+from mnfn_cli.task_list import TASKS
 from mnfn_cli.tasks.batch_loss import BatchLoss
 from mnfn_cli.tasks.calibration import Calibration
 from mnfn_cli.tasks.data import (
@@ -36,7 +37,8 @@ from mnfn_cli.tasks.data import (
     split_protocol,
     with_absolute_zoos,
 )
-from mnfn_cli.tasks.division import divide, families_of
+from mnfn_cli.tasks.division import divide, families_of, one_of_each
+from mnfn_cli.tasks.familiarity import Familiarity, enough
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.result import RESULT_FILE, Learned, Result, Seconds, read_result
 from mnfn_cli.tasks.size import require_bounded_size
@@ -174,7 +176,8 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     skipped = frozenset(folder.record.skipped)
     share, seed = recipe.training.calibration or 0.0, recipe.training.seed
     train = load("train")
-    validation = divide(load("val"), families_of(zoos, "val", skipped), share, seed)
+    whole, related = load("val"), families_of(zoos, "val", skipped)
+    validation = divide(whole, related, share, seed)
     val = validation.selection
     torch.manual_seed(derive_seed(recipe.training.seed, "model"))
     model = build_functional(recipe, task.specs, task.model_options).to(context.device)
@@ -188,11 +191,13 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     test, families = load("test"), 1 + max(families_of(zoos, "test", skipped))
     splits = Splits(train, val, test, families, validation.calibration)
     concluded = task.conclude(model.eval(), splits, folder.path)
-    remarks = [*validation.remarks, *concluded.remarks]
+    familiarity, unflagged = _familiarity(task, train, whole.select(one_of_each(related, seed)))
+    remarks = [*validation.remarks, *unflagged, *concluded.remarks]
     more: dict[str, Any] = dict(concluded.more)
     more |= {"by_weight_space": concluded.by_weight_space} if concluded.by_weight_space else {}
     more |= {"remarks": remarks} if remarks else {}
-    Calibration(concluded.intervals).save(folder.path)
+    more |= {} if familiarity is None else {"unlike": familiarity.figures(test.features, families)}
+    Calibration(concluded.intervals, familiarity).save(folder.path)
     result = Result(
         task=recipe.task,
         model=recipe.model.name,
@@ -226,6 +231,18 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     for remark in remarks:
         context.progress.note(remark)
     return read_result(folder.path)
+
+
+def _familiarity(task: Task, train: Split, calibration: Split) -> tuple[Familiarity | None, list[str]]:
+    """Return the flag of networks unlike the training zoo, or None with a remark, if the task writes tables."""
+    if TASKS[task.recipe.task].writes != "table":
+        return None, []
+    if (count := len(calibration.ids)) < enough():
+        problem = (
+            f"{count} validation networks; at least {enough()} are needed to flag networks unlike the training zoo"
+        )
+        return None, [problem]
+    return Familiarity.fit(task.specs, train.features, calibration.features), []
 
 
 def _fit(task: Task, model: nn.Module, train: Split, val: Split, folder: RunFolder, context: Context) -> Position:
