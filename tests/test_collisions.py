@@ -70,6 +70,7 @@ READERS = {
     "classify to stdout": ["classify", "c", "inr"],
     "zoo import --dry-run": ["zoo", "import", "folder", "inr-files", "--dry-run"],
     "recipe list": ["recipe", "list"],
+    "pretrained": ["pretrained"],
     "recipe show": ["recipe", "show", "mine.yaml"],
     "recipe validate": ["recipe", "validate", "mine.yaml"],
     "count-params": ["count-params", "--recipe", "mine.yaml", "--zoo", "z"],

@@ -61,7 +61,7 @@ def train(
             raise UsageError("--resume", problem)
     elif recipe is None or out is None:
         raise UsageError("mnfn train", "needs --recipe and --out, or --resume")
-    from mnfn_cli.report.figures import draw_run
+    from mnfn_cli.report.card import present_run
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.tasks.training import resume_run, train_run
     from mnfn_cli.training.run_folder import RUN
@@ -69,14 +69,14 @@ def train(
     with job(console, device) as context:
         console.note(f"device: {context.device}")
         if resume is not None:
-            run, result = resume, resume_run(resume, context=context, illustrate=draw_run)
+            run, result = resume, resume_run(resume, context=context, illustrate=present_run)
         else:
             assert recipe is not None and out is not None
             resolved = _resolve(recipe, overrides or [], zoo or [], seed)
             run = out
             claim([Output(out, RUN)], [*recipe_files([recipe]), *resolved.data.zoo], force=force)
             result = train_run(
-                resolved, out, force=force, skip_bad=on_bad == "skip", context=context, illustrate=draw_run
+                resolved, out, force=force, skip_bad=on_bad == "skip", context=context, illustrate=present_run
             )
     tables = [Table(_rows(result.test), title=f"{run}: {result.parameters:,} parameters")]
     for within in result.by_weight_space:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.errors import DataError, MnfnError, UsageError
+from mnfn_cli.pretrained import find_run, similar_run
 from mnfn_cli.recipe import Recipe, load_recipe
 from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.task_list import TASKS
@@ -148,14 +149,17 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
     """Load a finished run.
 
     Args:
-        path: the folder of the run.
+        path: the folder of the run, or the name of a run that comes with mnfn (``mnfn pretrained``).
         task: the task that the run must have been trained for; any task by default.
 
     Raises:
         DataError: there is no run, it is not finished, or a file of it is missing or damaged.
         UsageError: the run was trained for another task, or its model comes from a plugin that is not loaded.
     """
-    folder = open_finished(Path(path))
+    found = find_run(path)
+    if not found.exists() and (similar := similar_run(path)):
+        raise DataError(path, f"no such run, and none of this name comes with mnfn; did you mean '{similar}'?")
+    folder = open_finished(found)
     record, file = folder.record, folder.path / RUN_FILE
     if record.task not in TASKS:
         raise DataError(f"{file}:task", f"'{record.task}' is no task that this version of mnfn knows")
@@ -213,12 +217,13 @@ def design_of(path: Path) -> InrDesign:
     """Return how the INRs of a zoo, or of the zoo that a finished run was trained on, were fitted.
 
     Args:
-        path: the folder of a zoo or of a finished run.
+        path: the folder of a zoo or of a finished run, or the name of a run that comes with mnfn.
 
     Raises:
         UsageError: the networks of the zoo or of the run are not INRs, or those of the run have several weight spaces.
         DataError: the folder is neither a zoo nor a run, or it is incomplete.
     """
+    path = find_run(path)
     if not (path / RUN_FILE).exists():
         return InrDesign.of_zoo(open_zoo(path))
     record = open_finished(path).record

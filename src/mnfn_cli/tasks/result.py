@@ -62,6 +62,21 @@ def by_weight_space(
     return tuple(SpaceFigures(spec=spec, networks=len(chosen), test=figures(chosen)) for spec, chosen in pairs)
 
 
+class Invariance(Record):
+    """The largest change of an answer under random group elements.
+
+    Attributes:
+        condition: what the elements did, such as ``U[1, 10000], permuted``.
+        networks: the number of networks.
+        largest_change: the largest absolute difference between a number that is observed (``Task.observed``) and that
+            for the original network.
+    """
+
+    condition: str
+    networks: int
+    largest_change: float
+
+
 class Seconds(OpenRecord):
     """The wall time since the run was started or last resumed, in seconds."""
 
@@ -83,6 +98,7 @@ class Result(OpenRecord):
         by_weight_space: the same within each weight space, if there are several.
         intervals: what the intervals around predictions promise, and did on the test networks; None if there are none.
         unlike: the same for the flag of networks unlike the training zoo.
+        invariance: by how much answers change under group elements, for each condition.
         validation: the best value of the figure that chose the model, by its name, and the ``step`` at which it was
             measured.
         steps: the number of optimizer steps; 0 for a functional that is fitted in closed form.
@@ -102,6 +118,7 @@ class Result(OpenRecord):
     by_weight_space: tuple[SpaceFigures, ...] = ()
     intervals: IntervalFigures | None = None
     unlike: FamiliarityFigures | None = None
+    invariance: tuple[Invariance, ...] = ()
     validation: Mapping[str, float | None]
     steps: int
     seed: int

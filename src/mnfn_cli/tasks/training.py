@@ -40,6 +40,7 @@ from mnfn_cli.tasks.data import (
 from mnfn_cli.tasks.division import divide, families_of, one_of_each
 from mnfn_cli.tasks.familiarity import Familiarity, enough
 from mnfn_cli.tasks.functional import build_functional
+from mnfn_cli.tasks.invariance import measure_invariance
 from mnfn_cli.tasks.result import RESULT_FILE, Learned, Result, Seconds, read_result
 from mnfn_cli.tasks.size import require_bounded_size
 from mnfn_cli.tasks.task import Task, task_class, task_of_run
@@ -53,7 +54,7 @@ from mnfn_cli.zoo.store import ZOO, Zoo
 from mnfn_cli.zoo.table import SPLITS
 
 Illustrate = Callable[[Path], None]
-"""A function that draws the figures of a run, given its folder."""
+"""A function that draws the figures of a run and writes its card, given its folder."""
 
 
 def train_run(
@@ -154,7 +155,7 @@ def _describe(
         task=task.recipe.task,
         facts=task.facts.to_json(),
         inr=task.fit,
-        zoos=tuple(ZooReference(path=str(zoo.path), fingerprint=zoo.fingerprint) for zoo in zoos),
+        zoos=tuple(map(_reference, zoos)),
         networks=dict(counts),
         skipped=tuple(sorted(skipped)),
         command=context.command,
@@ -162,6 +163,11 @@ def _describe(
         plugins=(PluginReference(name=plugin.name, sha256=plugin.sha256),) if plugin else (),
     )
     return record.changed(layouts=tuple(layouts)) if layouts else record
+
+
+def _reference(zoo: Zoo) -> ZooReference:
+    made = {"command": zoo.record.made.command} if zoo.record.made.command else {}
+    return ZooReference(path=str(zoo.path), fingerprint=zoo.fingerprint, **made)
 
 
 def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, illustrate: Illustrate) -> Result:
@@ -209,6 +215,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
             split_protocol=split_protocol(zoos, task.protocol),
         ),
         test=concluded.test,
+        invariance=measure_invariance(task, model, test),
         validation={
             task.criterion.removeprefix("val_"): position.best_value if math.isfinite(position.best_value) else None,
             "step": position.best_step,
