@@ -28,8 +28,6 @@ WIDTHS = (0.5, 10.0)
 """The deviations at which the two distances level off: one sees many small deviations, the other few large ones."""
 USUAL = (0.95, 0.98)
 """The share of the training networks whose distance is at most 1, by either."""
-SHRINKAGE = 0.1
-"""The share of the mean variance that is added to the covariance."""
 MOST = 4096
 """The largest number of training networks that are compared with, chosen at even distances."""
 NORMAL_QUARTILES = 1.349
@@ -210,10 +208,14 @@ def _root_mean_square(rows: Tensor) -> Tensor:
 
 
 def _whitening(centred: Tensor) -> Tensor:
-    """Return the axes of the covariance of rows with mean 0, divided by standard deviations, which have a floor."""
-    variances, axes = torch.linalg.eigh(centred.T @ centred / len(centred))
+    """Return the axes of the covariance of rows with mean 0, divided by standard deviations.
+
+    Variances are drawn towards their mean, by half if there are as many rows as numbers, and less by more rows.
+    """
+    rows, numbers = centred.shape
+    variances, axes = torch.linalg.eigh(centred.T @ centred / rows)
     mean = variances.mean().clamp_min(_FLOOR)
-    return axes / ((1 - SHRINKAGE) * variances.clamp_min(0) + SHRINKAGE * mean).sqrt()
+    return axes / torch.lerp(variances.clamp_min(0), mean.expand_as(variances), numbers / (numbers + rows)).sqrt()
 
 
 def _parts(networks: Networks) -> Sequence[WeightSpaceFeatures]:
