@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from mnfn_cli.nn.trees import StoredTrees, Tree
 
-
 GRID = 1e-4
 """The step to whose multiples features are rounded before trees read them."""
 
@@ -119,8 +118,8 @@ class Forest(nn.Module):
 def on_grid(features: Tensor) -> Tensor:
     """Return features rounded to multiples of ``GRID``, in float32.
 
-    The thresholds of boosted trees may be values of training networks. Without the grid, rounding errors of a thousandth
-    of its step would put such a network on the other side.
+    The thresholds of boosted trees may be values of training networks. Without the grid, the smallest rounding error
+    could put such a network on the other side.
     """
     return ((features.double() / GRID).round() * GRID).float()
 
