@@ -48,7 +48,7 @@ Faults = Callable[..., list[str]]
             "model.name: no model is called 'absolute'; the models are monomial, statnn, np, hnp, gnn, mlp",
         ),
         ("name: monomial, ", "", "model.name: missing; the models are monomial, statnn, np, hnp, gnn, mlp"),
-        ("[16, 16, 5]", "[]", "model.channels: at least one number is needed"),
+        ("[16, 16, 5]", "[]", "model.channels: at least one entry is needed"),
         ("[16, 16, 5]", "16", "model.channels: a list such as [1, 2] is needed, not 16"),
         ("[16, 16, 5]", "[16, 0]", "model.channels.1: must be at least 1, not 0"),
         ("[16, 16, 5]", "[16, 010]", "model.channels.1: a whole number is needed, not the text '010'"),

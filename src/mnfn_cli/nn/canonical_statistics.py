@@ -62,7 +62,9 @@ class CanonicalStatistics(nn.Module):
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.numbers = len(self(WeightSpaceFeatures.zeros(spec, 1))[0])
+        layers, levels = spec.num_layers, len(QUANTILES)
+        kernels = sum(entries + 1 for entries in spec.kernel_entries if entries > 1)
+        self.numbers = layers * (8 * levels + 7) + (layers - 1) * (2 * levels + 3) + kernels + spec.widths[-1]
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Return the statistics of all layers, then those of pairs of layers, then those of the paths."""

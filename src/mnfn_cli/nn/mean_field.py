@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mnfn_cli.nn.canonical_statistics import (
     FLOOR,
+    QUANTILES,
     bounded,
     matrices,
     off_diagonal,
@@ -70,7 +71,10 @@ class MeanFieldStatistics(nn.Module):
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.numbers = len(self(WeightSpaceFeatures.zeros(spec, 1))[0])
+        levels = len(QUANTILES)
+        hidden = 6 * levels + 5 + (2 * levels if spec.group == "sign" else 0)
+        outputs = 4 * levels + 3 + 5 * spec.widths[-1]
+        self.numbers = len(LENGTHS) * ((spec.num_layers - 1) * hidden + outputs)
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Return the statistics for every correlation length, concatenated."""
