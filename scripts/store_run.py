@@ -66,7 +66,7 @@ def store(run: Path, name: str, root: Path = ROOT / "pretrained") -> Path:
 
 def _portable(zoo: ZooReference) -> ZooReference:
     path = f"zoos/{Path(zoo.path).name}"
-    command = None if zoo.command is None else _replace(zoo.command, Path(zoo.path).name, path)
+    command = None if zoo.command is None else _replace(zoo.command, None, path)
     return zoo.changed(path=path, command=command)
 
 
