@@ -140,6 +140,16 @@ class Familiarity:
         threshold = float(ordered[rank(len(ordered), 1 - FALSE_ALARMS) - 1])
         return cls(found.specs, found.references, threshold, calibration.batch)
 
+    @classmethod
+    def if_enough(
+        cls, specs: Sequence[NetworkSpec], train: Networks, calibration: Networks
+    ) -> tuple["Familiarity | None", list[str]]:
+        """Return what ``fit`` returns, or None and a remark if there are too few calibration networks."""
+        if (count := calibration.batch) >= enough():
+            return cls.fit(specs, train, calibration), []
+        needed = f"at least {enough()} are needed to flag networks unlike the training zoo"
+        return None, [f"{count} validation networks; {needed}"]
+
     def scores(self, networks: Networks) -> NDArray[np.float64]:
         """Return the distances of networks to the training networks, as a multiple of the threshold, ``(networks,)``.
 

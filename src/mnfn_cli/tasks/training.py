@@ -1,9 +1,8 @@
 """Train a recipe's functional on zoos, for every task, and write the folder of the run."""
 
 import math
-import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from mnfn_cli.errors import DataError, RecipeError, UsageError
 from mnfn_cli.models.functional import ClosedFormFunctional, Functional, count_parameters
 from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
 from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.plugins import plugin_of
 from mnfn_cli.runtime.seeds import derive_seed
 from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.outputs import Output, check_outputs
@@ -26,7 +24,6 @@ from mnfn_cli.task_list import TASKS
 from mnfn_cli.tasks.batch_loss import BatchLoss
 from mnfn_cli.tasks.calibration import Calibration
 from mnfn_cli.tasks.data import (
-    Skipped,
     Split,
     Splits,
     find_bad,
@@ -38,8 +35,9 @@ from mnfn_cli.tasks.data import (
     split_protocol,
     with_absolute_zoos,
 )
+from mnfn_cli.tasks.description import describe_run
 from mnfn_cli.tasks.division import divide, families_of, one_of_each
-from mnfn_cli.tasks.familiarity import Familiarity, enough
+from mnfn_cli.tasks.familiarity import Familiarity
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.invariance import measure_invariance
 from mnfn_cli.tasks.result import RESULT_FILE, Learned, Result, Seconds, read_result
@@ -47,7 +45,6 @@ from mnfn_cli.tasks.size import require_bounded_size
 from mnfn_cli.tasks.task import Task, task_class, task_of_run
 from mnfn_cli.training.closed_form import finish, fit_at_once
 from mnfn_cli.training.loop import Job, run_job
-from mnfn_cli.training.record import PluginReference, RunRecord, Versions, ZooReference
 from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, resuming
 from mnfn_cli.training.state import Position
 from mnfn_cli.zoo.inr_design import InrDesign
@@ -107,7 +104,7 @@ def train_run(
     check_outputs([Output(path, RUN)], [zoo.path for zoo in zoos], force=force, kinds=(ZOO, RUN))
     fill = InrDesign.of_zoo(zoos[0].parts[0]).save_start if task.fit is not None else lambda folder: None
     with locked(path):
-        record = _describe(task, zoos, counts, skipped, context)
+        record = describe_run(task, zoos, counts, skipped, context)
         folder = create_run(path, recipe_to_yaml(recipe), record, force=force, fill=fill)
         return _run(task, folder, zoos, context, illustrate)
 
@@ -149,32 +146,6 @@ def _require_fitting_batch(recipe: Recipe, networks: int) -> None:
         raise RecipeError("training.batch_size", f"{size} is more than the {networks} training networks")
 
 
-def _describe(
-    task: Task, zoos: Sequence[Zoo], counts: Mapping[str, int], skipped: Skipped, context: Context
-) -> RunRecord:
-    plugin = plugin_of(type(task.recipe.model))
-    layouts = [space.layout for zoo in zoos for space in zoo.spaces if space.layout is not None]
-    record = RunRecord(
-        **RunRecord.describe(task.specs),
-        state="running",
-        task=task.recipe.task,
-        facts=task.facts.to_json(),
-        inr=task.fit,
-        zoos=tuple(map(_reference, zoos)),
-        networks=dict(counts),
-        skipped=tuple(sorted(skipped)),
-        command=context.command,
-        versions=Versions(mnfn=__version__, torch=torch.__version__, python=platform.python_version()),
-        plugins=(PluginReference(name=plugin.name, sha256=plugin.sha256),) if plugin else (),
-    )
-    return record.changed(layouts=tuple(layouts)) if layouts else record
-
-
-def _reference(zoo: Zoo) -> ZooReference:
-    made = {"command": zoo.record.made.command} if zoo.record.made.command else {}
-    return ZooReference(path=str(zoo.path), fingerprint=zoo.fingerprint, **made)
-
-
 def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, illustrate: Illustrate) -> Result:
     started = time.monotonic()
     recipe = task.recipe
@@ -201,7 +172,11 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     test, families = load("test"), 1 + max(families_of(zoos, "test", skipped))
     splits = Splits(train, val, test, families, validation.calibration)
     concluded = task.conclude(model.eval(), splits, folder.path)
-    familiarity, unflagged = _familiarity(task, train, whole.select(one_of_each(related, seed)))
+    familiarity: Familiarity | None = None
+    unflagged: list[str] = []
+    if TASKS[recipe.task].writes == "table":
+        one = whole.select(one_of_each(related, seed))
+        familiarity, unflagged = Familiarity.if_enough(task.specs, train.features, one.features)
     remarks = [*validation.remarks, *unflagged, *concluded.remarks]
     more: dict[str, Any] = dict(concluded.more)
     more |= {"by_weight_space": concluded.by_weight_space} if concluded.by_weight_space else {}
@@ -242,18 +217,6 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     for remark in remarks:
         context.progress.note(remark)
     return read_result(folder.path)
-
-
-def _familiarity(task: Task, train: Split, calibration: Split) -> tuple[Familiarity | None, list[str]]:
-    """Return the flag of networks unlike the training zoo, or None with a remark, if the task writes tables."""
-    if TASKS[task.recipe.task].writes != "table":
-        return None, []
-    if (count := len(calibration.ids)) < enough():
-        problem = (
-            f"{count} validation networks; at least {enough()} are needed to flag networks unlike the training zoo"
-        )
-        return None, [problem]
-    return Familiarity.fit(task.specs, train.features, calibration.features), []
 
 
 def _new_model(task: Task) -> nn.Module:
