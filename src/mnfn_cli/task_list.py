@@ -22,6 +22,7 @@ class TaskDeclaration:
         examples: command lines that the command's help shows.
         requires: keys of the recipe's section ``data`` that this task needs and others refuse, with the message for a
             missing key.
+        optional: keys of this section that this task may have and others refuse.
     """
 
     engine: str
@@ -31,6 +32,7 @@ class TaskDeclaration:
     writes: Literal["table", "networks"]
     examples: tuple[str, ...]
     requires: Mapping[str, str] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """Import the task's class and return it."""
@@ -49,6 +51,7 @@ TASKS: Mapping[str, TaskDeclaration] = {
             "mnfn predict runs/relu zoos/digits-relu --split test -o predictions.csv",
             "mnfn predict runs/relu checkpoints/",
         ),
+        optional=("label", "bounds"),
     ),
     "classification": TaskDeclaration(
         engine="mnfn_cli.tasks.classification:Classification",

@@ -18,6 +18,7 @@ _LEAST: dict[str, dict[str, Any]] = {
     "generalization/hnp": {"channels": [4], "head": [8, 8]},
     "generalization/gnn": {"size": 8, "rounds": 2, "head": [8, 8]},
     "generalization/mlp": {"head": [8, 8]},
+    "generalization/statistics-mlp": {"head": [8, 8]},
     "classification/monomial": {**_HEADED, "channels": [4, 1]},
     "classification/absolute": _HEADED,
     "classification/hnp": _HEADED,

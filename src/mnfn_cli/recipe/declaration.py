@@ -19,6 +19,8 @@ class Model(Section):
         closed_form: whether the functional is fitted in closed form instead of by gradient steps.
         shares: which parameters the functional has in common for several weight spaces of a zoo; by default it reads
             one. See ``symmetry.Sharing``.
+        unbounded: for the task generalization, whether the functional takes the argument ``bounded=False`` and then
+            answers any number; by default its answers are in [0, 1].
         name: the name by which recipes choose the model.
     """
 
@@ -26,6 +28,7 @@ class Model(Section):
     published: ClassVar[str] = ""
     closed_form: ClassVar[bool] = False
     shares: ClassVar[Sharing] = "none"
+    unbounded: ClassVar[bool] = False
 
     name: str
 

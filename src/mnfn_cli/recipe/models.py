@@ -24,7 +24,7 @@ def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
 
 
 MODELS: Mapping[str, dict[str, type[Model]]] = {
-    "generalization": _by_name(Monomial, StatisticsMlp, StatNN, Np, Hnp, Gnn, FlatMlp),
+    "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp, StatisticsMlp),
     "classification": _by_name(MonomialClassifier, AbsoluteClassifier, HnpClassifier, NpClassifier, MlpClassifier),
     "editing": _by_name(StrictEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
 }

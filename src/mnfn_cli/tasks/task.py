@@ -93,7 +93,7 @@ class Task(ABC):
     """
 
     Facts: ClassVar[type[Record]] = Record
-    label: ClassVar[str | None] = None
+    label: str | None = None
     criterion: ClassVar[str]
     smaller_is_better: ClassVar[bool]
     answer: ClassVar[str]
