@@ -24,6 +24,7 @@ class TaskDeclaration:
             the intervals around answers; None for a task that has no intervals.
         requires: keys of the recipe's section ``data`` that this task needs and others refuse, with the message for a
             missing key.
+        optional: keys of this section that this task may have and others refuse.
     """
 
     engine: str
@@ -34,6 +35,7 @@ class TaskDeclaration:
     examples: tuple[str, ...]
     calibration: float | None = None
     requires: Mapping[str, str] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """Import the task's class and return it."""
@@ -53,6 +55,7 @@ TASKS: Mapping[str, TaskDeclaration] = {
             "mnfn predict runs/relu checkpoints/",
         ),
         calibration=0.5,
+        optional=("label", "bounds"),
     ),
     "classification": TaskDeclaration(
         engine="mnfn_cli.tasks.classification:Classification",

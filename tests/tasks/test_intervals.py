@@ -152,6 +152,21 @@ def test_a_run_gives_intervals_everywhere(run, wide):
     assert rows[0].others["coverage"] == figures["coverage"] and rows[0].reads == "weights alone"
 
 
+def test_intervals_are_in_the_units_of_the_target(wide, tmp_path):
+    """A column without bounds, of numbers around 500: nothing is clipped, and coverage is the same everywhere."""
+    table = wide.table.with_columns(error=500 + 100 * pl.col("test_accuracy"))
+    zoo = save_zoo(tmp_path / "zoo", wide.spec, wide.read(), table)
+    small = ["model.head=[8,8]", "training.epochs=2", "training.batch_size=4", f"data.zoo=['{zoo.path}']"]
+    result = train_run(load_recipe("generalization/relu-statnn", [*small, "data.label=error"]), tmp_path / "run")
+    table = pl.read_csv(tmp_path / "run" / "predictions.csv")
+    assert table["low"].min() > 1 and (table["low"] < table["high"]).all()
+    inside = (table["low"] <= table["true_error"]) & (table["true_error"] <= table["high"])
+    assert inside.mean() == result.intervals.coverage
+    run = load_run(tmp_path / "run")
+    assert evaluate_runs([run], [(1.0, 1.0)]).rows[0].others["coverage"] == result.intervals.coverage
+    assert run.calibration.intervals.bounds is None and result.intervals.median_width > 1
+
+
 def test_calibration_networks_choose_nothing(run, wide):
     """The validation figures are those of the other half."""
     loaded = load_run(run)

@@ -15,6 +15,8 @@ Statistics = tuple[Literal["canonical", "mean-field"], ...]
 class AccuracyModel(Model):
     """Options of all models that predict accuracy (``models.accuracy.AccuracyPredictor``)."""
 
+    unbounded = True
+
     head: TwoWidths
     dropout: Probability = 0.0
     canonicalize: Flag = False
@@ -27,6 +29,7 @@ class Monomial(Model):
     built_by = "mnfn_cli.models.monomial:MonomialGeneralization"
     published = "generalization/{family}-monomial"
     shares = "group"
+    unbounded = True
 
     name: Literal["monomial"]
     channels: Widths
@@ -72,6 +75,7 @@ class StatisticsMlp(Model):
     built_by = "mnfn_cli.models.generalization:StatisticsMlp"
     published = "generalization/{family}-canonical-statistics"
     shares = "all"
+    unbounded = True
 
     name: Literal["statistics-mlp"]
     statistics: Annotated[Statistics, AfterValidator(some)] = ("canonical", "mean-field")

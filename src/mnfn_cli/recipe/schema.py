@@ -50,6 +50,12 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
+def _apart(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] >= value[1]:
+        raise ValueError("two different numbers are needed, the lower one first")
+    return value
+
+
 class Data(Section):
     """The section ``data``.
 
@@ -57,6 +63,9 @@ class Data(Section):
         zoo: the paths of the zoos to train on.
         activation: the activation that the zoos' networks must have; None for any.
         edit: the edit that the task editing learns; None for other tasks.
+        label: the column of the zoos' tables that the task generalization learns; None for the test accuracy.
+        bounds: the lowest and the highest number that this column can hold; None for any number, and [0, 1] for the
+            test accuracy.
     """
 
     model_config = ConfigDict(revalidate_instances="always")  # a recipe without the section meets the same checks
@@ -64,18 +73,20 @@ class Data(Section):
     zoo: ZooPaths = ()
     activation: Activation | None = None
     edit: Literal["dilate", "contrast"] | None = Field(default=None, validate_default=True)
+    label: Annotated[str, Field(min_length=1)] | None = None
+    bounds: Annotated[tuple[Real, Real], BeforeValidator(two), AfterValidator(_apart)] | None = None
 
-    @field_validator("edit")
+    @field_validator("edit", "label", "bounds")
     @classmethod
-    def _only_where_the_task_requires_it(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _only_where_the_task_has_it(cls, value: Any, info: ValidationInfo) -> Any:
         task, name = str((info.context or {}).get("task")), str(info.field_name)
         if task not in TASKS:
             return value
         required = TASKS[task].requires
         if name in required and value is None:
             raise ValueError(f"missing; {required[name]}")
-        if name not in required and value is not None:
-            having = " and ".join(task for task, known in TASKS.items() if name in known.requires)
+        if name not in (*required, *TASKS[task].optional) and value is not None:
+            having = " and ".join(task for task, known in TASKS.items() if name in (*known.requires, *known.optional))
             raise ValueError(f"only task {having} has it, not {task}; leave it out")
         return value
 

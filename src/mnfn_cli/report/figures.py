@@ -55,10 +55,14 @@ def draw_figure(figure: Figure, picture: Path) -> None:
 
 
 def _draw_scatter(figure: Scatter, picture: Path) -> None:
+    numbers = [*figure.true, *figure.predicted]
+    low, high = figure.bounds or (min(numbers), max(numbers))
+    margin = 0.0 if figure.bounds else 0.05 * (high - low) or 1.0
+    limits = (low - margin, high + margin)
     with new_figure(picture, 4.6, 4.6) as axes:
-        axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, zorder=0)
+        axes.plot(limits, limits, color="0.7", linewidth=1, zorder=0)
         axes.scatter(figure.true, figure.predicted, s=14, alpha=0.6, color=COLOUR, linewidths=0)
-        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.set(xlim=limits, ylim=limits, aspect="equal")
         axes.set(xlabel=figure.labels[0], ylabel=figure.labels[1])
         axes.set_title(figure.title, fontsize=10)
 

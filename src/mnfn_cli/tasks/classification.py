@@ -144,7 +144,7 @@ class Classification(Task):
         return probabilities
 
     def score(
-        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture], intervals: Intervals | None = None
     ) -> tuple[Metric, Mapping[str, float]]:
         """Return the accuracy."""
         return with_interval(accuracy, observed.argmax(dim=1).numpy(), targets.numpy(), pictures), {}

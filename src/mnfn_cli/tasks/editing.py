@@ -145,7 +145,7 @@ class Editing(Task):
         return torch.cat([self._draw(weights) for weights in exact])
 
     def score(
-        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture], intervals: Intervals | None = None
     ) -> tuple[Metric, Mapping[str, float]]:
         """Return the mean squared error."""
         errors = _squared(observed, targets.double())

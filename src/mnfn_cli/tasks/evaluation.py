@@ -233,12 +233,10 @@ def _load_test(run: Run, opened: Sequence[Zoo]) -> Split:
 
 def _row(run: Run, condition: Condition, observed: Tensor, original: Tensor, test: Split) -> Row:
     def score(rows: NDArray[np.int64]) -> tuple[Metric, Mapping[str, float]]:
-        return run.task.score(observed[rows], test.targets[rows].cpu(), [test.pictures[row] for row in rows])
+        pictures = [test.pictures[row] for row in rows]
+        return run.task.score(observed[rows], test.targets[rows].cpu(), pictures, run.calibration.intervals)
 
     figure, others = score(np.arange(len(test.ids)))
-    if run.calibration.intervals is not None:
-        truth = test.targets.double().cpu().numpy()
-        others = {**others, "coverage": run.calibration.intervals.coverage(observed.numpy(), truth)}
     value, low, high = (float("nan") if number is None else number for number in (figure.value, *figure.interval))
     return Row(
         str(run.folder.path),

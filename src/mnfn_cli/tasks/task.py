@@ -96,7 +96,7 @@ class Task(ABC):
     """
 
     Facts: ClassVar[type[Record]] = Record
-    label: ClassVar[str | None] = None
+    label: str | None = None
     criterion: ClassVar[str]
     smaller_is_better: ClassVar[bool]
     answer: ClassVar[str]
@@ -211,7 +211,7 @@ class Task(ABC):
 
     @abstractmethod
     def score(
-        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture], intervals: Intervals | None = None
     ) -> tuple[Metric, Mapping[str, float]]:
         """Return the figure of ``headline`` with its interval, and other figures by name.
 
@@ -219,6 +219,7 @@ class Task(ABC):
             observed: what ``observed`` returned for the answers about some networks, ``(networks, ...)``.
             targets: their targets on the CPU, ``(networks, ...)``.
             pictures: their pictures, as in ``Split.pictures``.
+            intervals: the intervals around the run's predictions, if it has any; their coverage is among the figures.
         """
 
     def parse_label(self, text: str) -> Any:
