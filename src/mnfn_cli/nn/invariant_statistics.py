@@ -81,7 +81,7 @@ class InvariantStatistics(nn.Module):
         for start in range(0, len(new), 256):
             chosen = new[start : start + 256]
             found = torch.cat([part(features.select(chosen)) for part in self.parts], dim=1)
-            fresh |= {keys[row]: numbers for row, numbers in zip(chosen, found, strict=True)}
+            fresh |= {keys[row]: numbers for row, numbers in zip(chosen, found.cpu(), strict=True)}
         result = torch.stack([fresh[key] if key in fresh else self._known[key] for key in keys])
         if keep and len(self._known) + len(fresh) <= MEMORY:
             self._known |= fresh
