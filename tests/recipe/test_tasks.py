@@ -25,6 +25,7 @@ _LEAST: dict[str, dict[str, Any]] = {
     "classification/hnp": _HEADED,
     "classification/np": _HEADED,
     "classification/mlp": {"hidden": [8]},
+    "classification/graded": {"size": 4, "rounds": 1, "directions": 4, "head": [8, 8]},
     "classification/probe": {"points": 4, "hidden": [8]},
     "editing/monomial-strict": {**_STACK, "channels": [4, 2]},
     "editing/monomial": _STACK,

@@ -34,7 +34,11 @@ def evaluate(
     runs: RunPaths,
     out: Out,
     scales: Annotated[
-        str, typer.Option(help="Draw factors from these ranges: x stands for 1 to x, and low:high for itself.")
+        str,
+        typer.Option(
+            help="Draw factors from these ranges: x stands for 1 to x, and low:high for itself, with uniform "
+            "logarithms as log:low:high."
+        ),
     ] = "1,10,1e2,1e3,1e4",
     permute: Annotated[
         bool, typer.Option("--permute/--no-permute", help="Also put hidden neurons into a random order.")

@@ -6,7 +6,7 @@ from ``ClosedFormFunctional`` to fit without gradients.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import torch
@@ -57,6 +57,15 @@ class Functional(nn.Module):
             features: raw weights, as in ``prepare``.
         """
         return torch.ones(features.batch, dtype=torch.bool)
+
+    def training_loss(self, features: Any, loss: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return what a training step minimises: by default the task's loss, and more where more is learned.
+
+        Args:
+            features: raw weights of a batch, as in ``prepare``.
+            loss: the task's loss as a function of the output, a scalar.
+        """
+        return loss(self(features))
 
     def rate_factor(self, name: str) -> float:
         """Return the factor by which the recipe's learning rate is multiplied for the parameter ``name``; 1."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from mnfn_cli.errors import RecipeError
 from mnfn_cli.recipe.classification_models import (
     AbsoluteClassifier,
+    GradedReader,
     HnpClassifier,
     MlpClassifier,
     MonomialClassifier,
@@ -27,7 +28,13 @@ def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
 MODELS: Mapping[str, dict[str, type[Model]]] = {
     "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp, LearnedTestSet, Trees),
     "classification": _by_name(
-        MonomialClassifier, AbsoluteClassifier, HnpClassifier, NpClassifier, MlpClassifier, ProbeClassifier
+        MonomialClassifier,
+        GradedReader,
+        AbsoluteClassifier,
+        HnpClassifier,
+        NpClassifier,
+        MlpClassifier,
+        ProbeClassifier,
     ),
     "editing": _by_name(StrictEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
 }

@@ -82,7 +82,11 @@ class Evaluation:
         return task_class(self.task).headline()
 
     def to_json(self) -> dict[str, Any]:
-        """Return a dict for JSON. In its rows, ``networks`` is the condition's label and ``scale`` its interval."""
+        """Return a dict for JSON.
+
+        In its rows, ``networks`` is the condition's label and ``scale`` its interval, with ``log_uniform`` if the
+        logarithms of the factors are uniform.
+        """
         document = asdict(self)
         document["rows"] = [
             {
@@ -90,7 +94,8 @@ class Evaluation:
                 **row.others,
                 "largest_change": row.largest_change,
                 "networks": row.condition.label,
-                "scale": row.condition.scale,
+                "scale": row.condition.scale and row.condition.scale[:2],
+                **({"log_uniform": True} if row.condition.scale and row.condition.scale.log_uniform else {}),
                 **({"shifts": row.condition.shifts} if row.condition.shifts else {}),
                 **({"by_weight_space": [e.to_json() for e in row.by_weight_space]} if row.by_weight_space else {}),
             }
@@ -105,7 +110,7 @@ class Evaluation:
 
 def evaluate_runs(
     runs: Sequence[Run],
-    scales: Sequence[Range],
+    scales: Sequence[Range | tuple[float, float]],
     *,
     zoos: Sequence[Path] | None = None,
     permute: bool = True,
