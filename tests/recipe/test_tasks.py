@@ -20,6 +20,7 @@ _LEAST: dict[str, dict[str, Any]] = {
     "generalization/mlp": {"head": [8, 8]},
     "generalization/learned-test-set": {},
     "generalization/trees": {"features": ["S"]},
+    "generalization/statistics-mlp": {"head": [8, 8]},
     "classification/monomial": {**_HEADED, "channels": [4, 1]},
     "classification/absolute": _HEADED,
     "classification/hnp": _HEADED,
