@@ -16,7 +16,17 @@ from mnfn_cli.recipe.classification_models import (
 )
 from mnfn_cli.recipe.declaration import Model
 from mnfn_cli.recipe.editing_models import HnpEditor, MlpEditor, MonomialEditor, NpEditor, StrictEditor
-from mnfn_cli.recipe.generalization_models import FlatMlp, Gnn, Hnp, Monomial, Np, StatisticsMlp, StatNN
+from mnfn_cli.recipe.generalization_models import (
+    FlatMlp,
+    Gnn,
+    Hnp,
+    LearnedTestSet,
+    Monomial,
+    Np,
+    StatisticsMlp,
+    StatNN,
+    Trees,
+)
 
 
 def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
@@ -24,7 +34,7 @@ def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
 
 
 MODELS: Mapping[str, dict[str, type[Model]]] = {
-    "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp, StatisticsMlp),
+    "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp, StatisticsMlp, LearnedTestSet, Trees),
     "classification": _by_name(MonomialClassifier, AbsoluteClassifier, HnpClassifier, NpClassifier, MlpClassifier),
     "editing": _by_name(StrictEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
 }

@@ -79,8 +79,15 @@ class Generalization(Task):
         return self.facts.from_units(targets.double().cpu()).numpy()
 
     def loss(self, model: nn.Module, features: Networks, targets: Tensor, where: str) -> Tensor:
-        """Return the loss of the target, averaged over networks."""
-        return self.facts.loss(model(features), targets, where)
+        """Return the loss of the target, averaged over networks.
+
+        A functional may return predictions ``(batch, members)`` in training. Each member then has a loss of its own,
+        and the mean of these is returned.
+        """
+        predicted: Tensor = model(features)
+        if predicted.dim() == 2:
+            targets = targets[:, None].expand_as(predicted)
+        return self.facts.loss(predicted, targets, where)
 
     def validate(self, model: nn.Module, split: Split) -> Mapping[str, float]:
         """Return the loss, Kendall's tau, R2 and the mean absolute error on the validation networks."""
@@ -166,7 +173,7 @@ class Generalization(Task):
 
 def predicted_against_true(predictions: Path, tau: Metric | None = None, target: Target = Target()) -> Scatter:
     """Return the scatter plot of a file predictions.csv, with the number of networks and tau in its title."""
-    table = pl.read_csv(predictions, schema_overrides={"network": pl.String})
+    table = pl.read_csv(predictions, glob=False, schema_overrides={"network": pl.String})
     title = f"{table.height} networks" + ("" if tau is None or tau.value is None else f", tau {tau}")
     true, predicted = (table[f"{kind}_{target.words}"].to_list() for kind in ("true", "predicted"))
     labels = (f"true {target.label.replace('_', ' ')}", "predicted from the weights")
