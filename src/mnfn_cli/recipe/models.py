@@ -36,7 +36,7 @@ def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
 
 
 MODELS: Mapping[str, dict[str, type[Model]]] = {
-    "generalization": _by_name(Monomial, StatisticsMlp, StatNN, Np, Hnp, Gnn, FlatMlp, LearnedTestSet, Trees),
+    "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp, StatisticsMlp, LearnedTestSet, Trees),
     "classification": _by_name(
         MonomialClassifier,
         GradedReader,
