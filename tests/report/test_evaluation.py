@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from mnfn_cli.report.evaluation import markdown, published_rows, write_evaluation
 from mnfn_cli.report.figures import plot_robustness
 from mnfn_cli.report.published import published_tau
-from mnfn_cli.tasks.condition import Condition
+from mnfn_cli.tasks.condition import Condition, Range
 from mnfn_cli.tasks.evaluation import Evaluation, Row
 
 ORIGINAL = Condition("scale")
 
 
 def scaled(low, high):
-    return Condition("scale", True, (low, high), True)
+    return Condition("scale", True, Range(low, high), True)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from ``ClosedFormFunctional`` to fit without gradients.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -77,6 +77,15 @@ class Functional(nn.Module):
             features: raw weights, as in ``prepare``.
         """
         return torch.ones(features.batch, dtype=torch.bool)
+
+    def training_loss(self, features: Any, loss: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return what a training step minimises: by default the task's loss, and more where more is learned.
+
+        Args:
+            features: raw weights of a batch, as in ``prepare``.
+            loss: the task's loss as a function of the output, a scalar.
+        """
+        return loss(self(features))
 
     def learned_inputs(self, features: WeightSpaceFeatures) -> LearnedInputs | None:
         """Return the inputs that the functional has learned, and what networks make of them; None if it has none.

@@ -1,11 +1,13 @@
 """The declarations of models that predict the class of the picture in an INR."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from mnfn_cli.recipe.declaration import Model
-from mnfn_cli.recipe.sections import Flag, Probability, TwoWidths, Widths
+from mnfn_cli.recipe.sections import Count, Flag, Probability, Real, TwoWidths, Widths
 from mnfn_cli.recipe.stack import Stack
-from mnfn_cli.symmetry import Group
+from mnfn_cli.symmetry import Access, Group
 
 
 class Classifier(Stack):
@@ -67,6 +69,27 @@ class MonomialClassifier(AbsoluteClassifier):
     unit_scale: Flag = False
 
 
+class GradedReader(Model):
+    """Graded features of neurons and messages along weights: invariant to the full symmetry group of sine."""
+
+    built_by = "mnfn_cli.models.graded:GradedReader"
+    published = "classification/digits-graded"
+
+    name: Literal["graded"]
+    size: Count
+    rounds: Count
+    directions: Count
+    head: TwoWidths
+    dropout: Probability = 0.0
+    pictures: Annotated[Real, Field(ge=0)] = 0.0
+    distortion: Annotated[Real, Field(ge=0)] = 0.0
+
+    @property
+    def respects(self) -> Group:
+        """The sign group, which sine extends by shifts."""
+        return "sign"
+
+
 class MlpClassifier(Model):
     """A classifier that is an MLP on the flattened weights."""
 
@@ -76,3 +99,22 @@ class MlpClassifier(Model):
     name: Literal["mlp"]
     hidden: Widths
     dropout: Probability = 0.0
+
+
+class ProbeClassifier(Model):
+    """A classifier that runs the INR on learned points, and an MLP on the outputs."""
+
+    built_by = "mnfn_cli.models.probe:ProbeClassifier"
+    published = "classification/mnist-probe"
+    shares = "fitting"
+
+    name: Literal["probe"]
+    points: Count
+    hidden: Widths
+    dropout: Probability = 0.0
+    distortion: Annotated[Real, Field(ge=0)] = 0.0
+
+    @property
+    def reads(self) -> Access:
+        """It runs the network on its points."""
+        return "runs the network"

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from mnfn_cli.errors import RecipeError
 from mnfn_cli.recipe.classification_models import (
     AbsoluteClassifier,
+    GradedReader,
     HnpClassifier,
     MlpClassifier,
     MonomialClassifier,
     NpClassifier,
+    ProbeClassifier,
 )
 from mnfn_cli.recipe.declaration import Model
 from mnfn_cli.recipe.editing_models import HnpEditor, MlpEditor, MonomialEditor, NpEditor, StrictEditor
@@ -34,8 +36,16 @@ def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
 
 
 MODELS: Mapping[str, dict[str, type[Model]]] = {
-    "generalization": _by_name(Monomial, StatisticsMlp, StatNN, Np, Hnp, Gnn, FlatMlp, LearnedTestSet, Trees),
-    "classification": _by_name(MonomialClassifier, AbsoluteClassifier, HnpClassifier, NpClassifier, MlpClassifier),
+    "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp, StatisticsMlp, LearnedTestSet, Trees),
+    "classification": _by_name(
+        MonomialClassifier,
+        GradedReader,
+        AbsoluteClassifier,
+        HnpClassifier,
+        NpClassifier,
+        MlpClassifier,
+        ProbeClassifier,
+    ),
     "editing": _by_name(StrictEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
 }
 """All declarations, by the name of the task and then by the name of the model."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mnfn_cli.errors import DataError, NumericError, RecipeError
+from mnfn_cli.models.functional import Functional
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.atomic import write_text
@@ -79,8 +80,12 @@ class Classification(Task):
         return torch.tensor([self.facts.classes.index(names[row]) for row in rows], dtype=torch.int64)
 
     def loss(self, model: nn.Module, features: Networks, targets: Tensor, where: str) -> Tensor:
-        """Return the cross-entropy, averaged over networks."""
-        return F.cross_entropy(model(features), targets)
+        """Return the cross-entropy, averaged over networks, with what the functional adds to it."""
+
+        def loss(logits: Tensor) -> Tensor:
+            return F.cross_entropy(logits, targets)
+
+        return model.training_loss(features, loss) if isinstance(model, Functional) else loss(model(features))
 
     def validate(self, model: nn.Module, split: Split) -> Mapping[str, float]:
         """Return the loss and the accuracy on the validation networks."""

@@ -233,7 +233,7 @@ def equivariance_error(model: nn.Module, features: WeightSpaceFeatures, element:
     """
     double = copy.deepcopy(model).double().cpu()
     left = apply_functional(double, element.act(features))
-    right = element.act(apply_functional(double, features))
+    right = element.act_on_change(apply_functional(double, features))
     ratios = left.zip_map(lambda a, b: (a - b).abs().amax() / b.abs().amax(), right)
     return max(float(ratio) for ratio in ratios.tensors())
 

@@ -65,8 +65,8 @@ class Target(Record):
         """Return the loss, averaged over networks.
 
         Args:
-            predicted: the answers of a model, ``(batch,)``, in its units.
-            true: the targets in the same units, ``(batch,)``.
+            predicted: the answers of a model in its units, ``(batch,)`` or ``(batch, members)``.
+            true: the targets in the same units, of the same shape.
             where: what an error calls the moment, such as ``step 12``.
 
         Raises:
