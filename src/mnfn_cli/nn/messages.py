@@ -1,59 +1,141 @@
-"""Products of odd features along the edges of the network: a non-linear map that commutes with the sign group."""
+"""Products of features along the edges of a network: non-linear maps that commute with the monomial group.
+
+An equivariant linear layer never combines a hidden weight with its neurons' biases. These products do.
+"""
 
 import torch
 from torch import Tensor, nn
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.nn.monomial import MonomialLinear
+from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
-class SignMessages(nn.Module):
+class EdgeMessages(nn.Module):
     """Multiply every weight by its neurons' features and sum over neurons, for each channel separately.
 
-    A sign flip multiplies a weight by the signs of both its neurons and a bias by that of its neuron. So the products
+    For the sign group, with ``b(0) = 1``, means over kernel entries where a product has none, and the same product at
+    every kernel entry where it has some:
 
         b'(i)[j]    = mean_k W(i)[j,k] b(i-1)[k] + mean_p W(i+1)[p,j] b(i+1)[p]
         W'(i)[j,k]  = b(i)[j] b(i-1)[k]
 
-    are multiplied by the same signs as ``b(i)[j]`` and ``W(i)[j,k]`` (since ``d^2 = 1``), and the layer commutes with
-    the group. Inputs and outputs are not flipped: ``b(0)`` is taken as 1, and ``b(L)`` may be multiplied with
-    ``b(L-1)``. An equivariant linear layer alone never combines a hidden weight with its neurons' biases. After this
-    layer it can, and the absolute value of the result shows whether their signs agree, which no permutation and no flip
-    changes.
+    For the scaling group the same sums are taken in the canonical frame, in which a neuron's incoming weights and bias
+    have the joint norm 1, and come back with the neuron's canonical scale ``s``. There ``V`` and ``c`` are ``W`` and
+    ``b`` in that frame, and every output of the network counts as a neuron:
 
-    The networks must be dense; kernel entries are not supported.
+        b'(i)[j]    = s(i)[j] (mean_k V(i)[j,k] c(i-1)[k] + mean_p V(i+1)[p,j] c(i+1)[p])
+        W'(i)[j,k]  = W(i)[j,k] c(i)[j] c(i-1)[k]
+
+    A neuron whose incoming weights and bias are all 0 has the scale 0 here, so it gets the message 0. Since ``|V|`` and
+    ``|c|`` are at most 1, ``|b'(i)[j]| <= 2 s(i)[j]`` and ``|W'| <= |W|``. docs/symmetries.md has the proofs.
 
     Args:
-        spec: a weight space with the sign group.
+        spec: a weight space with the sign or the scaling group.
 
     Shapes:
-        The input and the output are ``(batch, channels, out, in)`` and ``(batch, channels, out)``.
+        The input and the output are ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``.
 
     Raises:
-        UsageError: the weight space has another group, or convolutions.
+        UsageError: the networks' activation allows permutations only.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
-        if spec.group != "sign" or spec.kernels:
-            raise UsageError("SignMessages", f"needs a dense network with sign flips, not {spec}")
+        if spec.group == "permutation":
+            raise UsageError("EdgeMessages", f"{spec.activation} networks have permutation symmetry only")
+        self.spec = spec
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return the products."""
-        last = len(features) - 1
-        weights: list[Tensor] = []
-        biases: list[Tensor] = []
-        for i, (weight, bias) in enumerate(zip(features.weights, features.biases, strict=True)):
-            arriving = torch.zeros_like(bias)
-            if i > 0:
-                before = features.biases[i - 1]
-                arriving = arriving + torch.einsum("bcjk,bck->bcj", weight, before) / weight.shape[3]
-                weights.append(bias[:, :, :, None] * before[:, :, None, :])
-            else:
-                weights.append(bias[:, :, :, None].expand_as(weight))
-            if i < last:
-                after, behind = features.weights[i + 1], features.biases[i + 1]
-                arriving = arriving + torch.einsum("bcpj,bcp->bcj", after, behind) / after.shape[2]
-            biases.append(arriving)
-        return WeightSpaceFeatures(weights, biases)
+        if self.spec.group == "sign":
+            return WeightSpaceFeatures(_pairs(features), _arriving(features))
+        frame, scales = canonical_frame(features, self.spec)
+        pairs = zip(features.weights, _pairs(frame), strict=True)
+        messages = zip(scales, _arriving(frame), strict=True)
+        return WeightSpaceFeatures(
+            [weight * pair for weight, pair in pairs], [scale[:, None] * message for scale, message in messages]
+        )
+
+
+class MessageLayer(nn.Module):
+    """A ``MonomialLinear`` that reads ``EdgeMessages`` of its input beside the input; it stands in for a linear layer.
+
+        E(x) = MonomialLinear(x, EdgeMessages(x))
+
+    It is equivariant, being composed of equivariant maps. It has the parameters of ``MonomialLinear`` with
+    ``2 in_channels`` input channels, and is not complete: other equivariant maps of degree 2 exist.
+
+    Args:
+        spec: the weight space; its activation chooses the group.
+        in_channels, out_channels, sign_terms: as of ``MonomialLinear``.
+
+    Shapes:
+        The input is ``(batch, in_channels, out, in, *kernel)`` and ``(batch, in_channels, out)``; the output has
+        ``out_channels`` channels instead.
+
+    Raises:
+        UsageError: the activation of the networks allows permutations only.
+    """
+
+    def __init__(self, spec: NetworkSpec, in_channels: int, out_channels: int, *, sign_terms: bool = True) -> None:
+        super().__init__()
+        self.linear = MonomialLinear(spec, 2 * in_channels, out_channels, sign_terms=sign_terms)
+        self.messages = EdgeMessages(spec)
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Return the image of the features under the map."""
+        image: WeightSpaceFeatures = self.linear(features.beside(self.messages(features)))
+        return image
+
+
+def canonical_frame(features: WeightSpaceFeatures, spec: NetworkSpec) -> tuple[WeightSpaceFeatures, list[Tensor]]:
+    """Return features of the scaling group in the frame where every neuron's incoming numbers have norm 1.
+
+    The frame is that of ``canonicalize``, and the rows of the last layer are divided by their norms too.
+
+    Args:
+        features: features with any number of channels.
+        spec: a weight space with the scaling group.
+
+    Returns:
+        The features in the frame, and the scales ``s(1), ..., s(L)`` of the neurons, ``(batch, n_i)``, which the group
+        multiplies by its factors (those of the outputs it does not change). The scale of a neuron whose incoming
+        weights and bias are all 0 is 0.
+    """
+    frame, element = canonicalize(features, spec)
+    weights, biases = list(frame.weights), list(frame.biases)
+    last = torch.cat([weights[-1].transpose(1, 2).flatten(2), biases[-1].transpose(1, 2)], dim=2)
+    norm = torch.linalg.vector_norm(last, dim=2)
+    factor = torch.where(norm > 0, norm, 1.0).reciprocal()[:, None]
+    weights[-1] = weights[-1] * factor.view(*factor.shape, *(1,) * (weights[-1].dim() - 3))
+    biases[-1] = biases[-1] * factor
+    scales = []
+    for weight, bias, divisor in zip(weights, biases, element.scales, strict=False):
+        active = (weight != 0).movedim(2, 1).flatten(2).any(dim=2) | (bias != 0).any(dim=1)
+        scales.append((divisor.reciprocal() * active).to(bias.dtype))
+    return WeightSpaceFeatures(weights, biases), [*scales, norm]
+
+
+def _pairs(features: WeightSpaceFeatures) -> list[Tensor]:
+    """Return the product of both neurons' biases for every weight; inputs count as 1."""
+    products = []
+    for i, (weight, bias) in enumerate(zip(features.weights, features.biases, strict=True)):
+        product = bias[:, :, :, None]
+        if i > 0:
+            product = product * features.biases[i - 1][:, :, None, :]
+        products.append(product.view(*product.shape, *(1,) * (weight.dim() - 4)).expand_as(weight))
+    return products
+
+
+def _arriving(features: WeightSpaceFeatures) -> list[Tensor]:
+    """Return what arrives at every neuron along its edges: means of weights times the biases at their other ends."""
+    edges = [weight.flatten(4).mean(dim=4) if weight.dim() > 4 else weight for weight in features.weights]
+    messages = [torch.zeros_like(bias) for bias in features.biases]
+    for i in range(1, len(edges)):
+        before, after = features.biases[i - 1], features.biases[i]
+        messages[i] = messages[i] + torch.einsum("bcjk,bck->bcj", edges[i], before) / edges[i].shape[3]
+        messages[i - 1] = messages[i - 1] + torch.einsum("bcpj,bcp->bcj", edges[i], after) / edges[i].shape[2]
+    return messages

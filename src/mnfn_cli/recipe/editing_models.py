@@ -4,7 +4,7 @@ from typing import Literal
 
 from mnfn_cli.recipe.declaration import Model
 from mnfn_cli.recipe.sections import Flag, Positive, Widths
-from mnfn_cli.recipe.stack import Stack
+from mnfn_cli.recipe.stack import OddLayers, Stack
 from mnfn_cli.symmetry import Group
 
 
@@ -52,21 +52,13 @@ class MonomialEditor(Stack):
         return "sign"
 
 
-class StrictEditor(Stack):
+class StrictEditor(OddLayers, Stack):
     """An editor that is equivariant to permutations and sign flips: sign-equivariant features times gates."""
 
     built_by = "mnfn_cli.models.strict_editor:StrictEditor"
     published = "editing/mnist-dilate-monomial-strict"
 
     name: Literal["monomial-strict"]
-    channels: Widths
-    activation: Literal["sin", "tanh"] = "sin"
-    sign_terms: Flag = True
-    messages: Flag = True
+    layer: Literal["linear", "messages"] = "messages"
     unit_scale: Flag = True
     sharpness: Positive = 10.0
-
-    @property
-    def respects(self) -> Group:
-        """The sign group."""
-        return "sign"
