@@ -4,7 +4,7 @@ from math import pi
 
 import torch
 
-from mnfn_cli.nn.graded import GradedFeatures
+from mnfn_cli.nn.graded_features import GradedFeatures
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 
 
@@ -43,14 +43,14 @@ class SineElement:
         nodes, signs = [], []
         for node, d, k, p in zip(x.nodes, self.d, self.k, self.p, strict=True):
             by_character = [self._sign(a * d + c * k) for c in (0, 1) for a in (0, 1)][: len(node)]
-            nodes.append((node * torch.stack(by_character)[..., None])[:, :, p])
+            nodes.append(tuple((part * sign[..., None])[:, p] for part, sign in zip(node, by_character, strict=True)))
             incoming, outgoing = (self._sign(d), self._sign(d + k)) if len(node) == 4 else (self._sign(d),) * 2
             signs.append((incoming[:, p], outgoing[:, p]))
         edges = []
         for i, (even, odd) in enumerate(x.edges):
             below, above = self.p[i], self.p[i + 1]
             sign = signs[i + 1][0][:, :, None] * signs[i][1][:, None]
-            edges.append(torch.stack([even[:, above][:, :, below], odd[:, above][:, :, below] * sign[..., None]]))
+            edges.append((even[:, above][:, :, below], odd[:, above][:, :, below] * sign[..., None]))
         return GradedFeatures(tuple(nodes), tuple(edges), x.outputs)
 
     def _sign(self, exponent):
@@ -58,8 +58,8 @@ class SineElement:
 
 
 def tensors(x):
-    """Return all tensors of graded features, with the batch axis first."""
-    return [node.transpose(0, 1) for node in x.nodes] + [edge.transpose(0, 1) for edge in x.edges] + [x.outputs]
+    """Return all tensors of graded features."""
+    return [part for parts in (*x.nodes, *x.edges) for part in parts] + [x.outputs]
 
 
 def largest_difference(a, b):

@@ -3,8 +3,8 @@
 from typing import Literal
 
 from mnfn_cli.recipe.declaration import Model
-from mnfn_cli.recipe.sections import Flag, Positive, Widths
-from mnfn_cli.recipe.stack import OddLayers, Stack
+from mnfn_cli.recipe.sections import Count, Flag, Positive, Widths
+from mnfn_cli.recipe.stack import Fourier, OddLayers, Stack
 from mnfn_cli.symmetry import Group
 
 
@@ -62,3 +62,21 @@ class StrictEditor(OddLayers, Stack):
     layer: Literal["linear", "messages"] = "messages"
     unit_scale: Flag = True
     sharpness: Positive = 10.0
+
+
+class GradedEditor(Model):
+    """An editor that is equivariant to permutations, flips and phase shifts: graded messages along the edges."""
+
+    built_by = "mnfn_cli.models.graded_editor:GradedEditor"
+    published = "editing/digits-dilate-graded"
+
+    name: Literal["graded"]
+    nodes: Count
+    edges: Count
+    rounds: Count
+    fourier: Fourier
+
+    @property
+    def respects(self) -> Group:
+        """The sign group."""
+        return "sign"

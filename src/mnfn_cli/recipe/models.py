@@ -15,7 +15,7 @@ from mnfn_cli.recipe.classification_models import (
     NpClassifier,
 )
 from mnfn_cli.recipe.declaration import Model
-from mnfn_cli.recipe.editing_models import HnpEditor, MlpEditor, MonomialEditor, NpEditor, StrictEditor
+from mnfn_cli.recipe.editing_models import GradedEditor, HnpEditor, MlpEditor, MonomialEditor, NpEditor, StrictEditor
 from mnfn_cli.recipe.generalization_models import FlatMlp, Gnn, Hnp, Monomial, Np, StatNN
 
 
@@ -26,7 +26,7 @@ def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
 MODELS: Mapping[str, dict[str, type[Model]]] = {
     "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp),
     "classification": _by_name(MonomialClassifier, AbsoluteClassifier, HnpClassifier, NpClassifier, MlpClassifier),
-    "editing": _by_name(StrictEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
+    "editing": _by_name(StrictEditor, GradedEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
 }
 """All declarations, by the name of the task and then by the name of the model."""
 

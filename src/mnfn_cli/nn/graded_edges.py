@@ -1,16 +1,17 @@
 """A layer of the full sine group: messages along the edges of a network, and products of features by character."""
 
+from collections.abc import Sequence
 from math import sqrt
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mnfn_cli.nn.graded import GradedFeatures, Grading
+from mnfn_cli.nn.graded_features import GradedFeatures, Grading
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
-class GradedLayer(nn.Module):
+class GradedEdgeLayer(nn.Module):
     """Update the features of edges from their neurons, then those of neurons from their edges and neighbours.
 
     Let ``x_a[j]`` be the features of neuron ``j`` of character ``a``, ``in`` and ``out`` the characters of incoming and
@@ -68,7 +69,7 @@ class GradedLayer(nn.Module):
 
 
 class _EdgeUpdate(nn.Module):
-    """The lines ``p'``, ``e'`` and ``o'`` of ``GradedLayer``."""
+    """The lines ``p'``, ``e'`` and ``o'`` of ``GradedEdgeLayer``."""
 
     def __init__(self, grading: Grading, nodes: int, edges: int) -> None:
         super().__init__()
@@ -81,7 +82,9 @@ class _EdgeUpdate(nn.Module):
         self.odd = nn.Linear(2 * edges, edges, bias=False)
         self.gate = nn.Linear(edges, edges)
 
-    def forward(self, edge: Tensor, above: Tensor, below: Tensor) -> Tensor:
+    def forward(
+        self, edge: Sequence[Tensor], above: Sequence[Tensor], below: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """Return the features of the edges between the neurons ``above`` and ``below``."""
         even, odd = edge
         left = self.product_above(above[self.grading.incoming])[:, :, None]
@@ -89,11 +92,11 @@ class _EdgeUpdate(nn.Module):
         ends = self.even_above(above[0])[:, :, None] + self.even_below(below[0])[:, None]
         even = F.gelu(self.even(torch.cat([even, odd * product, odd * odd], dim=-1)) + ends)
         odd = torch.tanh(self.odd(torch.cat([odd, product], dim=-1)) * (1 + self.gate(even)))
-        return torch.stack([even, odd])
+        return even, odd
 
 
 class _Messages(nn.Module):
-    """The messages of ``GradedLayer`` along the edges in one direction: upward, to the next layer, or downward."""
+    """The messages of ``GradedEdgeLayer`` along the edges in one direction: upward, to the next layer, or downward."""
 
     def __init__(self, grading: Grading, nodes: int, edges: int, upward: bool) -> None:
         super().__init__()
@@ -106,8 +109,8 @@ class _Messages(nn.Module):
         self.write_even = nn.Linear(edges, nodes, bias=False)
         self.write_odd = nn.Linear(edges, nodes, bias=False)
 
-    def forward(self, edge: Tensor, nodes: Tensor, gathered: list[Tensor]) -> None:
-        """Add the messages of ``nodes``, ``(characters, batch, neurons, size)``, to what the receivers gathered."""
+    def forward(self, edge: Sequence[Tensor], nodes: Sequence[Tensor], gathered: list[Tensor]) -> None:
+        """Add the messages of ``nodes``, by character, to what the receivers gathered."""
         even, odd = self.read_even(nodes[0]), self.read_odd(nodes[self.source])
         even, odd = (
             (features * values.unsqueeze(3 - self.senders)).mean(dim=self.senders)
@@ -118,7 +121,7 @@ class _Messages(nn.Module):
 
 
 class _NodeUpdate(nn.Module):
-    """The line ``x'`` of ``GradedLayer``, and the means in ``y_0``."""
+    """The line ``x'`` of ``GradedEdgeLayer``, and the means in ``y_0``."""
 
     def __init__(self, grading: Grading, nodes: int, context: int) -> None:
         super().__init__()
@@ -132,12 +135,14 @@ class _NodeUpdate(nn.Module):
         nn.init.normal_(self.right, std=1 / sqrt(nodes))
         nn.init.normal_(self.mix, std=1 / sqrt(2 * nodes))
 
-    def forward(self, gathered: list[Tensor], means: Tensor) -> Tensor:
-        """Return the features of the neurons, ``(characters, batch, neurons, nodes)``."""
-        neurons = gathered[0].shape[:2]
-        y = torch.stack([gathered[0] + self.context(means)[:, None], *gathered[1:]]).flatten(1, 2)
-        left, right = torch.bmm(y, self.left), torch.bmm(y, self.right)
-        characters = range(self.characters)
-        products = [torch.cat([left[b] * right[a ^ b] for b in characters], dim=1) for a in characters]
-        x = torch.bmm(torch.cat([y, torch.stack(products)], dim=2), self.mix)
-        return torch.cat([F.gelu(x[:1]), torch.tanh(x[1:])]).unflatten(1, neurons)
+    def forward(self, gathered: list[Tensor], means: Tensor) -> tuple[Tensor, ...]:
+        """Return the features of the neurons by character, each ``(batch, neurons, nodes)``."""
+        y = [gathered[0] + self.context(means)[:, None], *gathered[1:]]
+        left = [part @ matrix for part, matrix in zip(y, self.left, strict=True)]
+        right = [part @ matrix for part, matrix in zip(y, self.right, strict=True)]
+        updated = []
+        for a, mix in enumerate(self.mix):
+            products = [left[b] * right[a ^ b] for b in range(self.characters)]
+            x = torch.cat([y[a], *products], dim=2) @ mix
+            updated.append(torch.tanh(x) if a else F.gelu(x))
+        return tuple(updated)

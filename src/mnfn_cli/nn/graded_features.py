@@ -54,20 +54,20 @@ class GradedFeatures:
     """Features of every hidden neuron and of every edge between two of them.
 
     Attributes:
-        nodes: for each hidden layer the features of its neurons, ``(characters, batch, n_i, size)``.
-        edges: for each ``W(i)`` between hidden layers, ``(2, batch, n_i, n_{i-1}, size)``: first *even* features, which
-            no element changes, then *odd* ones, which it multiplies as it does the entries of ``W(i)``.
+        nodes: for each hidden layer and each character the features of its neurons, ``(batch, n_i, size)``.
+        edges: for each ``W(i)`` between hidden layers two tensors ``(batch, n_i, n_{i-1}, size)``: *even* features,
+            which no element changes, and *odd* ones, which it multiplies as it does the entries of ``W(i)``.
         outputs: the output bias, which no element changes, ``(batch, n_L)``.
     """
 
-    nodes: tuple[Tensor, ...]
-    edges: tuple[Tensor, ...]
+    nodes: tuple[tuple[Tensor, ...], ...]
+    edges: tuple[tuple[Tensor, ...], ...]
     outputs: Tensor
 
     def plus(self, other: "GradedFeatures") -> "GradedFeatures":
         """Return the sums of the features of both, with the outputs of ``self``."""
-        nodes = tuple(a + b for a, b in zip(self.nodes, other.nodes, strict=True))
-        edges = tuple(a + b for a, b in zip(self.edges, other.edges, strict=True))
+        nodes = tuple(tuple(map(torch.add, a, b)) for a, b in zip(self.nodes, other.nodes, strict=True))
+        edges = tuple(tuple(map(torch.add, a, b)) for a, b in zip(self.edges, other.edges, strict=True))
         return GradedFeatures(nodes, edges, self.outputs)
 
     def means(self) -> Tensor:
@@ -170,5 +170,5 @@ class _Waves(nn.Module):
         odd += [numbers, angles.sin()]
 
 
-def _mapped(maps: Iterable[nn.Module], found: list[list[Tensor]]) -> Tensor:
-    return torch.stack([linear(torch.cat(parts, dim=-1)) for linear, parts in zip(maps, found, strict=True)])
+def _mapped(maps: Iterable[nn.Module], found: list[list[Tensor]]) -> tuple[Tensor, ...]:
+    return tuple(linear(torch.cat(parts, dim=-1)) for linear, parts in zip(maps, found, strict=True))

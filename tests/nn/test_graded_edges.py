@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sine_group import SineElement, largest_difference, tensors
 
 from mnfn_cli.errors import UsageError
-from mnfn_cli.nn.graded import GradedEncoding, GradedFeatures, Grading
-from mnfn_cli.nn.graded_layer import GradedLayer
+from mnfn_cli.nn.graded_edges import GradedEdgeLayer
+from mnfn_cli.nn.graded_features import GradedEncoding, GradedFeatures, Grading
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -36,8 +36,8 @@ def random_graded(spec, nodes, edges, batch=2):
     """Draw graded features from a normal distribution."""
     widths, characters = spec.hidden_widths, Grading.of(spec).characters
     return GradedFeatures(
-        tuple(torch.randn(characters, batch, n, nodes, dtype=torch.float64) for n in widths),
-        tuple(torch.randn(2, batch, n, m, edges, dtype=torch.float64) for m, n in pairwise(widths)),
+        tuple(tuple(torch.randn(characters, batch, n, nodes, dtype=torch.float64)) for n in widths),
+        tuple(tuple(torch.randn(2, batch, n, m, edges, dtype=torch.float64)) for m, n in pairwise(widths)),
         torch.randn(batch, spec.widths[-1], dtype=torch.float64),
     )
 
@@ -71,7 +71,7 @@ def test_the_encoding_commutes_with_the_group(spec, dtype, seed):
 @settings(max_examples=40, deadline=None)
 def test_the_layer_commutes_with_the_group_and_equals_its_formulas(spec, nodes, edges, seed):
     torch.manual_seed(seed)
-    layer = GradedLayer(spec, nodes, edges).double()
+    layer = GradedEdgeLayer(spec, nodes, edges).double()
     x, element = random_graded(spec, nodes, edges), element_of(spec, seed=seed)
     with torch.no_grad():
         before = layer(x)
@@ -85,19 +85,19 @@ def gelu(x):
 
 
 def slow_layer(layer, spec, x):
-    """Apply the formulas of ``GradedLayer`` network by network, edge by edge and neuron by neuron."""
+    """Apply the formulas of ``GradedEdgeLayer`` network by network, edge by edge and neuron by neuron."""
     grading, hidden = Grading.of(spec), spec.hidden_widths
     into, out, characters = grading.incoming, grading.outgoing, range(grading.characters)
-    nodes = [torch.zeros_like(node) for node in x.nodes]
-    edges = [torch.zeros_like(edge) for edge in x.edges]
+    nodes = [tuple(map(torch.zeros_like, node)) for node in x.nodes]
+    edges = [tuple(map(torch.zeros_like, edge)) for edge in x.edges]
     for n in range(len(x.outputs)):
-        old = [[[node[a, n, j] for j in range(node.shape[2])] for a in characters] for node in x.nodes]
+        old = [[[node[a][n, j] for j in range(node[a].shape[1])] for a in characters] for node in x.nodes]
         c = torch.cat([*(sum(o[0]) / len(o[0]) for o in old), x.outputs[n]])
         y = [[list(of_character) for of_character in o] for o in old]
         for i, update in enumerate(layer.edges):
             for j in range(hidden[i + 1]):
                 for k in range(hidden[i]):
-                    e, o = x.edges[i][0, n, j, k], x.edges[i][1, n, j, k]
+                    e, o = x.edges[i][0][n, j, k], x.edges[i][1][n, j, k]
                     p = (update.product_above.weight @ old[i + 1][into][j]) * (
                         update.product_below.weight @ old[i][out][k]
                     )
@@ -106,7 +106,7 @@ def slow_layer(layer, spec, x):
                     e = gelu(update.even.weight @ torch.cat([e, o * p, o * o]) + ends)
                     gate = 1 + update.gate.weight @ e + update.gate.bias
                     o = torch.tanh((update.odd.weight @ torch.cat([o, p])) * gate)
-                    edges[i][0, n, j, k], edges[i][1, n, j, k] = e, o
+                    edges[i][0][n, j, k], edges[i][1][n, j, k] = e, o
                     up, down = layer.upward[i], layer.downward[i]
                     for way, to, of, target, source, count in (
                         (up, (i + 1, j), (i, k), into, out, hidden[i]),
@@ -125,7 +125,7 @@ def slow_layer(layer, spec, x):
                         left = y[i][b][j] @ update.left[b]
                         found.append(left * (y[i][a ^ b][j] @ update.right[a ^ b]))
                     value = torch.cat(found) @ update.mix[a]
-                    nodes[i][a, n, j] = gelu(value) if a == 0 else torch.tanh(value)
+                    nodes[i][a][n, j] = gelu(value) if a == 0 else torch.tanh(value)
     return GradedFeatures(tuple(nodes), tuple(edges), x.outputs)
 
 
@@ -134,7 +134,7 @@ def slow_layer(layer, spec, x):
 @pytest.mark.parametrize(("m", "f"), [(6, 4), (5, 3)])
 def test_parameter_count_is_the_formula(m, f, activation, widths):
     H, n, C, h = len(widths) - 2, widths[-1], 4 if activation == "sin" else 2, m // 2
-    layer = GradedLayer(NetworkSpec.mlp(widths, activation), m, f)
+    layer = GradedEdgeLayer(NetworkSpec.mlp(widths, activation), m, f)
     expected = (H - 1) * (12 * m * f + 6 * f**2 + 2 * f)
     expected += H * (m * (H * m + n + 1) + 2 * C * m * h + C * m * (m + C * h))
     assert sum(parameter.numel() for parameter in layer.parameters()) == expected
@@ -158,9 +158,11 @@ def test_half_a_shift_is_noticed():
 def test_a_wrong_character_is_noticed():
     """Signs that belong to another character than the one of a feature change what the layer makes of it."""
     torch.manual_seed(0)
-    layer, x, element = GradedLayer(SINE, 4, 3).double(), random_graded(SINE, 4, 3), element_of(SINE)
+    layer, x, element = GradedEdgeLayer(SINE, 4, 3).double(), random_graded(SINE, 4, 3), element_of(SINE)
     moved = element.act_on_graded(x)
-    swapped = GradedFeatures(tuple(node[[0, 2, 1, 3]] for node in moved.nodes), moved.edges, moved.outputs)
+    swapped = GradedFeatures(
+        tuple((node[0], node[2], node[1], node[3]) for node in moved.nodes), moved.edges, moved.outputs
+    )
     torn = GradedFeatures(moved.nodes, x.edges, moved.outputs)
     with torch.no_grad():
         expected = tensors(element.act_on_graded(layer(x)))
@@ -170,7 +172,7 @@ def test_a_wrong_character_is_noticed():
 
 def test_every_parameter_matters():
     torch.manual_seed(0)
-    layer, x = GradedLayer(SINE, 4, 3).double(), random_graded(SINE, 4, 3)
+    layer, x = GradedEdgeLayer(SINE, 4, 3).double(), random_graded(SINE, 4, 3)
     with torch.no_grad():
         before = tensors(layer(x))
         for name, parameter in layer.named_parameters():
@@ -182,7 +184,7 @@ def test_every_parameter_matters():
 
 def test_forward_and_backward_on_the_meta_device():
     with torch.device("meta"):
-        encode, layer = GradedEncoding(SINE, 4, 3, size=5, scale=0.3), GradedLayer(SINE, 4, 3)
+        encode, layer = GradedEncoding(SINE, 4, 3, size=5, scale=0.3), GradedEdgeLayer(SINE, 4, 3)
         output = layer(encode(WeightSpaceFeatures.zeros(SINE, 4)))
         sum(tensor.sum() for tensor in tensors(output)).backward()
     assert all(parameter.grad is not None for parameter in [*encode.parameters(), *layer.parameters()])
@@ -198,4 +200,4 @@ def test_forward_and_backward_on_the_meta_device():
 )
 def test_other_networks_are_refused(spec):
     with pytest.raises(UsageError, match="dense network with sign flips"):
-        GradedLayer(spec, 4, 3)
+        GradedEdgeLayer(spec, 4, 3)
