@@ -152,6 +152,13 @@ def test_the_full_list_of_orders(tmp_path, option):
     assert len(orders) == 6 and orders[0] == ["in", "a", "b", "c", "out"]
 
 
+def test_a_dry_run_that_fails_prints_nothing_but_its_error(tmp_path):
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "x.pt").write_bytes(b"no network")
+    done = mnfn_process(tmp_path, "zoo", "import", "folder", "nets", "--activation", "relu", "--dry-run")
+    assert done.returncode == 3 and done.stdout == "" and len(done.stderr.splitlines()) == 1
+
+
 def mnfn_process(folder, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "mnfn_cli", *map(str, arguments)],

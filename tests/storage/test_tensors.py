@@ -46,6 +46,7 @@ def test_round_trip(tmp_path):
         (safetensors(b"[1, 2]"), "no JSON object"),
         (safetensors(b"[" * 100_000), "no JSON"),
         (safetensors({"a": 3}), "is no tensor"),
+        (safetensors({"a": ENTRY, "__metadata__": {"spec": 5}}), "no readable"),
         (safetensors(b'{"a":' + json.dumps(ENTRY).encode() + b',"a":' + json.dumps(ENTRY).encode() + b"}"), "twice"),
         (safetensors({"a": ENTRY}, b"\0" * 4), "no readable"),  # truncated
         (safetensors({"a": ENTRY}, b"\0" * 12), "no readable"),  # trailing bytes
@@ -64,6 +65,11 @@ def test_faults_are_named(tmp_path, content, message):
     with pytest.raises(DataError, match=message) as caught:
         read_tensors(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_metadata_may_be_null(tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(safetensors({"a": ENTRY, "__metadata__": None}))
+    assert read_tensors(tmp_path / "x.safetensors")[1] == {}
 
 
 def test_too_many_tensors(tmp_path, monkeypatch):

@@ -1,7 +1,10 @@
 """PyTorch's files are read without running code, and what is no state dict is refused in one line."""
 
+import contextlib
 import os
 import pickle
+import random
+import re
 import struct
 import zipfile
 from collections import OrderedDict
@@ -121,6 +124,56 @@ def test_damaged_and_hostile_files_are_refused(tmp_path):
     for read in (read_torch_file, is_torch_file, read_state_dict):
         with pytest.raises(DataError, match="no regular file"):
             read(file)
+
+
+class Allocation:
+    def __reduce__(self):
+        return bytearray, (1 << 60,)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_whatever_torch_raises_is_one_line_that_suggests_nothing_unsafe(tmp_path):
+    file, whole = tmp_path / "net.pt", tmp_path / "whole.pt"
+    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), file)
+    assert_refused(file, "is a TorchScript archive, not a state dict")
+    torch.save({"a": torch.zeros(3, 2, device="meta")}, file)
+    assert_refused(file, "holds no numbers: it was saved on the meta device")
+    torch.save({"a": torch.zeros(2)}, whole)
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(file, "w") as copy:
+        for entry in archive.infolist():
+            pickled = entry.filename.endswith("data.pkl")
+            copy.writestr(entry.filename, pickle.dumps({"a": Allocation()}, 2) if pickled else archive.read(entry))
+    assert_refused(file, "damaged PyTorch file: MemoryError")
+    torch.save(NET.state_dict(), whole, _use_new_zipfile_serialization=False)
+    key = re.findall(rb"[0-9]{6,}", whole.read_bytes())[0]
+    file.write_bytes(whole.read_bytes().replace(key, b"x" + key[1:], 1))
+    assert_refused(file, "is a damaged PyTorch file: storage key")
+    for content, problem in (
+        (b"<!DOCTYPE html><html>", "is an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1", "is a git-lfs pointer"),
+        (b"loss 0.3", "is no PyTorch file: it begins with b'loss 0.3'"),
+    ):
+        file.write_bytes(content)
+        assert_refused(file, problem)
+
+
+def assert_refused(file, problem):
+    with pytest.raises(DataError) as caught:
+        read_state_dict(file)
+    assert problem in str(caught.value) and "\n" not in str(caught.value) and "weights_only" not in str(caught.value)
+
+
+def test_random_damage_is_refused_or_read(tmp_path):
+    file, whole, draw = tmp_path / "net.pt", tmp_path / "whole.pt", random.Random(0)
+    for new in (True, False):
+        torch.save(NET.state_dict(), whole, _use_new_zipfile_serialization=new)
+        for _ in range(300):
+            content = bytearray(whole.read_bytes())
+            for _ in range(draw.choice([1, 3, 10])):
+                content[draw.randrange(len(content))] = draw.randrange(256)
+            file.write_bytes(content)
+            with contextlib.suppress(DataError):
+                read_torch_file(file)
 
 
 def test_a_safetensors_file_is_none_of_pytorchs(tmp_path):

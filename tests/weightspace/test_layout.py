@@ -196,6 +196,18 @@ def test_batch_normalisations_that_widths_do_not_tell_apart_are_refused_or_named
     for wrong in (("conv1+bn1", "conv2", "conv3", "fc"), ("conv1+bn1", "conv2+bn1", "conv3", "fc")):
         with pytest.raises(DataError, match="every batch normalisation once"):
             find_layout(shapes, "a file", reading=Reading(wrong))
+    wide = shapes | {f"bn2.{kind}": (2,) for kind in ("running_mean", "running_var")}
+    with pytest.raises(DataError, match="'bn2' of width 2 cannot follow 'conv3' of 4"):
+        find_layout(wide, "a file", reading=Reading(order))
+
+
+def test_a_layout_describes_only_files_in_which_every_tensor_has_its_shape():
+    shapes = shapes_of({"conv": (4, 1, 3, 3), "fc": (2, 4)})
+    shapes |= {f"bn.{kind}": (4,) for kind in ("weight", "bias", "running_mean", "running_var")}
+    layout = find_layout(shapes, "a file", reading=Reading(batchnorm=True))
+    assert layout.describes(shapes) and not layout.describes(shapes | {"bn.num_batches_tracked": ()})
+    for name, shape in shapes.items():
+        assert not layout.describes(shapes | {name: (*shape, 1)}) and not layout.describes(shapes | {name: (7,)})
 
 
 def test_a_map_that_is_no_square_needs_its_size():

@@ -78,6 +78,7 @@ NO_FIELDS = [
     {"input_std": (0.0,)},
     {"input_mean": (float("nan"),)},
     {"output_offset": float("inf")},
+    {"omega": 0.0},
 ]
 
 

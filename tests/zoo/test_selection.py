@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from mnfn_cli.cli.import_values import read_fractions
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.runtime.context import Context
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.forward_pass import run_networks
+from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo import plan as plan_module
 from mnfn_cli.zoo.augment import augment_zoo
 from mnfn_cli.zoo.export import export_zoo
@@ -18,6 +20,7 @@ from mnfn_cli.zoo.selection import plan_filter, plan_merge, plan_split, rows_whe
 from mnfn_cli.zoo.single_files import read_network
 from mnfn_cli.zoo.splits import join_groups
 from mnfn_cli.zoo.store import open_zoo, verify_zoo
+from mnfn_cli.zoo.writer import save_zoo
 
 SHARES = {"train": 0.5, "val": 0.25, "test": 0.25}
 
@@ -52,6 +55,16 @@ def test_zoos_of_one_weight_space_merge_into_one(digits_zoo, tmp_path):
     assert torch.equal(merged.read(slice(len(digits_zoo), None)).flatten(), copies.read().flatten())
 
 
+def test_ids_stay_unique_whatever_the_names_of_the_zoos(tmp_path):
+    spec = NetworkSpec.mlp([2, 3, 1], "relu")
+    zoos = [
+        save_zoo(tmp_path / name, spec, WeightSpaceFeatures.randn(spec, 2), {"id": ids, "split": ["test"] * 2})
+        for name, ids in (("a", ["b-1", "1"]), ("a-b", ["1", "2"]))
+    ]
+    merged = write_plan(plan_merge(zoos), tmp_path / "merged")
+    assert merged.ids == ["1-a-b-1", "1-a-1", "2-a-b-1", "2-a-b-2"]
+
+
 def test_merged_inrs_keep_their_pictures_and_their_fit(inr_zoo, tmp_path):
     halves = [
         write_plan(plan_filter(inr_zoo, f"id {sign} '0500'"), tmp_path / name)
@@ -73,6 +86,18 @@ def test_pictures_that_differ_under_one_name_are_told_apart(inr_zoo, tmp_path):
     merged = write_plan(plan_merge([inr_zoo, other]), tmp_path / "merged")
     assert torch.equal(merged.pictures_of(), torch.cat([inr_zoo.pictures_of(), -inr_zoo.pictures_of()]))
     assert merged.table["image_id"].n_unique() == 2 * inr_zoo.table["image_id"].n_unique()
+
+
+def test_a_merge_says_that_networks_of_one_picture_are_in_several_splits(inr_zoo, digits_zoo, tmp_path):
+    other = write_plan(plan_split(inr_zoo, {"train": 0.0, "val": 0.0, "test": 1.0}, 0), tmp_path / "other")
+    torn = inr_zoo.table.filter(pl.col("split") != "test")["image_id"].n_unique()
+    assert any(
+        f"{torn} pictures or sources have networks in several" in note for note in plan_merge([inr_zoo, other]).notes
+    )
+    copies = augment_zoo(digits_zoo, tmp_path / "copies").zoo
+    assert not plan_merge([digits_zoo, copies]).notes
+    moved = write_plan(plan_split(copies, {"train": 0.0, "val": 0.0, "test": 1.0}, 0), tmp_path / "moved")
+    assert any("in several splits" in note for note in plan_merge([digits_zoo, moved]).notes)
 
 
 def test_what_cannot_be_merged_is_refused(digits_zoo, inr_zoo, tmp_path):
@@ -149,11 +174,18 @@ def test_a_filter_keeps_exactly_the_rows_that_fulfil_it(both, tmp_path):
         ("1 = 1", "not true or false"),
         ("test_accuracy > 2", "no network"),
         ("", "is no condition"),
+        (" or ".join(["split = 'test'"] * 10_000), "more than 100 operators"),
     ],
 )
 def test_conditions_that_cannot_be_used_are_refused(digits_zoo, condition, problem):
     with pytest.raises(UsageError, match=problem):
         plan_filter(digits_zoo, condition)
+
+
+def test_a_list_of_values_may_be_long():
+    table = pl.DataFrame({"id": ["a-or-b", "n-7"]})
+    names = ", ".join(f"'n-{i}'" for i in range(5000))
+    assert rows_where(table, f"id in ({names})") == [1]
 
 
 def test_a_condition_that_is_unknown_for_a_network_leaves_it_out():

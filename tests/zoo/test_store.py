@@ -184,6 +184,13 @@ def test_damaged_tables(tmp_path, text, message):
         open_zoo(tmp_path / "zoo")
 
 
+def test_whole_numbers_of_any_length_are_read(tmp_path):
+    rows = {"id": ["1", "2"], "split": ["test", "test"], "digest": ["9" * 40, "1"], "count": [2**62, 1]}
+    save_zoo(tmp_path / "zoo", SPEC, WeightSpaceFeatures.randn(SPEC, 2), rows)
+    table = open_zoo(tmp_path / "zoo").table
+    assert table["digest"].to_list() == ["9" * 40, "1"] and list(map(int, table["count"])) == [2**62, 1]
+
+
 def test_ids_are_text(tmp_path):
     features = WeightSpaceFeatures.randn(SPEC, 2)
     zoo = save_zoo(tmp_path / "zoo", SPEC, features, {"id": ["001", "1"], "split": ["test", "test"]})

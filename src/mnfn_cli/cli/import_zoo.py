@@ -80,8 +80,8 @@ def import_zoo(
         try:
             plan = plan_import(format, path, given, skip_bad=on_bad == "skip", context=context)
         except DataError as error:
-            if dry_run and not json:
-                console.result({}, *map(",".join, error.details.get("orders", ())))
+            if (orders := error.details.get("orders")) and dry_run and not json:
+                console.result({}, *map(",".join, orders))
             raise
         if out is None or dry_run:
             show_plan(console, plan, dry_run=True)

@@ -67,7 +67,7 @@ def read_tensors(path: Path, *, floats_only: bool = True) -> tuple[dict[str, Ten
         tensors = load(path.read_bytes())
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise DataError(path, f"no readable safetensors file: {error}") from None
-    return tensors, dict(header.get("__metadata__", {}))
+    return tensors, dict(header.get("__metadata__") or {})
 
 
 def map_tensors(path: Path) -> dict[str, Tensor]:
@@ -95,6 +95,14 @@ def check_regular_file(path: Path) -> None:
         raise DataError(path, "is no regular file")
 
 
+def refuse_placeholder(path: Path, start: bytes) -> None:
+    """Raise ``DataError`` if the first bytes of a file are those of a page or a pointer that came in its place."""
+    if start.startswith(b"version https://git-lfs"):
+        raise DataError(path, "is a git-lfs pointer, not the file itself; fetch it with git lfs pull")
+    if start.lstrip()[:5].lower() in (b"<!doc", b"<html"):
+        raise DataError(path, "is an HTML page, not a file of weights; download it again")
+
+
 def all_finite(tensor: Tensor) -> bool:
     """Return whether a tensor holds neither NaN nor infinity."""
     # The sum of x * 0 is NaN exactly if an entry is not finite, and no boolean mask is allocated.
@@ -107,10 +115,7 @@ def _read_header(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
         with path.open("rb") as file:
             start = file.read(64)
-            if start.startswith(b"version https://git-lfs"):
-                raise DataError(path, "is a git-lfs pointer, not the file itself; fetch it with git lfs pull")
-            if start.lstrip()[:5].lower() in (b"<!doc", b"<html"):
-                raise DataError(path, "is an HTML page, not a safetensors file; download it again")
+            refuse_placeholder(path, start)
             if len(start) < 8:
                 raise DataError(path, f"has {size} bytes; a safetensors file has at least 8")
             length = struct.unpack("<Q", start[:8])[0]

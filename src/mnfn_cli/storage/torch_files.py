@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.atomic import file_system_errors, replacing
-from mnfn_cli.storage.tensors import MAX_TENSORS, check_regular_file
+from mnfn_cli.storage.tensors import MAX_TENSORS, check_regular_file, refuse_placeholder
 
 TORCH_SUFFIXES = (".pt", ".pth")
 NESTED = ("state_dict", "model_state_dict", "model")
@@ -27,12 +27,7 @@ _LONGEST_NAME = 1000
 
 def is_torch_file(path: Path) -> bool:
     """Return whether a regular file begins like one that ``torch.save`` wrote, whatever its name."""
-    check_regular_file(path)
-    try:
-        with path.open("rb") as file:
-            start = file.read(64)
-    except OSError as error:
-        raise DataError(path, f"cannot read: {error.strerror}") from None
+    start = _first_bytes(path)
     # A safetensors file begins with the length of its header, which could be any byte, and then a brace.
     return start.startswith(_ZIP) or (start.startswith(_PICKLE) and start[8:9] != b"{")
 
@@ -53,7 +48,10 @@ def read_torch_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         DataError: the file is missing, damaged, holds code or other objects than a state dict, or holds tensors that
             are no plain floating-point numbers or claim more numbers than the file stores.
     """
-    check_regular_file(path)
+    start = _first_bytes(path)
+    refuse_placeholder(path, start)
+    if start and not start.startswith((_ZIP, _PICKLE)):
+        raise DataError(path, f"is no PyTorch file: it begins with {start[:8]!r}")
     _check_archive(path)
     loaded = _load(path)
     if not isinstance(loaded, Mapping):
@@ -64,7 +62,7 @@ def read_torch_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise DataError(path, f"{len(state_dict)} tensors; at most {MAX_TENSORS} are read")
     for name, value in state_dict.items():
         if not isinstance(name, str) or len(name) > _LONGEST_NAME:
-            raise DataError(path, f"is not a state dict: found a key that is no name, {name!r}")
+            raise DataError(path, f"is not a state dict: found a key that is no name, {repr(name)[:80]}")
         if isinstance(value, _SCALARS):
             metadata[name] = str(value)
         elif not isinstance(value, Tensor):
@@ -86,11 +84,20 @@ def save_torch_file(path: Path, tensors: Mapping[str, Tensor]) -> None:
         torch.save(packed, file)
 
 
+def _first_bytes(path: Path) -> bytes:
+    check_regular_file(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(64)
+    except OSError as error:
+        raise DataError(path, f"cannot read: {error.strerror}") from None
+
+
 def _check_archive(path: Path) -> None:
     """Check the sizes in an archive before anything in it is read; torch stores its entries without compression."""
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             claimed = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
@@ -109,10 +116,14 @@ def _load(path: Path) -> Any:
         raise DataError(
             path, "is a PyTorch file that holds more than tensors; save the state dict alone: model.state_dict()"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise DataError(
-            path, f"is a damaged PyTorch file: {str(error).splitlines()[0] if str(error) else 'it ends'}"
-        ) from None
+    except EOFError:
+        raise DataError(path, "is a damaged PyTorch file: it ends") from None
+    except Exception as error:  # a damaged pickle makes torch raise anything, also AssertionError and MemoryError
+        if "weights_only" in str(error):
+            problem = "is a TorchScript archive, not a state dict; save model.state_dict() with torch.save"
+        else:
+            problem = f"is a damaged PyTorch file: {(str(error) or type(error).__name__).splitlines()[0]}"
+        raise DataError(path, problem) from None
 
 
 def _unnest(loaded: Mapping[Any, Any], path: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
@@ -135,8 +146,10 @@ def _check_tensor(tensor: Tensor, where: str, *, integers: bool) -> None:
     if tensor.dtype not in _FLOATS and not integers:
         dtype = str(tensor.dtype).removeprefix("torch.")
         raise DataError(where, f"dtype {dtype}; weights are float64, float32, float16 or bfloat16")
+    if tensor.device.type != "cpu":
+        raise DataError(where, f"holds no numbers: it was saved on the {tensor.device.type} device")
     stored = tensor.untyped_storage().nbytes() // tensor.element_size()
-    if tensor.device.type != "cpu" or tensor.numel() > stored:
+    if tensor.numel() > stored:
         raise DataError(where, f"claims {tensor.numel()} numbers and stores {stored}")
 
 

@@ -70,11 +70,11 @@ def assign_batchnorms(
         normalisations by the names of the layers that they follow.
 
     Raises:
-        DataError: the user names a normalisation that is not there, or leaves one out; or nobody says which layer one
-            follows, and the widths do not tell.
+        DataError: the user names a normalisation that is not there or has another width than its layer, or leaves one
+            out; or nobody says which layer one follows, and the widths do not tell.
     """
     if named:
-        return _as_named(norms, named, where)
+        return _as_named(layers, norms, named, where)
     assigned: dict[str, Module] = {}
     for width in sorted({_width(norm) for norm in norms}):
         hosts = [layer for layer in layers if layer.weight_shape[0] == width]
@@ -92,7 +92,9 @@ def assign_batchnorms(
     return assigned
 
 
-def _as_named(norms: Sequence[Module], named: Mapping[str, str], where: str) -> dict[str, Module]:
+def _as_named(
+    layers: Sequence[Module], norms: Sequence[Module], named: Mapping[str, str], where: str
+) -> dict[str, Module]:
     by_name = {norm.name: norm for norm in norms}
     wanted = {layer: bare_name(norm) for layer, norm in named.items()}
     for norm in wanted.values():
@@ -100,6 +102,11 @@ def _as_named(norms: Sequence[Module], named: Mapping[str, str], where: str) -> 
             raise DataError(where, f"has no batch normalisation '{norm}'; it has {', '.join(by_name) or 'none'}")
     if sorted(wanted.values()) != sorted(by_name):
         raise DataError(where, "--layers must name every batch normalisation once, or none")
+    widths_of_layers = {layer.name: layer.weight_shape[0] for layer in layers}
+    for name, norm in wanted.items():
+        if (width := _width(by_name[norm])) != widths_of_layers[name]:
+            widths = f"'{norm}' of width {width} cannot follow '{name}' of {widths_of_layers[name]}"
+            raise DataError(where, f"batch normalisation {widths}; say --layers otherwise")
     return {layer: by_name[norm] for layer, norm in wanted.items()}
 
 

@@ -31,6 +31,12 @@ class LayerNames:
     shape: Shape
     batchnorm: BatchNormNames | None = None
 
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The names of the layer's tensors in the file."""
+        own = (self.weight,) if self.bias is None else (self.weight, self.bias)
+        return own if self.batchnorm is None else (*own, *self.batchnorm.tensors.values())
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -46,11 +52,7 @@ class Layout:
     @property
     def tensors(self) -> tuple[str, ...]:
         """The names of all tensors of the file, in the order of the layers."""
-        found: list[str] = []
-        for layer in self.layers:
-            found += [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
-            found += layer.batchnorm.tensors.values() if layer.batchnorm else ()
-        return tuple(found)
+        return tuple(name for layer in self.layers for name in layer.tensors)
 
     def weight_shapes(self, where: str, map_size: tuple[int, int] | None = None) -> tuple[Shape, ...]:
         """Return the shape ``(out, in, *kernel)`` of each layer's weight in the weight space.
@@ -81,7 +83,12 @@ class Layout:
 
     def describes(self, shapes: Mapping[str, Shape]) -> bool:
         """Return whether a file with these tensors is laid out in this way."""
-        return set(shapes) == set(self.tensors) and all(shapes[la.weight] == la.shape for la in self.layers)
+        return set(shapes) == set(self.tensors) and all(
+            shapes[name] == (layer.shape if name == layer.weight else layer.shape[:1])
+            for layer in self.layers
+            for name in layer.tensors
+            if not name.endswith("num_batches_tracked")
+        )
 
     def read(self, state_dict: Mapping[str, Tensor]) -> list[Tensor]:
         """Return the tensors W(1), b(1), W(2), ... in the shapes of the file, with batch normalisations folded in."""

@@ -45,8 +45,8 @@ def check_inputs(spec: "NetworkSpec") -> None:
             raise UsageError("network spec", f"input {name} {values}; it is one number, or one for each channel")
     if any(value <= 0 for value in spec.input_std):
         raise UsageError("network spec", "the deviations of the input must be positive")
-    if not isfinite(spec.output_offset) or not isfinite(spec.omega):
-        raise UsageError("network spec", "omega and the output offset must be finite")
+    if not isfinite(spec.output_offset) or not isfinite(spec.omega) or spec.omega == 0:
+        raise UsageError("network spec", "omega and the output offset must be finite, and omega not 0")
 
 
 def check_input_size(spec: "NetworkSpec", image_size: tuple[int, int]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,9 @@ def _label(single: SingleFile, wanted: Wanted) -> Any:
     if text is None:
         return None
     try:
-        return wanted.parse(text)
+        value = wanted.parse(text)
+        if isinstance(value, float) and not isfinite(value):
+            raise ValueError(text)
+        return value
     except ValueError:
-        raise DataError(f"{single.path}:{wanted.label}", f"'{text}' in the metadata is no number") from None
+        raise DataError(f"{single.path}:{wanted.label}", f"'{text}' in the metadata is no finite number") from None

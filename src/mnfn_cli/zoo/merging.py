@@ -137,6 +137,13 @@ def _same_pictures(zoos: Sequence[Zoo]) -> bool:
 
 def _prefixes(zoos: Sequence[Zoo]) -> list[str]:
     names = [zoo.path.resolve().name for zoo in zoos]
-    if len(set(names)) < len(names):
+    made = [
+        (column, f"{name}-{text}")  # b-1 in the zoo a would be 1 in the zoo a-b
+        for zoo, name in zip(zoos, names, strict=True)
+        for column in ("id", "image_id")
+        if column in zoo.table.columns
+        for text in zoo.table[column].unique().to_list()
+    ]
+    if len(set(names)) < len(names) or len(set(made)) < len(made):
         names = [f"{number}-{name}" for number, name in enumerate(names, 1)]
     return [f"{name}-" for name in names]

@@ -1,6 +1,8 @@
 """Make a new zoo from the networks of others: with other splits, of several zoos, or of some networks only."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -12,12 +14,17 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.zoo.merging import merge_tables, shared_facts, shared_pictures
 from mnfn_cli.zoo.plan import Plan
 from mnfn_cli.zoo.record import spaces_of
-from mnfn_cli.zoo.splits import draw_group_splits, join_groups
+from mnfn_cli.zoo.splits import draw_group_splits, join_groups, leaks
 from mnfn_cli.zoo.store import Zoo
 from mnfn_cli.zoo.table import SPACE_COLUMN
 
 if TYPE_CHECKING:
     import polars as pl
+
+MOST_OPERATORS = 100
+"""The number of operators that a condition may have; thousands keep the parser busy for hours, or end the process."""
+
+_OPERATOR = re.compile(r"\b(and|or|not|case|when|like|between|is|in)\b|[-+*/%|&<>=!~]+", re.IGNORECASE)
 
 Place = tuple[int, int, int]
 """A network: the index of its zoo, of its part of that zoo, and its row in that part."""
@@ -38,16 +45,7 @@ def plan_split(zoo: Zoo, fractions: dict[str, float], seed: int, twins: Sequence
     import polars as pl
 
     rows = {name: row for row, name in enumerate(zoo.ids)}
-    links = [(rows[a], rows[b]) for a, b in twins]
-    for column in ("source_id", "image_id"):
-        if column in zoo.table.columns:
-            links += _links(zoo.table[column].to_list())
-    if "source_id" in zoo.table.columns:
-        links += [
-            (row, rows[source])
-            for row, source in enumerate(zoo.table["source_id"].to_list())
-            if source is not None and source in rows
-        ]
+    links = [*_common_origins(zoo.table), *((rows[a], rows[b]) for a, b in twins)]
     splits = draw_group_splits(join_groups(len(zoo), links), seed, fractions)
     table = zoo.table.with_columns(pl.Series("split", splits, dtype=pl.String))
     made = {"split": {"fractions": fractions, "seed": seed}}
@@ -85,7 +83,12 @@ def plan_merge(zoos: Sequence[Zoo]) -> Plan:
     """
     if len({zoo.path.resolve() for zoo in zoos}) < max(len(zoos), 2):
         raise UsageError("zoo merge", "takes two different zoos or more")
-    return _plan(zoos, [range(len(zoo)) for zoo in zoos], merge_tables(zoos), {})
+    table = merge_tables(zoos)
+    plan = _plan(zoos, [range(len(zoo)) for zoo in zoos], table, {})
+    if torn := leaks(join_groups(len(table), _common_origins(table)), table["split"].to_list()):
+        knowing = f"{torn} pictures or sources have networks in several splits, so that splits know each other"
+        plan = replace(plan, notes=[*plan.notes, f"{knowing}; mnfn zoo split draws them anew"])
+    return plan
 
 
 def rows_where(table: "pl.DataFrame", condition: str) -> list[int]:
@@ -96,6 +99,10 @@ def rows_where(table: "pl.DataFrame", condition: str) -> list[int]:
     """
     import polars as pl
 
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", condition)
+    if len(_OPERATOR.findall(bare)) > MOST_OPERATORS:
+        problem = f"has more than {MOST_OPERATORS} operators; say several values as in id IN ('a', 'b')"
+        raise UsageError("condition", problem)
     try:
         found = table.select(pl.sql_expr(condition).alias("chosen"))["chosen"]
     except pl.exceptions.ColumnNotFoundError:
@@ -105,6 +112,18 @@ def rows_where(table: "pl.DataFrame", condition: str) -> list[int]:
     if found.dtype != pl.Boolean or len(found) != table.height:
         raise UsageError(condition, "is not true or false for each network")
     return [row for row, chosen in enumerate(found.to_list()) if chosen]
+
+
+def _common_origins(table: "pl.DataFrame") -> list[tuple[int, int]]:
+    """Return pairs of rows that join all networks of one picture, and all copies of a network with it."""
+    links = []
+    for column in ("source_id", "image_id"):
+        if column in table.columns:
+            links += _links(table[column].to_list())
+    if "source_id" in table.columns:
+        rows = {name: row for row, name in enumerate(table["id"].to_list())}
+        links += [(row, rows[name]) for row, name in enumerate(table["source_id"].to_list()) if name in rows]
+    return links
 
 
 def _links(names: Sequence[Any]) -> list[tuple[int, int]]:

@@ -154,7 +154,10 @@ def read_network(
         if tensor.is_floating_point() and not all_finite(tensor):
             raise DataError(f"{file}:{name}", "is not finite (NaN or infinity)")
     single = SingleFile(file, layout, {name: tensor.dtype for name, tensor in tensors.items()}, metadata)
-    return unpack(layout, tensors, spec), single
+    network = unpack(layout, tensors, spec)
+    if not all(map(all_finite, network.tensors())):
+        raise DataError(file, "is not finite (NaN or infinity) once batch normalisation is folded in")
+    return network, single
 
 
 def unpack(layout: Layout, tensors: Mapping[str, Tensor], spec: NetworkSpec) -> WeightSpaceFeatures:

@@ -1,6 +1,6 @@
 """Divide the networks of a zoo into those that a functional is trained on, validated with and tested with."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import torch
 
@@ -56,3 +56,15 @@ def join_groups(count: int, links: Iterable[tuple[int, int]]) -> list[int]:
         parents[second] = first
     numbers: dict[int, int] = {}
     return [numbers.setdefault(root(item), len(numbers)) for item in range(count)]
+
+
+def leaks(groups: Sequence[Hashable], splits: Sequence[str]) -> int:
+    """Return the number of groups whose networks are in several splits.
+
+    >>> leaks(["a", "b", "a"], ["train", "test", "test"])
+    1
+    """
+    places: dict[Hashable, set[str]] = {}
+    for group, split in zip(groups, splits, strict=True):
+        places.setdefault(group, set()).add(split)
+    return sum(len(found) > 1 for found in places.values())

@@ -24,7 +24,13 @@ def read_table(path: Path) -> "pl.DataFrame":
         text: dict[str, Any] = {
             name: pl.String for name in ("id", "source_id", "image_id", "split", SPACE_COLUMN) if name in header
         }
-        return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
+        try:
+            return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
+        except pl.exceptions.ComputeError:
+            # A column with whole numbers beyond 128 bits is none that polars infers; it stays text.
+            long = pl.read_csv(path, infer_schema=False).select(pl.all().str.contains(r"^[+-]?\d{19,}$").any())
+            text |= {name: pl.String for name, found in long.row(0, named=True).items() if found}
+            return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise DataError(path, f"no readable table: {error}") from None
 

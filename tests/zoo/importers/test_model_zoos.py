@@ -163,6 +163,9 @@ FAULTS = {
     "accuracy not finite": (
         lambda run: change(run, lambda row: row | {"test_acc": float("nan")}), "row 51:test_acc: nan is outside [0, 1]",
     ),
+    "accuracy of 400 digits": (
+        lambda run: change(run, lambda row: row | {"test_acc": 10**400}), "row 51:test_acc: '1000",
+    ),
     "accuracy is text": (
         lambda run: change(run, lambda row: row | {"test_acc": "high"}), "row 51:test_acc: 'high' is no finite number",
     ),
@@ -190,6 +193,16 @@ def test_runs_that_cannot_be_used_are_named(copied, fault):
     assert len(caught.value.faults) == 2 and all(problem in line for line in caught.value.faults), caught.value.faults
     assert all("NN_tune_trainable_0000" in line for line in caught.value.faults)
     assert plan_model_zoos(copied, skip_bad=True).table.height == 6
+
+
+@pytest.mark.parametrize("huge", [10**30, 10**400], ids=["30 digits", "400 digits"])
+def test_whole_numbers_beyond_64_bits(copied, tmp_path, huge):
+    runs = sorted(copied.iterdir())
+    change(runs[2], lambda row: row | {"test_loss": huge, "config": row["config"] | {"seed": huge}})
+    change(runs[3], lambda row: row | {"test_loss": 2, "config": row["config"] | {"seed": 5}})
+    table = write_plan(plan_model_zoos(copied), tmp_path / "zoo").table
+    assert table["test_loss"].drop_nulls().to_list() == [2.0]
+    assert str(huge) in map(str, table["config.seed"].to_list())
 
 
 def test_an_epoch_that_a_run_lacks(copied):

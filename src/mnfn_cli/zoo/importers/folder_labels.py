@@ -11,7 +11,8 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.importers.columns import ACCURACY, CLASS, check_accuracies, check_classes, numbers, typed
 from mnfn_cli.zoo.importers.label_file import FileNames, LabelFile, Row, read_label_file
 from mnfn_cli.zoo.importers.network_files import CheckedFile
-from mnfn_cli.zoo.importers.network_splits import SPLIT, check_splits, draw_by_group, leaks
+from mnfn_cli.zoo.importers.network_splits import SPLIT, check_splits, draw_by_group
+from mnfn_cli.zoo.splits import leaks
 from mnfn_cli.zoo.table import SPACE_COLUMN
 
 IMAGE, SOURCE = "image_id", "source_id"

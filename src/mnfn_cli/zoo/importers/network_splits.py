@@ -46,11 +46,3 @@ def draw_by_group(
     percent = "/".join(f"{100 * shares[name]:g}" for name in SPLITS)
     kept = "" if len(each) == len(groups) else f", {together} together"
     return [drawn[group] for group in groups], f"drawn {percent} with seed {seed}{kept}"
-
-
-def leaks(groups: Sequence[str], splits: Sequence[str]) -> int:
-    """Return the number of groups whose networks are in several splits."""
-    places: dict[str, set[str]] = {}
-    for group, split in zip(groups, splits, strict=True):
-        places.setdefault(group, set()).add(split)
-    return sum(len(found) > 1 for found in places.values())

@@ -59,7 +59,7 @@ def read_results(path: Path) -> dict[int, Epoch]:
             {name: _finite(row.get(key)) for key, name in MEASURED.items()},
             _number_or_text(row.get("test_acc")),
             {
-                name: value
+                name: value if _fits(value) else str(value)
                 for name, value in (config.items() if isinstance(config, dict) else ())
                 if isinstance(value, Scalar) and (not isinstance(value, float) or isfinite(value))
             },
@@ -72,8 +72,13 @@ def _is_whole(value: Any) -> bool:
 
 
 def _number_or_text(value: Any) -> float | str | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and _fits(value)
     return value if is_number or value is None else str(value)
+
+
+def _fits(value: Scalar) -> bool:
+    """Return whether a value is no integer beyond 64 bits, which no column of numbers can hold."""
+    return not isinstance(value, int) or abs(value) < 2**63
 
 
 def _finite(value: Any) -> float | None:
