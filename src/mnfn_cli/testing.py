@@ -37,6 +37,7 @@ def assert_equivariant(
     channels: int = 1,
     batch: int = 4,
     scale: tuple[float, float] = (1.0, 1e4),
+    shifts: int = 0,
     seed: int = 0,
     element: MonomialElement | None = None,
 ) -> None:
@@ -49,17 +50,19 @@ def assert_equivariant(
         channels: the number of channels of the layer's input.
         batch: the number of pairs ``x`` and ``g`` to draw.
         scale: for the scaling group, the interval (low, high) of the factors.
+        shifts: for sine networks, the largest shift ``k`` of biases by ``k pi / omega``. The features that the layer
+            returns must then transform as a change of the weights does (``MonomialElement.act_on_change``).
         seed: the seed of the random numbers.
         element: group elements ``g``, one for each of the ``batch`` networks, instead of random ones.
 
     Raises:
         AssertionError: the relative difference exceeds ``TOLERANCE``.
     """
-    features, element = _draw(layer, spec, channels, batch, scale, seed, element)
+    features, element = _draw(layer, spec, channels, batch, scale, seed, element, shifts)
     with torch.no_grad():
         after, before = layer(element.act(features)), layer(features)
     assert isinstance(before, WeightSpaceFeatures), "an equivariant layer returns features"
-    _assert_close(after, element.act(before), "equivariant")
+    _assert_close(after, element.act_on_change(before), "equivariant")
 
 
 def assert_invariant(
@@ -69,6 +72,7 @@ def assert_invariant(
     channels: int = 1,
     batch: int = 4,
     scale: tuple[float, float] = (1.0, 1e4),
+    shifts: int = 0,
     seed: int = 0,
     element: MonomialElement | None = None,
 ) -> None:
@@ -77,7 +81,7 @@ def assert_invariant(
     ``layer`` may return a tensor ``(batch, ...)``. The other arguments and the error are those of
     ``assert_equivariant``.
     """
-    features, element = _draw(layer, spec, channels, batch, scale, seed, element)
+    features, element = _draw(layer, spec, channels, batch, scale, seed, element, shifts)
     with torch.no_grad():
         after, before = layer(element.act(features)), layer(features)
     _assert_close(after, before, "invariant")
@@ -108,7 +112,7 @@ def assert_breaks(
     features, wrong = _draw(layer, spec, channels, wrong.scales[0].shape[0], (1.0, 1.0), seed, wrong)
     with torch.no_grad():
         after, before = layer(wrong.act(features)), layer(features)
-    expected = wrong.act(before) if isinstance(before, WeightSpaceFeatures) else before
+    expected = wrong.act_on_change(before) if isinstance(before, WeightSpaceFeatures) else before
     difference = relative_difference(after, expected)
     assert difference >= least, f"a wrong group element changed the output by {difference:.1e} only"
 
@@ -121,12 +125,13 @@ def _draw(
     scale: tuple[float, float],
     seed: int,
     element: MonomialElement | None,
+    shifts: int = 0,
 ) -> tuple[WeightSpaceFeatures, MonomialElement]:
     parameter = next(layer.parameters(), None) if isinstance(layer, nn.Module) else None
     dtype = torch.float64 if parameter is None else parameter.dtype
     generator = torch.Generator().manual_seed(seed)
     features = WeightSpaceFeatures.randn(spec, batch, channels, generator=generator, dtype=dtype)
-    return features, element or MonomialElement.sample(spec, batch, scale, generator=generator)
+    return features, element or MonomialElement.sample(spec, batch, scale, shifts=shifts, generator=generator)
 
 
 def _assert_close(found: Output, expected: Output, property_name: str) -> None:

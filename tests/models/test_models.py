@@ -27,11 +27,17 @@ PUBLISHED = {
     "generalization/tanh-mlp": ("tanh", 5_973_001),
     "generalization/mixed-monomial": ("relu", 254_609),
     "generalization/mixed-gnn": ("tanh", 133_017),
+    "generalization/relu-learned-test-set": ("relu", 103_506),
+    "generalization/tanh-learned-test-set": ("tanh", 103_506),
+    "generalization/relu-hybrid": ("relu", 103_506),
+    "generalization/tanh-hybrid": ("tanh", 103_506),
+    "generalization/relu-trees": ("relu", 0),
+    "generalization/tanh-trees": ("tanh", 0),
 }
 
 
 def small_cnn_zoo(activation):
-    return NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, activation=activation)
+    return NetworkSpec.cnn([1, 16, 16, 16], stride=2, outputs=10, activation=activation, input_size=(16, 16))
 
 
 def count(model):
@@ -170,15 +176,16 @@ def test_standardisation_takes_the_weights_that_the_model_reads(activation):
 
 
 @pytest.mark.parametrize("layer", ["linear", "messages"])
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", [name for name, (_, parameters) in PUBLISHED.items() if parameters])
 def test_forward_and_backward_on_the_meta_device(name, layer):
     """No layer names a device: everything runs where no memory is."""
     activation, _ = PUBLISHED[name]
     has_layer = hasattr(load_recipe(name).model, "layer")
-    recipe = load_recipe(name, ["model.canonicalize=true", *[f"model.layer={layer}"] * has_layer])
+    recipe = load_recipe(name, [f"model.layer={layer}"] * has_layer)
+    canonical = {"canonicalize": True} if "canonicalize" in recipe.model.options() else {}
     spec = small_cnn_zoo(activation)
     with torch.device("meta"):
-        model = build_model(f"generalization/{recipe.model.name}", spec, **recipe.model.options())
+        model = build_model(f"generalization/{recipe.model.name}", spec, **recipe.model.options() | canonical).eval()
         features = WeightSpaceFeatures.zeros(spec, 8)
         output = model(features)
         output.sum().backward()

@@ -80,7 +80,7 @@ Faults = Callable[..., list[str]]
         ("[1, 1e4]", "[0, 1]", "augment.scale.0: must be above 0, not 0"),
         ("[1, 1e4]", "[1, .inf]", "augment.scale.1: a finite number is needed, not .inf"),
         ("[1, 1e4]", "[10, 1]", "augment.scale: the lowest scale comes first, so [1, 10]"),
-        ("name: adam", "name: sgd", "optimizer.name: must be 'adam', not the text 'sgd'"),
+        ("name: adam", "name: sgd", "optimizer.name: must be 'adam' or 'adamw', not the text 'sgd'"),
         ("1e-3", "0", "optimizer.lr: must be above 0, not 0"),
         ("1e-3", "-1e-3", "optimizer.lr: must be above 0, not -0.001"),
         ("1e-3", ".nan", "optimizer.lr: a finite number is needed, not .nan"),
@@ -147,7 +147,8 @@ def test_all_faults_are_reported_in_one_pass(faults: Faults) -> None:
 
 def test_an_override_at_fault_is_named_instead_of_the_file(good: str, faults: Faults) -> None:
     assert faults(good, "optimizer.lr=-1", "optimizer.warmup=3", "model.name=absolute", "training=null") == [
-        "override model.name: no model is called 'absolute'; the models are monomial, statnn, np, hnp, gnn, mlp",
+        "override model.name: no model is called 'absolute'; the models are monomial, statnn, np, hnp, gnn, "
+        "mlp, learned-test-set, trees",
         "override optimizer.lr: must be above 0, not -1",
         "override optimizer.warmup: unknown key, did you mean 'warmup_steps'?",
         "override training: missing",

@@ -18,11 +18,14 @@ _LEAST: dict[str, dict[str, Any]] = {
     "generalization/hnp": {"channels": [4], "head": [8, 8]},
     "generalization/gnn": {"size": 8, "rounds": 2, "head": [8, 8]},
     "generalization/mlp": {"head": [8, 8]},
+    "generalization/learned-test-set": {},
+    "generalization/trees": {"features": ["S"]},
     "classification/monomial": {**_HEADED, "channels": [4, 1]},
     "classification/absolute": _HEADED,
     "classification/hnp": _HEADED,
     "classification/np": _HEADED,
     "classification/mlp": {"hidden": [8]},
+    "classification/probe": {"points": 4, "hidden": [8]},
     "editing/monomial-strict": {**_STACK, "channels": [4, 2]},
     "editing/graded": {"nodes": 4, "edges": 2, "rounds": 1, "fourier": {"size": 2, "scale": 1}},
     "editing/monomial": _STACK,
@@ -64,7 +67,7 @@ def test_the_least_of_every_model(key: str) -> None:
     assert all(options[name] == value for name, value in least.items())
 
 
-@pytest.mark.parametrize("key", _LEAST)
+@pytest.mark.parametrize("key", [key for key, least in _LEAST.items() if least])
 def test_what_every_model_requires(key: str) -> None:
     document = _recipe(key)
     document["model"] = {"name": document["model"]["name"]}

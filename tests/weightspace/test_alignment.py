@@ -116,22 +116,32 @@ def slow_form(spec, network):
     return weights, biases
 
 
+def slow_point(spec, i, bias, flip=1, parity=1):
+    """Return what stands for a bias after a flip and a shift: the number, or for a sine a point on a circle."""
+    if i < len(spec.periodic) and spec.periodic[i]:
+        phase = spec.omega * bias
+        return torch.stack([parity * phase.cos(), flip * parity * phase.sin()]) / spec.omega
+    return (flip * bias)[None]
+
+
 def slow_distances(spec, a, b, moves):
     """Return the squared distance of each layer, relative to its larger norm, after moves (order, signs) of A."""
     (weights, biases), (weights_b, biases_b) = a, b
-    still = [(range(n), (1,) * n) for n in (spec.widths[0], spec.widths[-1])]
+    still = [(range(n), ((1, 1),) * n) for n in (spec.widths[0], spec.widths[-1])]
     moves = [still[0], *moves, still[1]]
     distances = []
     for i in range(spec.num_layers):
         (before, before_signs), (order, signs) = moves[i], moves[i + 1]
         total = 0.0
         for j in range(spec.widths[i + 1]):
-            total += float((signs[j] * biases[i][order[j]] - biases_b[i][j]) ** 2)
+            moved = slow_point(spec, i, biases[i][order[j]], *signs[j])
+            total += float((moved - slow_point(spec, i, biases_b[i][j])).square().sum())
             for k in range(spec.widths[i]):
-                moved = signs[j] * before_signs[k] * weights[i][order[j], before[k]]
+                moved = signs[j][0] * before_signs[k][0] * before_signs[k][1] * weights[i][order[j], before[k]]
                 total += float((moved - weights_b[i][j, k]).square().sum())
         norms = [
-            float(w[i].square().sum() + c[i].square().sum()) for w, c in ((weights, biases), (weights_b, biases_b))
+            float(w[i].square().sum() + sum(slow_point(spec, i, bias).square().sum() for bias in c[i]))
+            for w, c in ((weights, biases), (weights_b, biases_b))
         ]
         distances.append(total / max(*norms))
     return distances
@@ -141,16 +151,16 @@ def slow_least(spec, a, b):
     """Return the smallest sum of the squared distances of all layers, by trying every element."""
     forms = slow_form(spec, a), slow_form(spec, b)
     choices = []
-    for n, group in zip(spec.hidden_widths, spec.groups, strict=True):
-        signs = product((1, -1), repeat=n) if group == "sign" else [(1,) * n]
-        choices.append(list(product(permutations(range(n)), signs)))
+    for n, group, periodic in zip(spec.hidden_widths, spec.groups, spec.periodic, strict=True):
+        ways = list(product((1, -1) if group == "sign" else (1,), (1, -1) if periodic else (1,)))
+        choices.append(list(product(permutations(range(n)), product(ways, repeat=n))))
     return min((slow_distances(spec, *forms, moves) for moves in product(*choices)), key=sum)
 
 
 TINY = [
     NetworkSpec.mlp([2, 3, 2, 1], "relu"),
     NetworkSpec.mlp([2, 2, 2, 1], "tanh"),
-    NetworkSpec.mlp([2, 3, 2], "sin"),
+    NetworkSpec.mlp([2, 3, 2], "sin", omega=2.0),
     NetworkSpec.mlp([1, 3, 3, 1], "gelu"),
     NetworkSpec.cnn([1, 3], kernel=2, hidden=[2], outputs=1, activation="leaky_relu"),
     NetworkSpec.cnn([1, 2, 2], kernel=2, outputs=1, activation="tanh", pool=["max2", "none"]),
@@ -184,7 +194,9 @@ def test_strangers_are_brought_no_nearer_than_possible(spec):
         moves = []
         for i in range(len(spec.groups)):
             source = found.element.permutations[i][row].argsort()
-            signs = found.element.scales[i][row].sign().int().tolist()
+            flips = found.element.scales[i][row].sign().int().tolist()
+            shifts = found.element.shifts[i][row].tolist() if found.element.shifts else [0] * len(flips)
+            signs = [(flip, (-1) ** shift) for flip, shift in zip(flips, shifts, strict=True)]
             moves.append((source.tolist(), signs))
         distances = slow_distances(spec, *forms, moves)
         assert float(found.residual[row]) == pytest.approx((sum(distances) / spec.num_layers) ** 0.5, rel=1e-9)

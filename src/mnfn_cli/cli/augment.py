@@ -11,6 +11,7 @@ from mnfn_cli.cli.options import Force, Json, Out, Quiet, Seed, ZooPath, example
 EXAMPLES = examples(
     "mnfn augment zoos/digits-relu -o zoos/digits-relu-scaled --scale 1 1e4",
     "mnfn augment zoos/digits-relu -o zoos/digits-relu-more --scale 1 10 --copies 3 --keep-original",
+    "mnfn augment zoos/digits-inr -o zoos/digits-inr-shifted --shifts 3",
 )
 
 
@@ -34,6 +35,14 @@ def augment(
     no_permute: Annotated[
         bool, typer.Option("--no-permute", help="Scale neurons or flip their signs, but leave them in their order.")
     ] = False,
+    shifts: Annotated[
+        int,
+        typer.Option(
+            help="Shift the biases of SIRENs by up to this many times pi / omega, up or down, which a sine undoes by a "
+            "change of sign.",
+            metavar="K",
+        ),
+    ] = 0,
     no_verify: Annotated[
         bool,
         typer.Option(
@@ -47,7 +56,8 @@ def augment(
 ) -> None:
     """Change the weights of every network without changing what it computes, and check that nothing changed.
 
-    Hidden neurons are permuted, and scaled (ReLU and leaky ReLU) or flipped in sign (tanh and sine), at random.
+    Hidden neurons are permuted, and scaled (ReLU and leaky ReLU) or flipped in sign (tanh and sine), at random; with
+    --shifts the biases of SIRENs are shifted too, except in layers whose biases are all 0.
     """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.storage.outputs import Output
@@ -68,6 +78,7 @@ def augment(
             keep_original=keep_original,
             log_uniform=log_uniform,
             permute=not no_permute,
+            shifts=shifts,
             verify=not no_verify,
             seed=seed,
             force=force,

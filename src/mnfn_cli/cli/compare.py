@@ -67,9 +67,10 @@ def compare(
 ) -> None:
     """Say whether two networks compute the same function, and whether they are the same network up to the group.
 
-    Hidden neurons may be permuted, and scaled (ReLU and leaky ReLU) or flipped in sign (tanh and sine), without any
-    change of the function. The result names the largest difference of the outputs on random inputs, the permutation and
-    the factors that take A nearest to B, and the distance that is left.
+    Hidden neurons may be permuted, and scaled (ReLU and leaky ReLU) or flipped in sign (tanh and sine), and the biases
+    of sines shifted by multiples of pi / omega, without any change of the function. The result names the largest
+    difference of the outputs on random inputs, the permutation, factors and shifts that take A nearest to B, and the
+    distance that is left.
     """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import printable
@@ -123,4 +124,6 @@ def _row(number: int, layer: "LayerMove") -> dict[str, Any]:
         "sign": f"{layer.flipped} flipped",
         "permutation": "none",
     }[layer.group]
+    if layer.shifts is not None:
+        factors += f", {sum(shift != 0 for shift in layer.shifts)} shifted"
     return {"layer": number, "neurons": len(layer.permutation), "moved": layer.moved, "factors": factors}

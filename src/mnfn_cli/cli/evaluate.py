@@ -13,6 +13,7 @@ from mnfn_cli.cli.table import Table
 EXAMPLES = examples(
     "mnfn evaluate runs/relu --scales 1,10,1e2,1e3,1e4 -o runs/relu-robustness",
     "mnfn evaluate runs/relu runs/hnp --scales 10,0.1:10 --no-permute -o comparison",
+    "mnfn evaluate runs/digits-monomial --shifts 1,3 -o runs/digits-monomial-shifted",
 )
 
 
@@ -22,6 +23,11 @@ ACTED_ON = {
     "sign": "sign flips negate the weights into and out of random hidden neurons: other weights, the same function",
     "permutation": "permuted means that hidden neurons are in a random order: other weights, the same function",
 }
+
+SHIFTED = (
+    "shifts up to K add k pi / omega to the biases of a SIREN's hidden neurons, with random whole numbers k from -K to "
+    "K, and negate the weights that read a neuron with an odd k: other weights, the same function"
+)
 
 
 def evaluate(
@@ -33,6 +39,12 @@ def evaluate(
     permute: Annotated[
         bool, typer.Option("--permute/--no-permute", help="Also put hidden neurons into a random order.")
     ] = True,
+    shifts: Annotated[
+        str,
+        typer.Option(
+            help="For SIRENs, also shift biases by up to so many times pi / omega: for example 1,3.", metavar="K,..."
+        ),
+    ] = "",
     zoo: Annotated[list[Path] | None, typer.Option(help="Say where the zoo of the runs is now, if it moved.")] = None,
     precision: Annotated[
         Literal["fp32", "fp64"], typer.Option(help="Compute in numbers of 32 or of 64 bits.")
@@ -57,21 +69,23 @@ def evaluate(
 
     from mnfn_cli.report.evaluation import EVALUATION, to_document, write_evaluation
     from mnfn_cli.storage.outputs import Output
-    from mnfn_cli.tasks.condition import parse_scales
+    from mnfn_cli.tasks.condition import parse_scales, parse_shifts
     from mnfn_cli.tasks.evaluation import evaluate_runs
     from mnfn_cli.tasks.finished_run import load_runs
     from mnfn_cli.tasks.task import task_class
     from mnfn_cli.training.run_folder import zoos_of
 
     run_plugins(console, plugin)
-    ranges = parse_scales(scales)
+    ranges, turns = parse_scales(scales), parse_shifts(shifts)
     dtype = {"fp32": None, "fp64": torch.float64}[precision]
     claim([Output(out, EVALUATION)], [*runs, *(zoo or zoos_of(runs))], force=force)
     with job(console, device) as context:
         loaded = [run.to(device=context.device, dtype=dtype) for run in load_runs(runs)]
         for remark in (remark for run in loaded for remark in run.remarks):
             console.note(remark)
-        evaluation = evaluate_runs(loaded, ranges, zoos=zoo or None, permute=permute, seed=seed, context=context)
+        evaluation = evaluate_runs(
+            loaded, ranges, zoos=zoo or None, permute=permute, shifts=turns, seed=seed, context=context
+        )
     write_evaluation(evaluation, out, command=context.command, force=force)
     document = to_document(evaluation)
     figure, task = evaluation.figure, task_class(evaluation.task)
@@ -103,5 +117,7 @@ def evaluate(
     console.note(task.meaning)
     for group in evaluation.group.split(" and "):
         console.note(ACTED_ON[group])
+    if any(turns):
+        console.note(SHIFTED)
     console.note(f"largest change is that of a {task.seen}, against the original networks")
     console.result(document, *tables)

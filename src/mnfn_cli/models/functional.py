@@ -6,17 +6,25 @@ from ``ClosedFormFunctional`` to fit without gradients.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from mnfn_cli.nn.fitted import FittedBuffers
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 
 
 class Functional(nn.Module):
-    """A functional that reads all training networks once before the first gradient step."""
+    """A functional that reads all training networks once before the first gradient step, or after the last.
+
+    Attributes:
+        input_dtype: the dtype in which the functional wants raw weights, whatever the dtype of its parameters is; None
+            for that of its parameters.
+    """
+
+    input_dtype: ClassVar[torch.dtype | None] = None
 
     def prepare(self, features: Any) -> None:
         """Compute what is not learned by gradients, such as means and deviations. The default does nothing.
@@ -26,8 +34,36 @@ class Functional(nn.Module):
                 reads.
         """
 
+    def finish(self, features: Any, targets: Tensor) -> bool:
+        """Fit what is fitted once, when the gradient steps are done and the best weights are in place.
 
-class ClosedFormFunctional(Functional):
+        What it learns it registers as buffers, or in a ``FittedBuffers`` module. The default does nothing.
+
+        Args:
+            features: raw weights of all training networks, as in ``prepare``.
+            targets: the values that the functional should return for them, ``(networks, ...)``.
+
+        Returns:
+            whether the functional has changed, so that it is validated once more.
+        """
+        return False
+
+    def readable(self, features: Any) -> Tensor:
+        """Return whether the functional can read each network, ``(networks,)``; by default it can.
+
+        A functional that runs networks cannot read one whose outputs are not finite, or too large for its dtype.
+
+        Args:
+            features: raw weights, as in ``prepare``.
+        """
+        return torch.ones(features.batch, dtype=torch.bool)
+
+    def rate_factor(self, name: str) -> float:
+        """Return the factor by which the recipe's learning rate is multiplied for the parameter ``name``; 1."""
+        return 1.0
+
+
+class ClosedFormFunctional(FittedBuffers, Functional):
     """A functional that ``fit`` fits once, without gradient steps: a linear solve, trees, fitted statistics.
 
     ``fit`` stores what it learns in buffers (``self.register_buffer(name, tensor)``). They are saved with the run, and
@@ -43,31 +79,20 @@ class ClosedFormFunctional(Functional):
             targets: the values that the functional should return for them, ``(networks, ...)``.
         """
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Register every tensor of ``state_dict`` as a buffer, with its own shape.
-
-        Raises:
-            RuntimeError: a name has a dot, so it belongs to a submodule, which is not supported here.
-        """
-        if nested := [name for name in state_dict if "." in name]:
-            raise RuntimeError(f"tensors of a part that is not there: {', '.join(nested)}")
-        for name, tensor in state_dict.items():
-            self.register_buffer(name, tensor)
-        return None
-
 
 def place_of(model: nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Return the device and the floating-point dtype of a functional; the CPU and float32 where it has no tensors."""
+    """Return the device of a functional and the dtype of its input; the CPU and float32 where it has no tensors."""
     held: Iterable[Tensor] = (*model.parameters(), *model.buffers())
     first = next((tensor for tensor in held if tensor.is_floating_point()), torch.empty(0))
-    return first.device, first.dtype
+    wanted = model.input_dtype if isinstance(model, Functional) else None
+    return first.device, wanted or first.dtype
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of learned numbers: of parameters, or of buffers for a functional fitted in closed form.
+    """Return the number of learned numbers: of parameters, and of buffers that come from a fit.
 
     >>> count_parameters(nn.Linear(3, 4))
     16
     """
-    learned = model.buffers() if isinstance(model, ClosedFormFunctional) else model.parameters()
-    return sum(tensor.numel() for tensor in learned)
+    fitted = [m.buffers(recurse=False) for m in model.modules() if isinstance(m, FittedBuffers)]
+    return sum(tensor.numel() for tensors in (model.parameters(), *fitted) for tensor in tensors)

@@ -65,6 +65,12 @@ class SharedFunctional(Functional):
             if isinstance(model, Functional):
                 model.prepare(part)
 
+    def rate_factor(self, name: str) -> float:
+        """Return the factor that the model with this parameter gives."""
+        _, number, own_name = name.split(".", 2)
+        model = self.models[int(number)]
+        return model.rate_factor(own_name) if isinstance(model, Functional) else 1.0
+
     def counts(self) -> dict[tuple[int, ...], int]:
         """Return the number of parameters that are used by the same weight spaces, by the numbers of these."""
         users: dict[nn.Parameter, list[int]] = {}

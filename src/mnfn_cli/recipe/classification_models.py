@@ -1,11 +1,13 @@
 """The declarations of models that predict the class of the picture in an INR."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from mnfn_cli.recipe.declaration import Model
-from mnfn_cli.recipe.sections import Flag, Probability, TwoWidths, Widths
+from mnfn_cli.recipe.sections import Count, Flag, Probability, Real, TwoWidths, Widths
 from mnfn_cli.recipe.stack import OddLayers, Stack
-from mnfn_cli.symmetry import Group
+from mnfn_cli.symmetry import Access, Group
 
 
 class Classifier(Stack):
@@ -71,3 +73,22 @@ class MlpClassifier(Model):
     name: Literal["mlp"]
     hidden: Widths
     dropout: Probability = 0.0
+
+
+class ProbeClassifier(Model):
+    """A classifier that runs the INR on learned points, and an MLP on the outputs."""
+
+    built_by = "mnfn_cli.models.probe:ProbeClassifier"
+    published = "classification/mnist-probe"
+    shares = "fitting"
+
+    name: Literal["probe"]
+    points: Count
+    hidden: Widths
+    dropout: Probability = 0.0
+    distortion: Annotated[Real, Field(ge=0)] = 0.0
+
+    @property
+    def reads(self) -> Access:
+        """It runs the network on its points."""
+        return "runs the network"

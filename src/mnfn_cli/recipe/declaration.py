@@ -16,7 +16,8 @@ class Model(Section):
             ``NetworkSpec`` and with all options as keyword arguments.
         published: the name of the shipped recipe with the published options. ``{family}`` in it stands for ``relu`` or
             ``tanh``, according to the networks. Empty if every option has a default.
-        closed_form: whether the functional is fitted in closed form instead of by gradient steps.
+        closed_form: whether the functional is fitted in closed form instead of by gradient steps. Where that depends on
+            the options, ``fits_at_once`` says so instead.
         shares: which parameters the functional has in common for several weight spaces of a zoo; by default it reads
             one. See ``symmetry.Sharing``.
         name: the name by which recipes choose the model.
@@ -45,6 +46,11 @@ class Model(Section):
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments of the functional's class: all options, without the model's name."""
         return self.model_dump(exclude={"name"})
+
+    @property
+    def fits_at_once(self) -> bool:
+        """Whether the functional with these options is fitted in closed form, so that a recipe needs no optimizer."""
+        return self.closed_form
 
     @property
     def respects(self) -> Group | None:

@@ -1,12 +1,12 @@
 """The declarations of models that predict a number about each network, such as its test accuracy."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from mnfn_cli.recipe.declaration import Model
-from mnfn_cli.recipe.sections import Count, Flag, Probability, TwoWidths, Widths
-from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, INVARIANT_STEPS, Group
+from mnfn_cli.recipe.sections import Count, Flag, Positive, Probability, Real, Section, TwoWidths, Widths
+from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, INVARIANT_STEPS, Access, Group
 
 
 class AccuracyModel(Model):
@@ -103,3 +103,69 @@ class Hnp(AccuracyModel):
 
     name: Literal["hnp"]
     channels: Widths
+
+
+class OnLearnedInputs(Model):
+    """Options of the models that learn a test set (``models.learned_test_set.LearnedTestSet``)."""
+
+    members: Count = 3
+    questions: Count = 128
+    asked: Count = 32
+    noise: Annotated[Real, Field(ge=0)] = 0.5
+    input_size: TwoWidths | None = None
+
+
+class LearnedTestSet(OnLearnedInputs):
+    """Learned inputs with learned answers, with which an accurate network agrees."""
+
+    built_by = "mnfn_cli.models.learned_test_set:LearnedTestSet"
+    published = "generalization/{family}-learned-test-set"
+
+    name: Literal["learned-test-set"]
+
+    @property
+    def reads(self) -> Access:
+        """It runs the network on its inputs."""
+        return "runs the network"
+
+
+class ForestSizes(Section):
+    """Options of the trees (``models.forest.ForestOptions``)."""
+
+    trees: Count = 300
+    tree_leaf: Count = 2
+    tree_features: Annotated[Positive, Field(le=1)] = 1 / 3
+    rounds: Count = 200
+    round_rate: Positive = 0.05
+    round_leaves: Annotated[Count, Field(ge=2)] = 12
+    round_leaf: Count = 15
+    round_penalty: Annotated[Real, Field(ge=0)] = 1.0
+
+
+class Trees(OnLearnedInputs):
+    """Trees on features ``Y`` of a learned test set, ``S`` of canonical weights, ``P`` of responses to fixed inputs."""
+
+    built_by = "mnfn_cli.models.trees:build_trees"
+    published = "generalization/{family}-trees"
+
+    name: Literal["trees"]
+    features: tuple[Literal["Y", "S", "P"], ...]
+    probes: Count = 48
+    forest: ForestSizes = ForestSizes()
+
+    @field_validator("features")
+    @classmethod
+    def _some_each_once(cls, features: tuple[str, ...]) -> tuple[str, ...]:
+        if not features or len({*features}) < len(features):
+            raise ValueError("one or more of Y, S and P are needed, each once")
+        return features
+
+    @property
+    def fits_at_once(self) -> bool:
+        """It has gradient steps if it learns a test set."""
+        return "Y" not in self.features
+
+    @property
+    def reads(self) -> Access:
+        """It runs the network unless it has the feature set ``S`` alone."""
+        return "weights alone" if self.features == ("S",) else "runs the network"

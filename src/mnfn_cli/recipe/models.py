@@ -13,10 +13,11 @@ from mnfn_cli.recipe.classification_models import (
     MlpClassifier,
     MonomialClassifier,
     NpClassifier,
+    ProbeClassifier,
 )
 from mnfn_cli.recipe.declaration import Model
 from mnfn_cli.recipe.editing_models import GradedEditor, HnpEditor, MlpEditor, MonomialEditor, NpEditor, StrictEditor
-from mnfn_cli.recipe.generalization_models import FlatMlp, Gnn, Hnp, Monomial, Np, StatNN
+from mnfn_cli.recipe.generalization_models import FlatMlp, Gnn, Hnp, LearnedTestSet, Monomial, Np, StatNN, Trees
 
 
 def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
@@ -24,8 +25,10 @@ def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
 
 
 MODELS: Mapping[str, dict[str, type[Model]]] = {
-    "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp),
-    "classification": _by_name(MonomialClassifier, AbsoluteClassifier, HnpClassifier, NpClassifier, MlpClassifier),
+    "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp, LearnedTestSet, Trees),
+    "classification": _by_name(
+        MonomialClassifier, AbsoluteClassifier, HnpClassifier, NpClassifier, MlpClassifier, ProbeClassifier
+    ),
     "editing": _by_name(StrictEditor, GradedEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
 }
 """All declarations, by the name of the task and then by the name of the model."""

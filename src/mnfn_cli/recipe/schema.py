@@ -135,14 +135,14 @@ class Optimizer(Section):
     """The section ``optimizer``.
 
     Attributes:
-        name: the optimizer; only ``adam``.
+        name: the optimizer, ``adam`` or ``adamw``.
         lr: the largest learning rate.
         warmup_steps: the number of steps over which the learning rate rises linearly to ``lr``.
         schedule: how it goes on: ``constant``, or ``cosine``, which falls to 0 as half a cosine.
-        weight_decay: the argument of ``torch.optim.Adam``.
+        weight_decay: the argument of the optimizer in ``torch.optim``.
     """
 
-    name: Literal["adam"]
+    name: Literal["adam", "adamw"]
     lr: Positive
     warmup_steps: Tally = 0
     schedule: Literal["constant", "cosine"] = "constant"
@@ -197,7 +197,7 @@ def _fitted_at_once(info: ValidationInfo) -> bool:
 
 def _training_of_model(value: Any, handler: object, info: ValidationInfo) -> Training:
     model = info.data.get("model")
-    return Training.model_validate(value, context={"closed_form": model is not None and model.closed_form})
+    return Training.model_validate(value, context={"closed_form": model is not None and model.fits_at_once})
 
 
 class Recipe(Section):
@@ -221,7 +221,7 @@ class Recipe(Section):
     @classmethod
     def _optimizer_for_steps(cls, optimizer: Optimizer | None, info: ValidationInfo) -> Optimizer | None:
         model = info.data.get("model")
-        if optimizer is None and not (model is not None and model.closed_form):
+        if optimizer is None and not (model is not None and model.fits_at_once):
             raise PydanticKnownError("missing")
         return optimizer
 

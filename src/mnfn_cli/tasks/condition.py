@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import get_args
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from mnfn_cli.errors import UsageError
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.symmetry import Group
+from mnfn_cli.weightspace.group import check_shifts
 from mnfn_cli.weightspace.mixed import Networks, act_at_random
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -24,12 +26,14 @@ class Condition:
         acted: whether random group elements change the weights; False for the original networks.
         scale: for the scaling group, the interval (low, high) of the factors; None for other groups.
         permuted: whether the group elements also permute neurons.
+        shifts: for SIRENs, the largest shift of a bias, in units of ``pi / omega``.
     """
 
     group: str
     acted: bool = False
     scale: Range | None = None
     permuted: bool = False
+    shifts: int = 0
 
     @property
     def label(self) -> str:
@@ -37,13 +41,16 @@ class Condition:
         if not self.acted:
             return "original"
         changes = [] if self.scale is None else [f"U[{self.scale[0]:g}, {self.scale[1]:g}]"]
-        how = " and ".join([*changes, *(["sign flips"] if "sign" in self.group.split(" and ") else [])])
+        changes += ["sign flips"] if "sign" in self.group.split(" and ") else []
+        changes += [f"shifts up to {self.shifts}"] if self.shifts else []
+        how = " and ".join(changes)
         return ", ".join([how] * bool(how) + ["permuted"] * self.permuted)
 
     @property
     def stream(self) -> str:
         """The name of the random stream from which group elements are drawn. It must not change when the label does."""
-        return "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
+        factors = "sign flips" if self.scale is None else f"U[{self.scale[0]:g}, {self.scale[1]:g}]"
+        return factors + (f", shifts {self.shifts}" if self.shifts else "")
 
     def act(self, features: Networks, specs: Sequence[NetworkSpec], seed: int) -> Networks:
         """Return the networks in this condition: the original ones as they are, changed ones in float64.
@@ -56,7 +63,8 @@ class Condition:
         if not self.acted:
             return features
         exact, random = features.to(dtype=torch.float64), generator(seed, "evaluation", self.stream)
-        return act_at_random(specs, exact, self.scale or (1.0, 1.0), permute=self.permuted, generator=random)
+        scale = self.scale or (1.0, 1.0)
+        return act_at_random(specs, exact, scale, permute=self.permuted, shifts=self.shifts, generator=random)
 
 
 def groups_of(specs: Sequence[NetworkSpec]) -> str:
@@ -65,21 +73,31 @@ def groups_of(specs: Sequence[NetworkSpec]) -> str:
     return " and ".join(group for group in get_args(Group) if group in found)
 
 
-def conditions_of(specs: Sequence[NetworkSpec], scales: Sequence[Range], permute: bool) -> list[Condition]:
+def conditions_of(
+    specs: Sequence[NetworkSpec], scales: Sequence[Range], permute: bool, shifts: Sequence[int] = ()
+) -> list[Condition]:
     """Return the original condition, then those in which the groups of weight spaces act.
 
-    There is one for each range of factors if a weight space has the scaling group, else one in all.
+    There is one for each range of factors if a weight space has the scaling group, else one in all; then one for each
+    largest shift.
 
     Args:
         specs: the weight spaces of the test networks.
         scales: the ranges of the factors for the scaling group.
         permute: whether the group elements also permute neurons.
+        shifts: the largest shifts of biases, for SIRENs.
+
+    Raises:
+        UsageError: ``shifts`` are given for networks that have none, or are too many.
     """
+    for spec, shift in product(specs, shifts):
+        check_shifts(spec, shift)
     groups = groups_of(specs)
     if groups == "permutation" and not permute:
         return [Condition(groups)]
     ranges = scales if "scale" in groups.split(" and ") else [None]
-    return [Condition(groups), *(Condition(groups, True, scale, permute) for scale in ranges)]
+    acted = [Condition(groups, True, scale, permute) for scale in ranges]
+    return [Condition(groups), *acted, *(Condition(groups, True, None, permute, shift) for shift in shifts if shift)]
 
 
 def parse_scales(text: str) -> list[Range]:
@@ -104,3 +122,21 @@ def parse_scales(text: str) -> list[Range]:
             raise UsageError("--scales", f"{piece}: factors go from a positive number to one no smaller, from 1 to x")
         ranges.append((low, high))
     return ranges
+
+
+def parse_shifts(text: str) -> list[int]:
+    """Parse largest shifts, whole numbers that commas part; an empty text has none.
+
+    Raises:
+        UsageError: an entry is no whole number.
+
+    >>> parse_shifts("1,3")
+    [1, 3]
+    """
+    found = []
+    for piece in text.split(",") if text else []:
+        try:
+            found.append(int(piece))
+        except ValueError:
+            raise UsageError("--shifts", f"'{piece}' is no whole number; write for example 1,3") from None
+    return found

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError, RecipeError
+from mnfn_cli.models.functional import Functional
 from mnfn_cli.models.shared import obstacles
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -19,6 +20,9 @@ from mnfn_cli.zoo.store import Zoo, open_zoo
 
 Picture = tuple[int, str]
 """A picture: the index of its zoo among the run's zoos, and its ``image_id`` in that zoo."""
+
+BLOCK = 256
+"""The number of networks that are tried at a time."""
 
 Skipped = frozenset[tuple[str, str]]
 """The networks that are left out, as (path of the zoo, network id)."""
@@ -164,6 +168,38 @@ def find_bad(zoos: Sequence[Zoo], skip_bad: bool) -> Skipped:
         DataError: there are such networks and ``skip_bad`` is False; all are named.
     """
     bad = [(zoo, zoo.ids[row], problem) for zoo in zoos for row, problem in zoo.bad_networks()]
+    return _left_out(bad, skip_bad)
+
+
+def find_unreadable(
+    zoos: Sequence[Zoo], model: Functional, spec: NetworkSpec, skipped: Skipped, skip_bad: bool
+) -> Skipped:
+    """Return the networks that a functional cannot read, such as those whose outputs on its inputs are not finite.
+
+    Args:
+        zoos: the zoos to search.
+        model: the functional.
+        spec: the weight space that it reads.
+        skipped: networks that are left out already.
+        skip_bad: return such networks instead of raising an error.
+
+    Raises:
+        DataError: there are such networks and ``skip_bad`` is False; all are named.
+    """
+    bad = []
+    for zoo in zoos:
+        ids = zoo.ids
+        rows = [row for row in range(len(zoo)) if (str(zoo.path), ids[row]) not in skipped]
+        for start in range(0, len(rows), BLOCK):
+            block = rows[start : start + BLOCK]
+            with torch.inference_mode():
+                fine = model.readable(read_networks([zoo], [block], [spec])).tolist()
+            problem = "its outputs on the functional's inputs are not finite"
+            bad += [(zoo, ids[row], problem) for row, good in zip(block, fine, strict=True) if not good]
+    return _left_out(bad, skip_bad)
+
+
+def _left_out(bad: Sequence[tuple[Zoo, str, str]], skip_bad: bool) -> Skipped:
     if bad and not skip_bad:
         raise DataError.together(
             DataError(f"{zoo.path}:{name}", f"{problem}; leave such networks out with --on-bad skip")

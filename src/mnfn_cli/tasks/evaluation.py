@@ -91,6 +91,7 @@ class Evaluation:
                 "largest_change": row.largest_change,
                 "networks": row.condition.label,
                 "scale": row.condition.scale,
+                **({"shifts": row.condition.shifts} if row.condition.shifts else {}),
                 **({"by_weight_space": [e.to_json() for e in row.by_weight_space]} if row.by_weight_space else {}),
             }
             for row in self.rows
@@ -108,27 +109,29 @@ def evaluate_runs(
     *,
     zoos: Sequence[Path] | None = None,
     permute: bool = True,
+    shifts: Sequence[int] = (),
     seed: int = 0,
     context: Context | None = None,
 ) -> Evaluation:
     """Score runs on the test networks of their zoos, before and after group elements change the networks' weights.
 
     All runs on the same zoos see the same networks. For the scaling group there is one condition for each range of
-    factors, for other groups one condition in all. Group elements act in float64, and the result is rounded to the
-    models' dtype.
+    factors, for other groups one condition in all, and for SIRENs one more for each largest shift. Group elements act
+    in float64, and the result is rounded to the models' dtype.
 
     Args:
         runs: finished runs of one task, on networks of one symmetry group.
         scales: the ranges of the factors for the scaling group.
         zoos: the paths of the runs' zoos now, if all have the same; by default those at which they were trained.
         permute: whether the group elements also permute neurons.
+        shifts: for SIRENs, the largest shifts of biases in units of ``pi / omega``.
         seed: the seed of the group elements.
         context: where progress is reported.
 
     Raises:
         DataError: a zoo cannot be read, or changed since the runs were trained.
         UsageError: a run was trained for another task or on networks of another symmetry group than the first one, or
-            it is given twice; or ``zoos`` are given for runs on different zoos.
+            it is given twice; or ``zoos`` are given for runs on different zoos, or ``shifts`` for networks without any.
     """
     context = context or Context()
     _require_alike(runs)
@@ -138,7 +141,7 @@ def evaluate_runs(
     for run in runs:
         # Runs on the same networks that learned another edit, for example, have other targets.
         groups.setdefault(repr((_learned_from(run), run.task.facts)), []).append(run)
-    conditions = conditions_of(runs[0].specs, scales, permute)
+    conditions = conditions_of(runs[0].specs, scales, permute, shifts)
     context.progress.start("evaluating", len(runs) * len(conditions))
     count, rows, protocols = 0, [], {}
     augmented, names = {}, {}

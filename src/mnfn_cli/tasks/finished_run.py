@@ -114,7 +114,7 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
     recipe = load_recipe(str(folder.recipe))
     known = task_of_run(record.task, recipe, record.specs, record.facts, record.inr, file)
     model = build_functional(recipe, record.specs, known.model_options)
-    tensors, _ = read_tensors(folder.model)
+    tensors, _ = read_tensors(folder.model, floats_only=False)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

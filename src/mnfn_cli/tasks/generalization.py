@@ -66,8 +66,15 @@ class Generalization(Task):
         return torch.tensor(zoo.table[self.label].to_numpy()[list(rows)], dtype=torch.float32)
 
     def loss(self, model: nn.Module, features: Networks, targets: Tensor, where: str) -> Tensor:
-        """Return the binary cross-entropy, averaged over networks."""
-        return cross_entropy(model(features), targets, where)
+        """Return the binary cross-entropy, averaged over networks.
+
+        A functional may return predictions ``(batch, members)`` in training. Each member then has a loss of its own,
+        and the mean of these is returned.
+        """
+        predicted: Tensor = model(features)
+        if predicted.dim() == 2:
+            targets = targets[:, None].expand_as(predicted)
+        return cross_entropy(predicted, targets, where)
 
     def validate(self, model: nn.Module, split: Split) -> Mapping[str, float]:
         """Return the loss, Kendall's tau, R2 and the mean absolute error on the validation networks."""
@@ -138,7 +145,7 @@ class Generalization(Task):
 
 def predicted_against_true(predictions: Path, tau: Metric | None = None) -> Scatter:
     """Return the scatter plot of a file predictions.csv, with the number of networks and tau in its title."""
-    table = pl.read_csv(predictions, schema_overrides={"network": pl.String})
+    table = pl.read_csv(predictions, glob=False, schema_overrides={"network": pl.String})
     title = f"{table.height} networks" + ("" if tau is None or tau.value is None else f", tau {tau}")
     true, predicted = table["true_accuracy"].to_list(), table["predicted_accuracy"].to_list()
     return Scatter(true, predicted, ("true test accuracy", "predicted from the weights"), title)
@@ -148,8 +155,8 @@ def cross_entropy(predicted: Tensor, accuracies: Tensor, where: str) -> Tensor:
     """Return the binary cross-entropy of predicted against measured accuracies, averaged over networks.
 
     Args:
-        predicted: predicted accuracies in [0, 1], ``(batch,)``.
-        accuracies: measured accuracies in [0, 1], ``(batch,)``.
+        predicted: predicted accuracies in [0, 1], ``(batch,)`` or ``(batch, members)``.
+        accuracies: measured accuracies in [0, 1], of the same shape.
         where: what an error calls the moment, such as ``step 12``.
 
     Raises:

@@ -50,7 +50,7 @@ def _described(recipe: Recipe, model: nn.Module, specs: Sequence[NetworkSpec]) -
         model: the model, or its skeleton.
         specs: the weight spaces that it reads.
     """
-    size = "fitted in closed form" if recipe.model.closed_form else f"{count_parameters(model):,} parameters"
+    size = "fitted in closed form" if recipe.model.fits_at_once else f"{count_parameters(model):,} parameters"
     title = f"model {recipe.model.name}: {size}, for"
     lines = [f"{title} networks {specs[0]}" if len(specs) == 1 else f"{title} networks of {len(specs)} weight spaces"]
     if isinstance(model, SharedFunctional):

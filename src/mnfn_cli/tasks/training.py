@@ -28,6 +28,7 @@ from mnfn_cli.tasks.data import (
     Split,
     Splits,
     find_bad,
+    find_unreadable,
     load_split,
     open_zoos,
     require_training_networks,
@@ -39,7 +40,7 @@ from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.result import RESULT_FILE, Learned, Result, Seconds, read_result
 from mnfn_cli.tasks.size import require_bounded_size
 from mnfn_cli.tasks.task import Task, task_class, task_of_run
-from mnfn_cli.training.closed_form import fit_at_once
+from mnfn_cli.training.closed_form import finish, fit_at_once
 from mnfn_cli.training.loop import Job, run_job
 from mnfn_cli.training.record import PluginReference, RunRecord, Versions, ZooReference
 from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, resuming
@@ -67,7 +68,8 @@ def train_run(
         recipe: the recipe, with all overrides and with the paths of its zoos.
         path: the folder of the run, which is created.
         force: replace an existing run.
-        skip_bad: leave out networks with a weight that is not finite, instead of raising an error.
+        skip_bad: leave out networks with a weight that is not finite, or that the functional cannot run, instead of
+            raising an error.
         context: the device, and where progress is reported and interrupts are noticed.
         illustrate: a function that draws the figures of the run, given its folder.
 
@@ -87,6 +89,9 @@ def train_run(
     zoos = open_zoos(recipe)
     task = task_class(recipe.task).on_zoos(recipe, zoos)
     skipped = find_bad(zoos, skip_bad)
+    runs = recipe.model.reads == "runs the network" and len(task.specs) == 1
+    if runs and isinstance(model := _new_model(task), Functional):
+        skipped |= find_unreadable(zoos, model, task.spec, skipped, skip_bad)
     counts = {name: sum(len(rows_of_split(zoo, name, skipped)) for zoo in zoos) for name in SPLITS}
     for name, count in counts.items():
         if count < 2:
@@ -170,8 +175,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
         return split.to(device=context.device, dtype=dtype)
 
     train, val = load("train"), load("val")
-    torch.manual_seed(derive_seed(recipe.training.seed, "model"))
-    model = build_functional(recipe, task.specs, task.model_options).to(context.device)
+    model = _new_model(task).to(context.device)
     if isinstance(model, Functional):
         model.prepare(train.features)
     position = _fit(task, model, train, val, folder, context)
@@ -217,6 +221,11 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     return read_result(folder.path)
 
 
+def _new_model(task: Task) -> nn.Module:
+    torch.manual_seed(derive_seed(task.recipe.training.seed, "model"))
+    return build_functional(task.recipe, task.specs, task.model_options)
+
+
 def _fit(task: Task, model: nn.Module, train: Split, val: Split, folder: RunFolder, context: Context) -> Position:
     validate = partial(task.validate, model, val)
     if isinstance(model, ClosedFormFunctional):
@@ -236,7 +245,11 @@ def _fit(task: Task, model: nn.Module, train: Split, val: Split, folder: RunFold
         learning_rate=optimizer.lr,
         warmup_steps=optimizer.warmup_steps,
         schedule=optimizer.schedule,
+        optimizer=optimizer.name,
         weight_decay=optimizer.weight_decay,
         seed=chosen.seed,
     )
-    return run_job(job, model, folder, context)
+    position = run_job(job, model, folder, context)
+    if isinstance(model, Functional):
+        finish(model, train.features, train.targets, validate, task.criterion, position, folder, context)
+    return position

@@ -1,4 +1,4 @@
-"""Fit functionals that have no gradient steps."""
+"""Fit functionals that have no gradient steps, and what other functionals fit after theirs."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import NumericError
-from mnfn_cli.models.functional import ClosedFormFunctional, place_of
+from mnfn_cli.models.functional import ClosedFormFunctional, Functional, place_of
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.training.loop import append_metrics
 from mnfn_cli.training.run_folder import RunFolder
 from mnfn_cli.training.state import Position, describe_environment
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.mixed import Networks
 
 
 def fit_at_once(
@@ -44,9 +45,7 @@ def fit_at_once(
     context.progress.start("fitting", 1)
     run.metrics.unlink(missing_ok=True)
     model.fit(features, targets)
-    for name, tensor in model.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise NumericError("training", f"{name} is not finite after the fit")
+    _require_finite(model)
     run.check_interruption(context.interruption)
     figures = dict(validate())
     run.check_interruption(context.interruption)
@@ -54,3 +53,45 @@ def fit_at_once(
     context.progress.advance(1, **{criterion: figures[criterion]})
     environment = describe_environment(place_of(model)[0])
     return Position(best_value=figures[criterion], environment=environment)
+
+
+def finish(
+    model: Functional,
+    features: Networks,
+    targets: Tensor,
+    validate: Callable[[], Mapping[str, float]],
+    criterion: str,
+    position: Position,
+    run: RunFolder,
+    context: Context,
+) -> None:
+    """Let a functional fit what it fits after the gradient steps, and validate it once more if it did.
+
+    An interrupted run finds the state after the last step and fits again, with the same result.
+
+    Args:
+        model: the functional with its best weights.
+        features: raw weights of the training networks, ``(networks, 1, ...)``.
+        targets: the values that the functional should return for them, ``(networks, ...)``.
+        validate, criterion, run, context: as in ``fit_at_once``.
+        position: the position after the last step, whose best value becomes that of the fitted functional.
+
+    Raises:
+        NumericError: a fitted number is not finite.
+        InterruptedRun: the user interrupted the run.
+    """
+    if not model.eval().finish(features, targets):
+        return
+    _require_finite(model)
+    run.check_interruption(context.interruption)
+    with torch.no_grad():
+        figures = dict(validate())
+    context.progress.advance(0, **{criterion: figures[criterion]})
+    append_metrics(run.metrics, {"step": position.step, "epoch": None, "train_loss": None, **figures})
+    position.best_value = figures[criterion]
+
+
+def _require_finite(model: Functional) -> None:
+    for name, tensor in model.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise NumericError("training", f"{name} is not finite after the fit")

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import cos, pi
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from mnfn_cli.errors import InterruptedRun, NumericError
+from mnfn_cli.models.functional import Functional
 from mnfn_cli.runtime.context import Context, Progress
 from mnfn_cli.runtime.seeds import derive_seed
 from mnfn_cli.storage.atomic import file_system_errors, to_json
@@ -37,7 +38,8 @@ class Job:
         learning_rate: the largest learning rate.
         warmup_steps: the number of steps over which the learning rate rises linearly to ``learning_rate``.
         schedule: how it goes on: ``constant``, or ``cosine``, which falls to 0 as half a cosine.
-        weight_decay: the argument of ``torch.optim.Adam``.
+        optimizer: the optimizer, ``adam`` or ``adamw`` of ``torch.optim``.
+        weight_decay: the argument of the optimizer.
         seed: the seed of torch's random state during training (dropout).
     """
 
@@ -51,6 +53,7 @@ class Job:
     learning_rate: float
     warmup_steps: int
     schedule: Literal["constant", "cosine"]
+    optimizer: Literal["adam", "adamw"]
     weight_decay: float
     seed: int
 
@@ -85,9 +88,8 @@ def run_job(job: Job, model: nn.Module, run: RunFolder, context: Context) -> Pos
     """
     progress = context.progress
     torch.manual_seed(derive_seed(job.seed, "training"))
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=job.learning_rate, weight_decay=job.weight_decay, fused=_can_fuse(model)
-    )
+    kind = torch.optim.AdamW if job.optimizer == "adamw" else torch.optim.Adam
+    optimizer = kind(_groups(model), lr=job.learning_rate, weight_decay=job.weight_decay, fused=_can_fuse(model))
     position, best = load_state(run.checkpoints, model, optimizer)
     environment = describe_environment(next(model.parameters()).device)
     if position.environment and position.environment != environment:
@@ -115,11 +117,20 @@ def run_job(job: Job, model: nn.Module, run: RunFolder, context: Context) -> Pos
     return position
 
 
+def _groups(model: nn.Module) -> list[dict[str, Any]]:
+    """Return the parameters of a model, in a group for each factor of the learning rate."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        factor = model.rate_factor(name) if isinstance(model, Functional) else 1.0
+        groups.setdefault(factor, []).append(parameter)
+    return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
+
+
 def _step(job: Job, model: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
     model.train()
     started = time.perf_counter()
     for group in optimizer.param_groups:
-        group["lr"] = job.rate(position.step)
+        group["lr"] = group["factor"] * job.rate(position.step)
     optimizer.zero_grad()
     loss = job.loss(position.step)
     loss.backward()

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from mnfn_cli.errors import NumericError
 from mnfn_cli.runtime.threads import in_threads
-from mnfn_cli.weightspace.canonical import form_up_to_sign
+from mnfn_cli.weightspace.canonical import active_neurons, form_up_to_sign
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.matching import Pairs, assign, layer_of, norm, outgoing, to_element
+from mnfn_cli.weightspace.match import SIGNS, to_element
+from mnfn_cli.weightspace.matching import Pairs, assign, layers_of, norm, outgoing
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-2}
@@ -49,13 +50,11 @@ class Alignment:
     @classmethod
     def cat(cls, parts: Sequence["Alignment"]) -> "Alignment":
         """Return the alignment of the pairs of all parts, which have one tolerance."""
-        permutations = [torch.cat(layer) for layer in zip(*(part.element.permutations for part in parts), strict=True)]
-        scales = [torch.cat(layer) for layer in zip(*(part.element.scales for part in parts), strict=True)]
         before, after, residual_before, residual = (
             torch.cat([getattr(part, name) for part in parts])
             for name in ("before", "after", "residual_before", "residual")
         )
-        element = MonomialElement(permutations, scales)
+        element = MonomialElement.cat([part.element for part in parts])
         return cls(element, before, after, residual_before, residual, parts[0].tolerance)
 
 
@@ -111,7 +110,7 @@ def _align(spec: NetworkSpec, a: WeightSpaceFeatures, b: WeightSpaceFeatures) ->
     """Align a block of pairs."""
     tolerance = twin_tolerance(a, b)
     a, b = a.to(dtype=torch.float64), b.to(dtype=torch.float64)
-    (form_a, to_a), (form_b, to_b) = form_up_to_sign(a, spec), form_up_to_sign(b, spec)
+    (form_a, to_a), (form_b, to_b) = (form_up_to_sign(one, spec, tolerance) for one in (a, b))
     for form in (form_a, form_b):
         if not torch.isfinite(norm(form.flatten())).all():
             raise NumericError("alignment", "a canonical form is not finite in float64; the weights are too large")
@@ -126,10 +125,11 @@ def _align(spec: NetworkSpec, a: WeightSpaceFeatures, b: WeightSpaceFeatures) ->
         improved = [one.replace(better, other.select(better)) for one, other in zip(first, second, strict=True)]
         matches = [match.replace(rows, new) for match, new in zip(matches, improved, strict=True)]
         residual = pairs.distance(matches)
-    element = to_b.inverse().compose(to_element(matches).compose(to_a))
+    element = to_b.inverse().compose(to_element(matches, spec, form_a, form_b).compose(to_a))
     if spec.group != "permutation":
         for i, match in reversed(list(enumerate(matches))):
-            silent = ~pairs.active(pairs.a, i).gather(1, match.source) & ~pairs.active(pairs.b, i)
+            silent_a, silent_b = (~active_neurons(form, spec, i, tolerance) for form in (form_a, form_b))
+            silent = silent_a.gather(1, match.source) & silent_b
             if silent.any():
                 element = _settled(spec, i, silent, element.act(a), b).compose(element)
     before, after = _relative(a, b), _relative(element.act(a), b)
@@ -150,12 +150,14 @@ def _settled(
         silent: whether the neuron in this place is silent in A and in B, ``(batch, neurons)``.
         a, b: raw weights of A, after the alignment of all other neurons, and of B, in float64.
     """
-    x, y = outgoing(layer_of(a, i + 1)), outgoing(layer_of(b, i + 1))
+    x, y = (outgoing(layers_of(spec, weights)[i + 1]) for weights in (a, b))
     sizes = norm(x), norm(y)
     if spec.groups[i] == "scale":
         x, y = (t / torch.where(size > 0, size, 1.0)[:, :, None] for t, size in zip((x, y), sizes, strict=True))
     allowed = torch.eye(silent.shape[1], dtype=torch.bool) | (silent[:, :, None] & silent[:, None, :])
-    match = assign(x, y, spec.groups[i], allowed)
+    group = spec.groups[i]
+    ways = torch.tensor(SIGNS[group], dtype=x.dtype)[:, :1].expand(-1, x.shape[2])
+    match = assign(x, y, group, ways, allowed)
     factors = torch.where(silent, match.sign, 1.0)
     if spec.groups[i] == "scale":
         size = sizes[0].gather(1, match.source)

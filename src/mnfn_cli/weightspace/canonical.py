@@ -1,15 +1,23 @@
-"""The canonical form: one representative of all networks that differ by scaling or sign flips only."""
+"""The canonical form: one representative of all networks that differ by scaling, sign flips or shifts only."""
+
+from math import pi
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mnfn_cli.errors import UsageError
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.weightspace.group import MonomialElement, sign_of
 from mnfn_cli.weightspace.spec import NetworkSpec
 
+ROUNDINGS = 1e3
+"""How many units of a dtype's rounding a phase ``omega b`` may be off, in radians, after shifts and their inverses."""
 
-def canonicalize(features: WeightSpaceFeatures, spec: NetworkSpec) -> tuple[WeightSpaceFeatures, MonomialElement]:
+
+def canonicalize(
+    features: WeightSpaceFeatures, spec: NetworkSpec, *, shifts: bool = False
+) -> tuple[WeightSpaceFeatures, MonomialElement]:
     """Remove the freedom of scale or sign from every hidden neuron without changing the network's function.
 
     Layers are processed in order, each after the factors of the layer before it were applied. For the scaling group a
@@ -22,52 +30,94 @@ def canonicalize(features: WeightSpaceFeatures, spec: NetworkSpec) -> tuple[Weig
     A neuron whose incoming weights and bias are all 0 always has the output 0, and nothing fixes its scale or sign: its
     outgoing weights, which have no effect, become 0. The order of neurons stays as it is.
 
+    With ``shifts`` the whole group of a sine is removed, whose neurons may also be shifted by multiples of
+    ``pi / omega`` (``NetworkSpec.periodic``). Their phases ``omega b`` are brought to [-pi/2, pi/2), and their signs
+    are those that make the sum of their incoming weights positive, whatever the bias. Networks that differ by signs and
+    shifts then have the same weights, and biases that differ by rounding, unless a phase lies at the end of the
+    interval; the end lies by the tolerance ``ROUNDINGS`` below -pi/2, where no phase is likely to be.
+
     Args:
         features: raw weights or features with any number of channels. The numbers of all channels of a neuron together
             determine its one scale or sign.
         spec: the weight space. If its activation allows permutations only, the features are returned unchanged; so are
             the signs of a layer that is max-pooled.
+        shifts: whether to remove the shifts of sines too, which needs raw weights. It changes nothing for others.
 
     Returns:
         The canonical features, and the group element ``g`` that leads to them: they equal ``g.act(features)``, except
         for the outgoing weights that were set to 0.
+
+    Raises:
+        UsageError: ``shifts`` is given with features of several channels of sine networks.
     """
+    periodic = spec.periodic if shifts else (False,) * len(spec.groups)
+    if any(periodic) and features.channels != 1:
+        raise UsageError("features", f"{features.channels} channels; only raw weights (1 channel) have shifts")
     element = MonomialElement.identity(spec, features.batch)
     if spec.group == "permutation":
         return features, element
     incoming = torch.ones(features.batch, spec.widths[0], dtype=torch.float64, device=features.device)
-    weights, scales = list(features.weights), []
+    weights, scales, moves = list(features.weights), [], []
     for i, bias in enumerate(features.biases[:-1]):
         # (batch, neurons, inputs, channels * kernel), divided by what the layer before was multiplied by.
         blocks = weights[i].movedim(1, 3).flatten(3).double() / incoming[:, None, :, None]
         biases = bias.movedim(1, 2).double()
         own = torch.cat([blocks.flatten(2), biases], dim=2)
+        active, shift = (own != 0).any(dim=2), torch.zeros(own.shape[:2], dtype=torch.int64, device=own.device)
+        # The network's inputs keep their places, so in the first layer they are positions too.
+        placed = blocks.flatten(2)[:, :, None] if i == 0 else blocks
         if spec.groups[i] == "scale":
-            incoming = _canonical_scale(own)
+            scale = _canonical_scale(own)
         elif spec.groups[i] == "permutation":
-            incoming = own.new_ones(own.shape[:2])
+            scale = own.new_ones(own.shape[:2])
+        elif periodic[i]:
+            slack = ROUNDINGS * torch.finfo(bias.dtype).eps
+            scale, shift, active = _canonical_wave(placed, spec.omega * biases[:, :, 0], min(slack, 0.1))
         else:
-            # The network's inputs keep their places, so in the first layer they are positions too.
-            incoming = _canonical_sign(blocks.flatten(2)[:, :, None] if i == 0 else blocks, biases)
-        scales.append(incoming)
-        weights[i + 1] = _without_silent(weights[i + 1], (own != 0).any(dim=2))
-    element = MonomialElement(element.permutations, scales)
+            scale = _canonical_sign(placed, biases)
+        scales.append(scale)
+        moves.append(shift)
+        incoming = scale * sign_of(shift)
+        weights[i + 1] = _without_silent(weights[i + 1], active)
+    element = MonomialElement(element.permutations, scales, moves if any(periodic) else (), spec.omega)
     return element.act(WeightSpaceFeatures(weights, features.biases)), element
 
 
-def form_up_to_sign(features: WeightSpaceFeatures, spec: NetworkSpec) -> tuple[WeightSpaceFeatures, MonomialElement]:
-    """Return what ``canonicalize`` returns, except that neurons of the sign group keep their signs.
+def form_up_to_sign(
+    features: WeightSpaceFeatures, spec: NetworkSpec, slack: float = 0.0
+) -> tuple[WeightSpaceFeatures, MonomialElement]:
+    """Return what ``canonicalize`` returns, except that neurons of the sign group keep their signs and shifts.
 
     This takes half the time, and is enough where both signs are compared.
+
+    Args:
+        features: raw weights.
+        spec: the weight space.
+        slack: an argument of ``active_neurons``.
     """
     if spec.group != "sign":
         return canonicalize(features, spec)
     weights = list(features.weights)
-    for i, bias in enumerate(features.biases[:-1]):
-        active = (weights[i] != 0).movedim(2, 1).flatten(2).any(dim=2) | (bias != 0).any(dim=1)
+    for i in range(len(features) - 1):
+        active = active_neurons(WeightSpaceFeatures(weights, features.biases), spec, i, slack)
         weights[i + 1] = _without_silent(weights[i + 1], active)
     element = MonomialElement.identity(spec, features.batch)
     return WeightSpaceFeatures(weights, features.biases), element
+
+
+def active_neurons(features: WeightSpaceFeatures, spec: NetworkSpec, i: int, slack: float = 0.0) -> Tensor:
+    """Return whether the output of each neuron of a hidden layer is ever other than 0, ``(batch, neurons)``.
+
+    Args:
+        features: raw weights whose silent neurons in the layers before are read by weights of 0.
+        spec: the weight space.
+        i: the index of the hidden layer, from 0 on.
+        slack: the rounding error of the output of a shifted sine that has no incoming weights.
+    """
+    heard = (features.weights[i] != 0).movedim(2, 1).flatten(2).any(dim=2)
+    if spec.periodic[i]:
+        return heard | (torch.sin(spec.omega * features.biases[i][:, 0]).abs() > slack)
+    return heard | (features.biases[i] != 0).any(dim=1)
 
 
 def _without_silent(weight: Tensor, active: Tensor) -> Tensor:
@@ -82,10 +132,29 @@ def _canonical_scale(own: Tensor) -> Tensor:
     return torch.where(norm > 0, norm, 1.0).reciprocal()
 
 
-def _canonical_sign(blocks: Tensor, biases: Tensor) -> Tensor:
+def _canonical_wave(blocks: Tensor, phase: Tensor, slack: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the sign of each sine, its shift, and whether its output is ever other than 0, ``(batch, neurons)``.
+
+    The sign is that of its weights. Shifts round the bias, so it decides only for weights that equal their negatives,
+    by the sine of twice its phase, which is odd under flips and does not change under shifts. A sine within ``slack``
+    of 0 counts as 0.
+
+    Args:
+        blocks: weights as for ``_canonical_sign``.
+        phase: ``omega b``, ``(batch, neurons)``.
+        slack: the largest rounding error of a phase, by which the end of the interval lies below -pi/2.
+    """
+    doubled = torch.sin(2 * phase)
+    sign = _canonical_sign(blocks, torch.where(doubled.abs() > 2 * slack, doubled, 0.0)[:, :, None], summed=False)
+    shift = -torch.floor((sign * phase + pi / 2 + slack) / pi).long()
+    active = (blocks != 0).flatten(2).any(dim=2) | (torch.sin(phase).abs() > slack)
+    return sign, shift, active
+
+
+def _canonical_sign(blocks: Tensor, biases: Tensor, *, summed: bool = True) -> Tensor:
     """Return the sign of each neuron: that of the first of these quantities that is not 0.
 
-    1. The sum of its weights and biases.
+    1. The sum of its weights and biases; of its weights alone unless ``summed``.
     2. For each position in turn, the first difference between its weights, sorted from the largest down, and the
        negatives of its weights, sorted likewise.
     3. Its biases.
@@ -101,7 +170,8 @@ def _canonical_sign(blocks: Tensor, biases: Tensor) -> Tensor:
         1 or -1, ``(batch, neurons)``; 1 where every quantity is 0.
     """
     weights = blocks.transpose(2, 3).sort(dim=3, descending=True).values
-    total = _folded_sum(torch.cat([_folded_sum(weights), biases], dim=2))[:, :, None]
+    added = torch.cat([_folded_sum(weights), biases], dim=2) if summed else _folded_sum(weights)
+    total = _folded_sum(added)[:, :, None]
     numbers = torch.cat([total, weights.flatten(2), biases], dim=2)
     negatives = torch.cat([-total, -weights.flip(3).flatten(2), -biases], dim=2)
     first = (numbers != negatives).byte().argmax(dim=2, keepdim=True)

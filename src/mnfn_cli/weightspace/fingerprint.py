@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.runtime.seeds import generator
+from mnfn_cli.weightspace.alignment import twin_tolerance
 from mnfn_cli.weightspace.canonical import form_up_to_sign
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.matching import layer_of, norm
+from mnfn_cli.weightspace.matching import layers_of, size_of
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 DIRECTIONS = 16
@@ -40,13 +41,12 @@ def fingerprint(spec: NetworkSpec, features: WeightSpaceFeatures) -> Tensor:
     >>> torch.allclose(fingerprint(spec, a), fingerprint(spec, b))
     True
     """
-    form, _ = form_up_to_sign(features.to(dtype=torch.float64), spec)
+    form, _ = form_up_to_sign(features.to(dtype=torch.float64), spec, twin_tolerance(features))
     parts = []
-    for i in range(spec.num_layers):
-        weight, bias = layer_of(form, i)
-        size = norm(torch.cat([weight.flatten(1), bias], dim=1))
+    for i, (weight, bias) in enumerate(layers_of(spec, form)):
+        size = size_of((weight, bias))
         size = torch.where(size == 0, 1.0, size)[:, None]
-        numbers = weight.abs() / size[:, :, None, None], bias.abs() / size
+        numbers = weight.abs() / size[:, :, None, None], bias.abs() / size[:, :, None]
         permuted = [axis for axis, fixed in ((1, i == spec.num_layers - 1), (2, i == 0)) if not fixed]
         for tensor, axes in zip(numbers, (permuted, [axis for axis in permuted if axis == 1]), strict=True):
             for axis in axes:

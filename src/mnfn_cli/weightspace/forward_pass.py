@@ -47,7 +47,7 @@ def run_networks(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: Tenso
         raise UsageError("inputs", f"shape {tuple(inputs.shape)} does not fit a network of {spec.widths[0]} inputs")
     if spec.kernels:
         check_input_size(spec, (inputs.shape[-2], inputs.shape[-1]))
-    x = _normalized(inputs.to(features.dtype), spec)
+    x = normalized(inputs.to(features.dtype), spec)
     x = x.expand(features.batch, *x.shape) if shared else x
     last = len(features) - 1
     for i, (weight, bias) in enumerate(zip(features.weights, features.biases, strict=True)):
@@ -67,8 +67,8 @@ def run_networks(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: Tenso
     return x + spec.output_offset if spec.output_offset else x
 
 
-def _normalized(x: Tensor, spec: NetworkSpec) -> Tensor:
-    """Return ``(x - mean) / std`` of inputs ``(..., n_0)`` or ``(..., n_0, height, width)``."""
+def normalized(x: Tensor, spec: NetworkSpec) -> Tensor:
+    """Return ``(x - mean) / std`` of inputs ``(..., n_0)`` or ``(..., n_0, height, width)``, as ``spec`` says."""
     if not (spec.input_mean or spec.input_std):
         return x
     pictures = x.unflatten(-1, spec.input_size) if not spec.kernels and spec.input_size else x

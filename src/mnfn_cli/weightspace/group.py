@@ -1,6 +1,7 @@
 """The monomial group of a weight space and its action (paper, Section 4; docs/symmetries.md)."""
 
 from collections.abc import Sequence
+from math import pi
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,9 @@ from mnfn_cli.errors import UsageError
 from mnfn_cli.symmetry import Group
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
+
+MOST_SHIFTS = 1000
+"""The largest shift that may be drawn; beyond it a float32 bias tells its phase to fewer than four digits."""
 
 
 class MonomialElement:
@@ -23,15 +27,37 @@ class MonomialElement:
 
     This does not change a network's function if its layers allow the factors (see ``NetworkSpec.groups``).
 
+    Where the activation is ``sin(omega x)``, an element may also shift the biases by integer multiples ``k(i)`` of
+    ``pi / omega``, for ``sin(t + pi) = -sin(t)``. The weights that read such a neuron take the factor ``(-1)^k`` too:
+
+        (g W)(i)[j, k] = d(i)[j] / d(i-1)[k] * (-1)^k(i-1)[k] * W(i)[p_i^-1(j), p_{i-1}^-1(k)]
+        (g b)(i)[j]    = d(i)[j]             * b(i)[p_i^-1(j)] + k(i)[j] * pi / omega
+
     Args:
         permutations: the permutations ``p_1, ..., p_{L-1}``, integer tensors ``(batch, n_i)``; neuron ``k`` moves to
             ``p_i[k]``.
         scales: the factors ``d(1), ..., d(L-1)``, floating-point tensors ``(batch, n_i)`` without zeros.
+        shifts: the shifts ``k(1), ..., k(L-1)``, int64 tensors ``(batch, n_i)``; ``()`` for an element without any.
+            Layers with shifts have the factors 1 and -1.
+        omega: the frequency of the networks, if there are shifts.
+
+    Raises:
+        ValueError: there are shifts and no omega other than 0.
     """
 
-    def __init__(self, permutations: Sequence[Tensor], scales: Sequence[Tensor]) -> None:
+    def __init__(
+        self,
+        permutations: Sequence[Tensor],
+        scales: Sequence[Tensor],
+        shifts: Sequence[Tensor] = (),
+        omega: float | None = None,
+    ) -> None:
+        if shifts and not omega:
+            raise ValueError("shifts are multiples of pi / omega, and no omega is given")
         self.permutations = tuple(permutations)
         self.scales = tuple(scales)
+        self.shifts = tuple(shifts)
+        self.omega = omega if shifts else None
 
     @classmethod
     def identity(cls, spec: NetworkSpec, batch: int, dtype: torch.dtype = torch.float64) -> "MonomialElement":
@@ -48,6 +74,7 @@ class MonomialElement:
         *,
         log_uniform: bool = False,
         permute: bool = True,
+        shifts: int = 0,
         generator: torch.Generator | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> "MonomialElement":
@@ -60,12 +87,16 @@ class MonomialElement:
             log_uniform: whether the logarithms of the factors are uniform, instead of the factors (``U[low, high]``).
             permute: whether to permute neurons, uniformly at random. Without it the permutations are drawn and dropped,
                 so that the factors are the same as with it, for the same state of the generator.
+            shifts: for networks with the activation sin, the largest shift ``K``: shifts are uniform integers in
+                [-K, K]. With 0 the elements have none. They are drawn last, so the rest does not depend on ``K``.
             generator: the source of randomness; by default torch's global generator.
             dtype: the dtype of the factors.
 
         Raises:
-            UsageError: ``scale`` does not satisfy ``0 < low <= high < infinity``.
+            UsageError: ``scale`` does not satisfy ``0 < low <= high < infinity``; or ``check_shifts`` refuses
+                ``shifts``.
         """
+        check_shifts(spec, shifts)
         low, high = scale
         if not 0 < low <= high < float("inf"):
             raise UsageError("scale", f"[{low:g}, {high:g}] is no interval of positive numbers, the lower first")
@@ -80,13 +111,40 @@ class MonomialElement:
 
         permutations = [torch.rand(batch, n, generator=generator).argsort(dim=1) for n in spec.hidden_widths]
         scales = [factors(n, group) for n, group in zip(spec.hidden_widths, spec.groups, strict=True)]
-        return cls(permutations if permute else cls.identity(spec, batch).permutations, scales)
+        moved = [
+            torch.randint(-shifts, shifts + 1, (batch, n), generator=generator) * allowed
+            for n, allowed in zip(spec.hidden_widths, spec.periodic, strict=True)
+            if shifts and any(spec.periodic)
+        ]
+        return cls(permutations if permute else cls.identity(spec, batch).permutations, scales, moved, spec.omega)
 
     def act(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return the features after the action, with the same dtype and the same order of axes in memory.
 
         Args:
-            features: features with any number of channels, with one network for each element.
+            features: features with any number of channels, with one network for each element; raw weights, with one
+                channel, if the elements have shifts, which are added to biases in float64 and rounded once.
+
+        Raises:
+            UsageError: the elements have shifts, and the features have several channels.
+        """
+        if self.shifts and features.channels != 1:
+            raise UsageError("features", f"{features.channels} channels; shifts act on raw weights (1 channel) alone")
+        moved = self.act_on_change(features)
+        biases = list(moved.biases)
+        for i, shift in enumerate(self.shifts):
+            exact = biases[i].double() + shift.to(biases[i].device).double()[:, None] * self._unit
+            biases[i] = torch.empty_like(biases[i]).copy_(exact)
+        return WeightSpaceFeatures(moved.weights, biases)
+
+    def act_on_change(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Return a change of the weights after the action, which is ``act(x + change) - act(x)`` for any weights ``x``.
+
+        This is the linear part of the action: without shifts it is ``act``. With them no bias is shifted, but the
+        outgoing weights of shifted neurons take their signs.
+
+        Args:
+            features: changes of the weights with any number of channels, one network for each element.
         """
         device, dtype, batch = features.device, features.dtype, features.batch
         ends = (features.weights[0].shape[3], features.weights[-1].shape[2])
@@ -96,6 +154,8 @@ class MonomialElement:
         factors = [scale.to(device) for scale in self.scales]
         factors = [factors[0].new_ones(1, ends[0]), *factors, factors[0].new_ones(1, ends[1])]
         divisors = [factor.reciprocal() for factor in factors]
+        for i, shift in enumerate(self.shifts, 1):
+            divisors[i] = divisors[i] * sign_of(shift.to(device))
         networks = torch.arange(batch, device=device)[:, None]
         weights, biases = [], []
         for i, (weight, bias) in enumerate(zip(features.weights, features.biases, strict=True)):
@@ -115,19 +175,79 @@ class MonomialElement:
             scale.gather(1, permutation).reciprocal()
             for scale, permutation in zip(self.scales, self.permutations, strict=True)
         ]
-        return MonomialElement(inverses, scales)
+        shifts = [
+            -scale.sign().long() * shift.gather(1, permutation)
+            for scale, shift, permutation in zip(scales, self.shifts, self.permutations, strict=False)
+        ]
+        return MonomialElement(inverses, scales, shifts, self.omega)
 
     def compose(self, other: "MonomialElement") -> "MonomialElement":
-        """Return the product ``self other``, which acts like ``other`` followed by ``self``."""
-        permutations, scales = [], []
+        """Return the product ``self other``, which acts like ``other`` followed by ``self``.
+
+        Raises:
+            ValueError: both have shifts, for different omegas.
+        """
+        if self.shifts and other.shifts and self.omega != other.omega:
+            raise ValueError(f"shifts for omega {self.omega} and for omega {other.omega} have no product")
+        permutations, scales, shifts = [], [], []
         for p_g, d_g, p_h, d_h in zip(self.permutations, self.scales, other.permutations, other.scales, strict=True):
             permutations.append(p_g.gather(1, p_h))
             scales.append(d_g * d_h.gather(1, _inverse(p_g)))
-        return MonomialElement(permutations, scales)
+        if self.shifts or other.shifts:
+            for p_g, d_g, k_g, k_h in zip(self.permutations, self.scales, self._moves, other._moves, strict=True):
+                shifts.append(k_g + d_g.sign().long() * k_h.gather(1, _inverse(p_g)))
+        return MonomialElement(permutations, scales, shifts, self.omega or other.omega)
 
     def select(self, index: slice | Tensor) -> "MonomialElement":
         """Return the elements that ``index`` selects from the batch."""
-        return MonomialElement([p[index] for p in self.permutations], [d[index] for d in self.scales])
+        permutations, scales, shifts = (
+            [tensor[index] for tensor in parts] for parts in (self.permutations, self.scales, self.shifts)
+        )
+        return MonomialElement(permutations, scales, shifts, self.omega)
+
+    @classmethod
+    def cat(cls, parts: Sequence["MonomialElement"]) -> "MonomialElement":
+        """Return the elements of several batches of one weight space, either all with shifts or all without."""
+        tensors = ([part.permutations, part.scales, part.shifts] for part in parts)
+        permutations, scales, shifts = (
+            [torch.cat(layer) for layer in zip(*kind, strict=True)] for kind in zip(*tensors, strict=True)
+        )
+        return cls(permutations, scales, shifts, parts[0].omega)
+
+    def for_biases_of(self, features: WeightSpaceFeatures) -> "MonomialElement":
+        """Return the elements without shifts of layers whose biases are all 0, one network for each element.
+
+        A layer without biases is read as one whose biases are 0, and must not be given any.
+        """
+        shifts = [
+            shift * (bias != 0).flatten(1).any(dim=1, keepdim=True).to(shift.device)
+            for shift, bias in zip(self.shifts, features.biases, strict=False)
+        ]
+        return MonomialElement(self.permutations, self.scales, shifts, self.omega)
+
+    @property
+    def _unit(self) -> float:
+        """What a shift of 1 adds to a bias."""
+        assert self.omega is not None
+        return pi / self.omega
+
+    @property
+    def _moves(self) -> tuple[Tensor, ...]:
+        """The shifts; zeros if there are none."""
+        return self.shifts or tuple(map(torch.zeros_like, self.permutations))
+
+
+def check_shifts(spec: NetworkSpec, shifts: int) -> None:
+    """Raise ``UsageError`` unless networks may be shifted by up to ``shifts`` times ``pi / omega``."""
+    if not 0 <= shifts <= MOST_SHIFTS:
+        raise UsageError("--shifts", f"{shifts} is no whole number from 0 to {MOST_SHIFTS}")
+    if shifts and spec.activation != "sin":
+        raise UsageError("--shifts", f"networks {spec} have none: only SIRENs do, whose activation is sin")
+
+
+def sign_of(shift: Tensor) -> Tensor:
+    """Return ``(-1)^k`` for integers ``k``, in float64."""
+    return 1.0 - 2.0 * (shift % 2).double()
 
 
 def _inverse(permutation: Tensor) -> Tensor:

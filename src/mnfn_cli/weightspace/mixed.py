@@ -105,6 +105,7 @@ def act_at_random(
     scale: tuple[float, float],
     *,
     permute: bool = True,
+    shifts: int = 0,
     generator: torch.Generator | None = None,
 ) -> Networks:
     """Act on each network with a random element of the group of its own weight space.
@@ -112,14 +113,17 @@ def act_at_random(
     Args:
         specs: the weight spaces of the networks; one for ``WeightSpaceFeatures``.
         networks: the networks. All elements of the first weight space are drawn before those of the second, and so on.
-        scale, permute, generator: arguments of ``MonomialElement.sample``.
+        scale, permute, shifts, generator: arguments of ``MonomialElement.sample``. Layers whose biases are all 0 are
+            not shifted.
     """
 
     def act(spec: NetworkSpec, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         if not features.batch:
             return features
-        element = MonomialElement.sample(spec, features.batch, scale, permute=permute, generator=generator)
-        return element.act(features)
+        element = MonomialElement.sample(
+            spec, features.batch, scale, permute=permute, shifts=shifts, generator=generator
+        )
+        return element.for_biases_of(features).act(features)
 
     if isinstance(networks, WeightSpaceFeatures):
         return act(specs[0], networks)

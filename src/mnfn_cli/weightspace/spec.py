@@ -147,6 +147,12 @@ class NetworkSpec:
         return tuple(groups)
 
     @property
+    def periodic(self) -> tuple[bool, ...]:
+        """Whether each hidden layer also allows shifts of its biases by ``pi / omega``: a sine without max pooling."""
+        waves = self.activation == "sin" and self.omega != 0
+        return tuple(waves and group == "sign" for group in self.groups)
+
+    @property
     def weight_shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shape ``(out, in, *kernel)`` of the weight of every layer."""
         kernels = (*self.kernels, *(((),) * (self.num_layers - len(self.kernels))))

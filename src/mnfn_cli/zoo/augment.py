@@ -12,7 +12,7 @@ from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors
-from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.weightspace.group import MonomialElement, check_shifts
 from mnfn_cli.zoo.inr_design import START_FILE
 from mnfn_cli.zoo.probes import PROBES, TOLERANCE, compare_outputs, input_shape, random_inputs, some_pixels
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
@@ -50,6 +50,7 @@ def augment_zoo(
     keep_original: bool = False,
     log_uniform: bool = False,
     permute: bool = True,
+    shifts: int = 0,
     verify: bool = True,
     seed: int = 0,
     force: bool = False,
@@ -68,6 +69,8 @@ def augment_zoo(
         copies: the number of copies of each network.
         keep_original: put the unchanged networks of the source in front of the copies.
         log_uniform, permute: how group elements are drawn, as in ``MonomialElement.sample``.
+        shifts: for SIRENs, the largest shift ``K`` of a bias, in units of ``pi / omega``, as in
+            ``MonomialElement.sample``. Layers whose biases are all 0 are not shifted, since they may have none.
         verify: compare every network with its source.
         seed: the seed of the group elements. The permutation and factors of a copy depend on nothing but the seed, the
             number of the copy, the row and the arguments of ``MonomialElement.sample``.
@@ -76,12 +79,14 @@ def augment_zoo(
 
     Raises:
         NumericError: the function of a network changed by more than ``TOLERANCE``; all such networks are named.
-        UsageError: ``copies`` is less than 1.
+        UsageError: ``copies`` is less than 1; ``shifts`` are given for networks that have none, or are too many.
         OutputError: the output exists, or is equal to, inside or around the source.
         InterruptedRun: the user interrupted the augmentation; nothing was written.
     """
     if copies < 1:
         raise UsageError("--copies", f"{copies} copies; at least 1")
+    for space in source.spaces:
+        check_shifts(space.spec, shifts)
     context = context or Context()
     check_outputs([Output(output, ZOO)], [source.path], force=force)
     context.progress.start("augmenting", len(source) * (copies + keep_original))
@@ -100,9 +105,15 @@ def augment_zoo(
                     if copy:
                         random = generator(seed, "element", copy, start, *([name] if name else []))
                         element = MonomialElement.sample(
-                            part.spec, block.batch, scale, log_uniform=log_uniform, permute=permute, generator=random
+                            part.spec,
+                            block.batch,
+                            scale,
+                            log_uniform=log_uniform,
+                            permute=permute,
+                            shifts=shifts,
+                            generator=random,
                         )
-                        emitted = element.act(block)
+                        emitted = element.for_biases_of(block).act(block)
                     if verify:
                         first_row = (copy if keep_original else copy - 1) * len(source)
                         rows = [first_row + number for number in part.numbers[start : start + BLOCK]]
@@ -123,6 +134,7 @@ def augment_zoo(
                 "scale": list(scale) if "scale" in groups else None,
                 "log_uniform": log_uniform,
                 "permute": permute,
+                "shifts": shifts,
                 "copies": copies,
                 "seed": seed,
             },

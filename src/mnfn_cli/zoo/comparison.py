@@ -26,11 +26,13 @@ class LayerMove:
         group: the group of the layer.
         permutation: the place to which each neuron of A moves.
         factors: the factor of the neuron that comes to each place.
+        shifts: its shift in units of ``pi / omega``, for a sine; None for others.
     """
 
     group: Group
     permutation: list[int]
     factors: list[float]
+    shifts: list[int] | None = None
 
     @property
     def moved(self) -> int:
@@ -41,6 +43,11 @@ class LayerMove:
     def flipped(self) -> int:
         """The number of neurons that change their sign."""
         return sum(factor < 0 for factor in self.factors)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the move as a JSON object, with the key ``shifts`` for a sine alone."""
+        document = {"group": self.group, "permutation": self.permutation, "factors": self.factors}
+        return document if self.shifts is None else document | {"shifts": self.shifts}
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,13 @@ class Comparison:
     @property
     def layers(self) -> list[LayerMove]:
         """How the alignment moves the neurons of every hidden layer."""
-        element = self.alignment.element
+        element, groups = self.alignment.element, self.spec.groups
+        shifts = [element.shifts[i][0].tolist() if periodic else None for i, periodic in enumerate(self.spec.periodic)]
         return [
-            LayerMove(group, permutation[0].tolist(), factors[0].tolist())
-            for group, permutation, factors in zip(self.spec.groups, element.permutations, element.scales, strict=True)
+            LayerMove(group, permutation[0].tolist(), factors[0].tolist(), shift)
+            for group, permutation, factors, shift in zip(
+                groups, element.permutations, element.scales, shifts, strict=True
+            )
         ]
 
     @property
@@ -89,6 +99,7 @@ class Comparison:
         """What was found, in one sentence."""
         group = f"permutations and {GROUP_NAMES[self.spec.group]}"
         group = GROUP_NAMES["permutation"] if self.spec.group == "permutation" else group
+        group = "permutations, sign flips and shifts" if any(self.spec.periodic) else group
         if float(self.alignment.before[0]) == 0:
             return "A and B hold the same weights"
         if self.twins:
@@ -123,10 +134,7 @@ class Comparison:
                 "canonical_after": float(self.alignment.residual[0]),
                 "tolerance": self.alignment.tolerance,
             },
-            "layers": [
-                {"group": layer.group, "permutation": layer.permutation, "factors": layer.factors}
-                for layer in self.layers
-            ],
+            "layers": [layer.to_json() for layer in self.layers],
         }
 
 

@@ -1,11 +1,13 @@
 """The contents of zoo.json, and the record of how INRs were fitted."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import prod
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, field_validator
 
-from mnfn_cli.errors import MnfnError
+from mnfn_cli.errors import MnfnError, UsageError
 from mnfn_cli.storage.records import OpenRecord, Record, VersionedRecord
 from mnfn_cli.weightspace.layout import Layout
 from mnfn_cli.weightspace.rendering import is_inr
@@ -89,10 +91,25 @@ def spaces_of(kinds: Sequence[tuple[NetworkSpec, Layout | None]]) -> tuple[Space
     return tuple(Space(name=str(i), spec=spec, layout=layout) for i, (spec, layout) in enumerate(kinds, 1))
 
 
+def _with_input_size(spec: NetworkSpec, size: tuple[int, int] | None) -> NetworkSpec:
+    """Return the specification with the (height, width) of its zoo's pictures as input size, if it fits.
+
+    Zoos of classifiers in format 1 recorded the size beside the specification. INRs read coordinates, not pictures.
+    """
+    if size is None or spec.input_size is not None or is_inr(spec):
+        return spec
+    channels = spec.widths[0] // prod(size)
+    try:
+        return replace(spec, input_size=size if spec.kernels else (channels, *size))
+    except UsageError:
+        return spec
+
+
 class ZooRecord(VersionedRecord):
     """All of zoo.json.
 
-    Format 1 has the key ``spec`` and one weight space. Format 2 has the key ``spaces``.
+    Format 1 has the key ``spec`` and one weight space, whose input size is that of ``images``. Format 2 has the key
+    ``spaces``.
 
     Attributes:
         format: the version of the file format.
@@ -107,10 +124,10 @@ class ZooRecord(VersionedRecord):
     VERSION = 2
     ALSO_READ = (1,)
 
+    images: Images = Images()
     spec: Annotated[SpecField | None, Field(validate_default=True)] = None
     spaces: Annotated[tuple[Space, ...], Field(validate_default=True)] = ()
     count: Annotated[int, Field(ge=0)]
-    images: Images = Images()
     made: Made = Made()
     files: Mapping[str, FileRecord]
 
@@ -125,7 +142,8 @@ class ZooRecord(VersionedRecord):
     @classmethod
     def _in_format_2(cls, value: tuple[Space, ...], info: ValidationInfo) -> tuple[Space, ...]:
         if info.data.get("format") == 1 and info.data.get("spec") is not None:
-            return spaces_of([(info.data["spec"], None)])
+            size = info.data["images"].size if "images" in info.data else None
+            return spaces_of([(_with_input_size(info.data["spec"], size), None)])
         if info.data.get("format") == cls.VERSION and not value:
             raise ValueError("missing")
         if len({space.name for space in value}) < len(value):

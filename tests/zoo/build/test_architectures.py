@@ -14,7 +14,8 @@ def digits():
 
 
 def test_the_default_cnn_is_the_published_one(digits):
-    published = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, padding=0, outputs=10, activation="tanh")
+    layers = {"kernel": 3, "stride": 2, "padding": 0, "outputs": 10, "input_size": (16, 16)}
+    published = NetworkSpec.cnn([1, 16, 16, 16], activation="tanh", **layers)
     assert cnn_spec(digits, "tanh") == published and published.num_parameters == 4970
 
 
@@ -34,9 +35,9 @@ def test_small_pictures_take_padding_and_smaller_ones_are_refused():
 
 
 def test_a_dense_network_reads_all_pixels_of_all_channels(digits):
-    assert mlp_spec(digits, "relu") == NetworkSpec.mlp([256, 32, 10], "relu")
+    assert mlp_spec(digits, "relu") == NetworkSpec.mlp([256, 32, 10], "relu", input_size=(1, 16, 16))
     colour = load_images("digits", 4).with_channels(3)
-    assert mlp_spec(colour, "tanh", hidden=[7, 5]) == NetworkSpec.mlp([48, 7, 5, 10], "tanh")
+    assert mlp_spec(colour, "tanh", hidden=[7, 5]) == NetworkSpec.mlp([48, 7, 5, 10], "tanh", input_size=(3, 4, 4))
 
 
 @pytest.mark.parametrize("build", [cnn_spec, mlp_spec])

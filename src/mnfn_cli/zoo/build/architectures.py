@@ -1,6 +1,7 @@
 """The architectures of the classifiers that are built here: CNNs, and dense networks on flattened pictures."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 from mnfn_cli.errors import UsageError
@@ -61,7 +62,7 @@ def cnn_spec(
             activation=activation,
         )
         if min(map(min, spec.feature_map_sizes((height, width)))) > 0:
-            return spec
+            return replace(spec, input_size=(height, width))
     raise UsageError(
         images.source,
         f"{height}x{width} pictures are too small for kernels {', '.join(map(str, kernels))} with stride {CNN_STRIDE}, "
@@ -85,7 +86,8 @@ def mlp_spec(images: ImageSet, activation: str, *, hidden: Sequence[int] = MLP_H
     """
     _require_classes(images)
     _require_activation(activation)
-    return NetworkSpec.mlp([prod(images.pixels.shape[1:]), *hidden, len(images.classes)], activation)
+    size = tuple(images.pixels.shape[1:])
+    return NetworkSpec.mlp([prod(size), *hidden, len(images.classes)], activation, input_size=size)
 
 
 def _require_classes(images: ImageSet) -> None:

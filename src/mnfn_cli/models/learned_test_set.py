@@ -1,0 +1,108 @@
+"""A functional that runs networks on learned inputs and compares their outputs with learned answers."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mnfn_cli.models.functional import Functional
+from mnfn_cli.nn.inputs import runs_on
+from mnfn_cli.nn.questions import LearnedQuestions
+from mnfn_cli.weightspace.canonical import form_up_to_sign
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.shared_inputs import networks_at_once, run_on_shared_inputs
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+HEAD_RATE = 0.06
+"""The learning rate of temperatures and of the head, in units of that of inputs, answers and weights."""
+
+
+class LearnedTestSet(Functional):
+    """Predict accuracy by the agreement of a network with learned answers to learned inputs (``LearnedQuestions``).
+
+    Several independent members are trained beside each other, each by its own loss; the prediction is their mean. It
+    depends on the function that a network computes and on nothing else, so no symmetry of the weights changes it.
+
+    Args:
+        spec: the weight space of the networks.
+        members: the number of members.
+        questions: the number of learned inputs of each member.
+        asked: the number of inputs of each member in a training step, chosen at random.
+        noise: the deviation of the noise on the coefficients of the inputs in training.
+        input_size: (height, width) of the networks' pictures where the specification does not know it.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``. The output is ``(batch,)``
+        and in training ``(batch, members)``, in [0, 1].
+
+    Raises:
+        UsageError: the networks have one output, or the size of their pictures is unknown.
+    """
+
+    input_dtype = torch.float64
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        members: int,
+        questions: int,
+        asked: int,
+        noise: float,
+        input_size: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.members = nn.ModuleList(
+            LearnedQuestions(spec, questions, asked, noise, input_size) for _ in range(members)
+        )
+
+    @property
+    def numbers(self) -> int:
+        """The length of the summary."""
+        return int(self._all[0].numbers)
+
+    def forward(self, features: WeightSpaceFeatures) -> Tensor:
+        """Return predicted accuracies, ``(batch,)``; in training those of each member, ``(batch, members)``."""
+        if not self.training:
+            found = [[m.predict(z) for m, z in zip(self._all, part, strict=True)] for part in self._outputs(features)]
+            return torch.cat([torch.stack(part).mean(dim=0) for part in found])
+        dtype = self._all[0].weights.dtype
+        drawn = [member.draw(dtype) for member in self._all]
+        with torch.no_grad():
+            canonical = form_up_to_sign(features, self.spec)[0].to(dtype=dtype)
+        inputs = torch.cat([inputs for inputs, _ in drawn])
+        outputs = run_on_shared_inputs(self.spec, canonical, inputs).outputs.split([len(x) for x, _ in drawn], dim=1)
+        return torch.stack(
+            [m.predict(z, chosen) for m, z, (_, chosen) in zip(self._all, outputs, drawn, strict=True)], dim=1
+        )
+
+    @torch.no_grad()
+    def summary(self, features: WeightSpaceFeatures) -> Tensor:
+        """Return the mean over members of ``LearnedQuestions.summary``, ``(batch, numbers)``, in float64."""
+        found = [[m.summary(z) for m, z in zip(self._all, part, strict=True)] for part in self._outputs(features)]
+        return torch.cat([torch.stack(part).mean(dim=0) for part in found])
+
+    @torch.no_grad()
+    def readable(self, features: WeightSpaceFeatures) -> Tensor:
+        """Return whether each network can be run, ``(batch,)``."""
+        return runs_on(self.spec, features, self._all[0].inputs)
+
+    def rate_factor(self, name: str) -> float:
+        """Return the factor of the learning rate of a parameter: ``HEAD_RATE`` for temperatures and the head."""
+        part = name.split(".")[2]
+        return 1.0 if part in ("inputs", "answers", "weights") else HEAD_RATE
+
+    @property
+    def _all(self) -> list[LearnedQuestions]:
+        return [member for member in self.members if isinstance(member, LearnedQuestions)]
+
+    def _outputs(self, features: WeightSpaceFeatures) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the outputs of some networks at a time on all inputs of each member, in float64."""
+        sets = [member.inputs(torch.float64) for member in self._all]
+        inputs = torch.cat(sets)
+        size = networks_at_once(self.spec, inputs)
+        for start in range(0, features.batch, size):
+            block = features.select(slice(start, start + size)).to(dtype=torch.float64)
+            canonical = form_up_to_sign(block, self.spec)[0]
+            outputs = run_on_shared_inputs(self.spec, canonical, inputs).outputs
+            yield outputs.split([len(inputs) for inputs in sets], dim=1)

@@ -1,0 +1,168 @@
+"""Functionals whose last step is a forest: on a learned test set's summary, on statistics of weights, on responses."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mnfn_cli.models.forest import Forest, ForestOptions
+from mnfn_cli.models.functional import ClosedFormFunctional, Functional
+from mnfn_cli.models.learned_test_set import LearnedTestSet
+from mnfn_cli.nn.canonical_statistics import CanonicalStatistics
+from mnfn_cli.nn.inputs import runs_on
+from mnfn_cli.nn.probe_statistics import ProbeStatistics
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+
+class FixedFeatures(nn.Module):
+    """Features that need no training: ``S``, statistics of canonical weights, and ``P``, of responses to fixed inputs.
+
+    Args:
+        spec: the weight space of the networks.
+        features: some of the letters ``S`` and ``P``; others are left out.
+        probes: the number of fixed inputs of ``P``.
+        input_size: (height, width) of the networks' pictures where the specification does not know it.
+
+    Shapes:
+        The input is raw weights with one channel; the output is ``(batch, numbers)`` in float64.
+    """
+
+    def __init__(
+        self, spec: NetworkSpec, features: Sequence[str], probes: int, input_size: Sequence[int] | None
+    ) -> None:
+        super().__init__()
+        if "S" in features:
+            self.statistics = CanonicalStatistics(spec)
+        if "P" in features:
+            self.responses = ProbeStatistics(spec, probes, input_size)
+
+    def forward(self, features: WeightSpaceFeatures) -> Tensor:
+        """Return all features, concatenated."""
+        exact = features.to(dtype=torch.float64)
+        return torch.cat([part(exact) for part in self.children()], dim=1)
+
+
+class Trees(ClosedFormFunctional):
+    """Predict accuracy by trees on features that need no training.
+
+    Args:
+        spec: the weight space of the networks.
+        features: the letters of the feature sets, ``S`` or ``P`` or both.
+        probes: the number of fixed inputs of ``P``.
+        input_size: (height, width) of the networks' pictures where the specification does not know it.
+        forest: the options of ``Forest``.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
+        in [0, 1].
+    """
+
+    input_dtype = torch.float64
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        features: Sequence[str],
+        probes: int,
+        input_size: Sequence[int] | None,
+        forest: ForestOptions,
+    ) -> None:
+        super().__init__()
+        self.features = FixedFeatures(spec, features, probes, input_size)
+        self.head = Forest(forest, _seed())
+
+    def fit(self, features: WeightSpaceFeatures, targets: Tensor) -> None:
+        """Fit the trees to accuracies ``(networks,)``."""
+        self.head.fit(self.features(features), targets)
+
+    def forward(self, features: WeightSpaceFeatures) -> Tensor:
+        """Return predicted accuracies, ``(batch,)``; NaN where a feature is not finite."""
+        return self.head(self.features(features)).clamp(0, 1)
+
+    def readable(self, features: WeightSpaceFeatures) -> Tensor:
+        """Return whether each network can be run, ``(batch,)``, if the features need that."""
+        inputs = getattr(self.features, "responses", None)
+        return super().readable(features) if inputs is None else runs_on(inputs.spec, features, inputs.inputs)
+
+
+class TreesOnTestSet(Functional):
+    """Predict accuracy by trees on the summary ``Y`` of a learned test set, and on other features beside it.
+
+    The learned test set is trained by gradient steps. When they are done, ``finish`` fits the trees; until then the
+    prediction is that of the learned test set.
+
+    Args:
+        spec: the weight space of the networks.
+        features: the letters of the feature sets, ``Y`` and maybe ``S`` and ``P``.
+        probes: the number of fixed inputs of ``P``.
+        input_size: (height, width) of the networks' pictures where the specification does not know it.
+        forest: the options of ``Forest``.
+        learned: the options of ``LearnedTestSet``.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``. The output is ``(batch,)``
+        and in training ``(batch, members)``, in [0, 1].
+    """
+
+    input_dtype = torch.float64
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        features: Sequence[str],
+        probes: int,
+        input_size: Sequence[int] | None,
+        forest: ForestOptions,
+        **learned: Any,
+    ) -> None:
+        super().__init__()
+        self.test_set = LearnedTestSet(spec, input_size=input_size, **learned)
+        others = [letter for letter in features if letter != "Y"]
+        self.others = FixedFeatures(spec, others, probes, input_size) if others else None
+        self.head = Forest(forest, _seed())
+
+    def finish(self, features: WeightSpaceFeatures, targets: Tensor) -> bool:
+        """Fit the trees to accuracies ``(networks,)``."""
+        self.head.fit(self._features(features), targets)
+        return True
+
+    def forward(self, features: WeightSpaceFeatures) -> Tensor:
+        """Return predicted accuracies, ``(batch,)``; NaN where a feature is not finite."""
+        if self.training or not self.head.fitted:
+            predicted: Tensor = self.test_set(features)
+            return predicted
+        return self.head(self._features(features)).clamp(0, 1)
+
+    def readable(self, features: WeightSpaceFeatures) -> Tensor:
+        """Return whether each network can be run, ``(batch,)``."""
+        return self.test_set.readable(features)
+
+    def rate_factor(self, name: str) -> float:
+        """Return the factor that the learned test set gives."""
+        return self.test_set.rate_factor(name.removeprefix("test_set."))
+
+    def _features(self, features: WeightSpaceFeatures) -> Tensor:
+        summary = self.test_set.summary(features)
+        return summary if self.others is None else torch.cat([summary, self.others(features)], dim=1)
+
+
+def build_trees(
+    spec: NetworkSpec,
+    features: Sequence[str],
+    probes: int,
+    input_size: Sequence[int] | None,
+    forest: dict[str, Any],
+    **learned: Any,
+) -> Functional:
+    """Return ``TreesOnTestSet`` if the letter ``Y`` is among the features, else ``Trees``."""
+    options = ForestOptions(**forest)
+    if "Y" in features:
+        return TreesOnTestSet(spec, features, probes, input_size, options, **learned)
+    return Trees(spec, features, probes, input_size, options)
+
+
+def _seed() -> int:
+    """Return a seed for the trees: that of torch's random state, which depends on the recipe's."""
+    return torch.initial_seed() % 2**31

@@ -1,0 +1,134 @@
+"""Statistics of canonical weights: against numpy, and invariant for any shapes, silent and saturated networks too."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mnfn_cli.nn.canonical_statistics import CanonicalStatistics, quantiles
+from mnfn_cli.testing import assert_breaks
+from mnfn_cli.weightspace.canonical import canonicalize
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.weightspace.spec import NetworkSpec
+
+DIGITS = NetworkSpec.cnn([1, 16, 16, 16], stride=2, outputs=10)
+
+
+@st.composite
+def spaces(draw, activations=("relu", "tanh", "gelu", "sin")):
+    activation = draw(st.sampled_from(activations))
+    widths = st.integers(1, 6)
+    if draw(st.booleans()):
+        return NetworkSpec.mlp([draw(widths) for _ in range(draw(st.integers(3, 6)))], activation)
+    pools = draw(st.sampled_from(["none", "max2", "avg2"]))
+    depth = draw(st.integers(1, 3))
+    if draw(st.booleans()):  # the last convolution is a dense layer on a flattened map of 3 x 3
+        sizes = {"kernel": [2] * depth + [3], "flatten": True, "input_size": (3 + depth, 3 + depth)}
+        return NetworkSpec.cnn([draw(widths) for _ in range(depth + 2)], outputs=2, activation=activation, **sizes)
+    return NetworkSpec.cnn(
+        [draw(widths) for _ in range(depth + 1)],
+        kernel=draw(st.integers(1, 3)),
+        hidden=[draw(widths) for _ in range(draw(st.integers(0 if depth > 1 else 1, 2)))],
+        outputs=draw(widths),
+        activation=activation,
+        pool=pools,
+    )
+
+
+def networks(spec, seed, kind):
+    """Four random networks: as drawn, with silent neurons, with large weights, with layers of zeros."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = WeightSpaceFeatures.randn(spec, 4, generator=generator, dtype=torch.float64)
+    if kind == "silent":
+        for weight, bias in zip(drawn.weights[:-1], drawn.biases[:-1], strict=True):
+            weight[:, :, 0], bias[:, :, 0] = 0, 0
+    if kind == "saturated":
+        return drawn.map(lambda tensor: tensor * 1e3)
+    if kind == "zeros":
+        drawn.weights[seed % spec.num_layers].zero_()
+    return drawn
+
+
+@settings(deadline=None, max_examples=60)
+@given(spaces(), st.integers(0, 999), st.sampled_from(["drawn", "silent", "saturated", "zeros"]), st.booleans())
+def test_no_group_element_moves_them(spec, seed, kind, log_uniform):
+    statistics = CanonicalStatistics(spec)
+    x = networks(spec, seed, kind)
+    g = MonomialElement.sample(
+        spec,
+        4,
+        (1e-4, 1e4) if log_uniform else (1.0, 1e4),
+        log_uniform=log_uniform,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    expected = statistics(x)
+    assert expected.shape == (4, statistics.numbers) and expected.dtype == torch.float64
+    assert torch.isfinite(expected).all()
+    torch.testing.assert_close(statistics(g.act(x)), expected, rtol=0, atol=1e-9)
+    stored = x.to(dtype=torch.float32)
+    moved = g.act(stored.to(dtype=torch.float64)).to(dtype=torch.float32)
+    torch.testing.assert_close(statistics(moved), statistics(stored), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_other_elements_move_them(activation):
+    spec = replace(DIGITS, activation=activation)
+    wrong = MonomialElement.sample(replace(spec, activation="relu"), 3, generator=torch.Generator().manual_seed(1))
+    if activation == "relu":  # negative factors
+        wrong = MonomialElement(wrong.permutations, [-scale for scale in wrong.scales])
+    assert_breaks(CanonicalStatistics(spec), spec, wrong)
+
+
+def test_max_pooling_leaves_no_sign_flips():
+    spec = NetworkSpec.cnn([1, 4, 4], outputs=3, activation="tanh", pool=["max2", "none"])
+    ones = [torch.ones(3, 4, dtype=torch.float64) for _ in range(2)]
+    places = MonomialElement.identity(spec, 3).permutations
+    assert_breaks(CanonicalStatistics(spec), spec, MonomialElement(places, [-ones[0], ones[1]]))
+    x = WeightSpaceFeatures.randn(spec, 3, dtype=torch.float64)
+    flipped = MonomialElement(places, [ones[0], -ones[1]]).act(x)
+    torch.testing.assert_close(CanonicalStatistics(spec)(flipped), CanonicalStatistics(spec)(x))
+
+
+def test_quantiles_as_numpy_has_them():
+    numbers = torch.randn(3, 8, dtype=torch.float64)
+    expected = np.quantile(numbers.numpy(), [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1], axis=1).T
+    np.testing.assert_allclose(quantiles(numbers).numpy(), expected)
+    assert not quantiles(numbers[:, :0]).any()
+
+
+def test_sizes_do_not_depend_on_hidden_widths():
+    assert CanonicalStatistics(DIGITS).numbers == CanonicalStatistics(replace(DIGITS, widths=(1, 2, 3, 4, 10))).numbers
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-30, 1e30])
+def test_finite_for_every_finite_network(size):
+    spec = NetworkSpec.mlp([3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 2], "relu")
+    x = WeightSpaceFeatures.randn(spec, 2).map(lambda tensor: tensor * size)
+    assert torch.isfinite(CanonicalStatistics(spec)(x)).all()
+
+
+def test_statistics_of_a_dense_network_as_their_formulas():
+    spec = NetworkSpec.mlp([3, 5, 4, 2], "relu")
+    x = WeightSpaceFeatures.randn(spec, 1, dtype=torch.float64)
+    found = CanonicalStatistics(spec)(x)[0].numpy()
+    canonical, _ = canonicalize(x, spec)
+    levels = [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1]
+    expected, paths = [], np.ones(3)
+    for weight, bias in zip(canonical.weights, canonical.biases, strict=True):
+        matrix = weight[0, 0].numpy()
+        for tensor in (matrix.ravel(), bias[0, 0].numpy()):
+            size = np.sqrt((tensor**2).mean())
+            expected += [np.log(size), tensor.mean() / size, tensor.std() / size, *np.quantile(tensor / size, levels)]
+        singular = np.linalg.svd(matrix, compute_uv=False) / np.linalg.norm(matrix)
+        expected += [*np.quantile(np.log(np.sqrt(singular**2 + 1e-6)), levels), 1 / (singular**4).sum()]
+        for axis in (1, 0):
+            norms = np.linalg.norm(matrix, axis=axis)
+            expected += [*np.quantile(np.log(norms / np.sqrt((norms**2).mean())), levels)]
+        unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+        expected += [*np.quantile([a @ b for i, a in enumerate(unit) for b in unit[:i]], levels)]
+        paths = np.abs(matrix) @ paths
+    np.testing.assert_allclose(found, [*expected, *np.sort(np.log(paths))], rtol=1e-9, atol=1e-9)
