@@ -22,17 +22,10 @@ class SineElement:
 
     def act(self, x):
         """Move weights."""
-        return self._moved(x, 1.0)
-
-    def act_on_change(self, x):
-        """Move a change of weights: a shift adds the same number to the bias before and after the change."""
-        return self._moved(x, 0.0)
-
-    def _moved(self, x, with_shift):
         weights, biases = list(x.weights), list(x.biases)
         for i, (d, k, p) in enumerate(zip(self.d, self.k, self.p, strict=True)):
             into, out = self._sign(d), self._sign(d + k)
-            shift = with_shift * pi / self.omega * k.to(self.dtype)
+            shift = pi / self.omega * k.to(self.dtype)
             weights[i] = (weights[i] * into[:, None, :, None])[:, :, p]
             biases[i] = (biases[i] * into[:, None] + shift[:, None])[:, :, p]
             weights[i + 1] = (weights[i + 1] * out[:, None, None])[:, :, :, p]
