@@ -142,8 +142,8 @@ def editing(results: list[Result], edit: str) -> list[str]:
         with_shifts = f"{shifted:.1e}" if shifted else "-"
         lines.append(
             f"| {label} | {group[0]['parameters']:,} | {mean(group, 'mse'):.4f} | {seeds(group, 'mse', 4)} "
-            f"| {interval(group[0], 'mse')} | {mean(group, 'mse_permuted_and_flipped'):.4f} | {commutes:.1e} | {with_shifts} "
-            f"| {step_time(group[0]['recipe'])} |"
+            f"| {interval(group[0], 'mse')} | {mean(group, 'mse_permuted_and_flipped'):.4f} | {commutes:.1e} "
+            f"| {with_shifts} | {step_time(group[0]['recipe'])} |"
         )
     leader = next(iter(groups))
     lines += [
