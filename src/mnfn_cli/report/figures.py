@@ -143,7 +143,7 @@ def plot_robustness(evaluation: Evaluation, axes: "Axes") -> None:
             crossed += 1
     if crossed:
         axes.plot([], [], color="0.4", marker="x", linestyle="", label="tau undefined: all predictions are equal")
-    axes.set_xticks(range(len(places)), places, fontsize=8)
+    axes.set_xticks(range(len(places)), [place.replace(" and ", "\nand ") for place in places], fontsize=8)
     shuffled = " and a random permutation" if evaluation.permuted else ""
     changed = {"scale": "factors", "sign": "signs", "permutation": "order"}
     what = " and ".join(changed[group] for group in evaluation.group.split(" and ")) + " of hidden neurons"
