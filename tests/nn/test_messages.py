@@ -88,7 +88,7 @@ def test_equivariant_and_equal_to_the_formulas(spec, channels, sign_terms, dtype
 def test_messages_of_the_scaling_group_are_bounded(spec):
     x = WeightSpaceFeatures.randn(spec, 3, 2, dtype=torch.float64)
     x = MonomialElement.sample(spec, 3, (1e-4, 1e4), log_uniform=True).act(x)
-    y, (_, scales) = EdgeMessages(spec)(x), canonical_frame(x, spec)
+    y, (_, scales) = EdgeMessages(spec)(x), canonical_frame(x)
     for message, scale in zip(y.biases, scales, strict=True):
         assert (message.abs() <= 2 * scale[:, None] * (1 + 1e-12)).all()
     assert all((new.abs() <= old.abs()).all() for new, old in zip(y.weights, x.weights, strict=True))
@@ -97,7 +97,7 @@ def test_messages_of_the_scaling_group_are_bounded(spec):
 def test_a_neuron_of_norm_zero_has_scale_zero():
     x = WeightSpaceFeatures.randn(RELU, 2, dtype=torch.float64)
     x.weights[1][:, :, 1], x.biases[1][:, :, 1] = 0.0, 0.0
-    y, (_, scales) = EdgeMessages(RELU)(x), canonical_frame(x, RELU)
+    y, (_, scales) = EdgeMessages(RELU)(x), canonical_frame(x)
     assert (scales[1][:, 1] == 0).all() and (scales[1][:, 0] > 0).all()
     assert (y.biases[1][:, :, 1] == 0).all() and torch.isfinite(y.flatten()).all()
     element = MonomialElement.sample(RELU, 2)
@@ -110,6 +110,16 @@ def test_gradients_are_finite_at_zero(spec):
         x = x.map(lambda tensor: tensor.clone().requires_grad_())
         EdgeMessages(spec)(x).flatten().sum().backward()
         assert all(torch.isfinite(tensor.grad).all() for tensor in x.tensors() if tensor.grad is not None)
+
+
+def test_sizes_at_the_ends_of_float32():
+    """Scales of 1e30 and 1e-30 neither overflow when they are squared nor vanish."""
+    x = WeightSpaceFeatures.randn(RELU, 2)
+    for size in (1e30, 1e-30):
+        element = MonomialElement.identity(RELU, 2)
+        element = MonomialElement(element.permutations, [element.scales[0] * size, element.scales[1]])
+        after, before = EdgeMessages(RELU)(element.act(x)), element.act(EdgeMessages(RELU)(x))
+        assert relative_difference(after, before) <= 1e-5
 
 
 @pytest.mark.parametrize("spec", [SINE, TANH_CNN])

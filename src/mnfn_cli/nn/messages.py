@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.nn.monomial import MonomialLinear
-from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -52,7 +51,7 @@ class EdgeMessages(nn.Module):
         """Return the products."""
         if self.spec.group == "sign":
             return WeightSpaceFeatures(_pairs(features), _arriving(features))
-        frame, scales = canonical_frame(features, self.spec)
+        frame, scales = canonical_frame(features)
         pairs = zip(features.weights, _pairs(frame), strict=True)
         messages = zip(scales, _arriving(frame), strict=True)
         return WeightSpaceFeatures(
@@ -91,32 +90,31 @@ class MessageLayer(nn.Module):
         return image
 
 
-def canonical_frame(features: WeightSpaceFeatures, spec: NetworkSpec) -> tuple[WeightSpaceFeatures, list[Tensor]]:
-    """Return features of the scaling group in the frame where every neuron's incoming numbers have norm 1.
-
-    The frame is that of ``canonicalize``, and the rows of the last layer are divided by their norms too.
+def canonical_frame(features: WeightSpaceFeatures) -> tuple[WeightSpaceFeatures, list[Tensor]]:
+    """Return features of the scaling group in the frame where the incoming numbers of every neuron have norm 1.
 
     Args:
-        features: features with any number of channels.
-        spec: a weight space with the scaling group.
+        features: features with any number of channels, whose norms are taken over all of them.
 
     Returns:
         The features in the frame, and the scales ``s(1), ..., s(L)`` of the neurons, ``(batch, n_i)``, which the group
         multiplies by its factors (those of the outputs it does not change). The scale of a neuron whose incoming
-        weights and bias are all 0 is 0.
+        weights and bias are all 0 is 0, and so are its numbers in the frame.
     """
-    frame, element = canonicalize(features, spec)
-    weights, biases = list(frame.weights), list(frame.biases)
-    last = torch.cat([weights[-1].transpose(1, 2).flatten(2), biases[-1].transpose(1, 2)], dim=2)
-    norm = torch.linalg.vector_norm(last, dim=2)
-    factor = torch.where(norm > 0, norm, 1.0).reciprocal()[:, None]
-    weights[-1] = weights[-1] * factor.view(*factor.shape, *(1,) * (weights[-1].dim() - 3))
-    biases[-1] = biases[-1] * factor
-    scales = []
-    for weight, bias, divisor in zip(weights, biases, element.scales, strict=False):
-        active = (weight != 0).movedim(2, 1).flatten(2).any(dim=2) | (bias != 0).any(dim=1)
-        scales.append((divisor.reciprocal() * active).to(bias.dtype))
-    return WeightSpaceFeatures(weights, biases), [*scales, norm]
+    weights, biases = [], []
+    scales = [features.biases[0].new_ones(features.batch, features.weights[0].shape[3])]
+    for weight, bias in zip(features.weights, features.biases, strict=True):
+        kernel = (1,) * (weight.dim() - 4)
+        weight = weight * scales[-1].view(features.batch, 1, 1, -1, *kernel)
+        rows = torch.cat([weight.transpose(1, 2).flatten(2), bias.transpose(1, 2)], dim=2)
+        # The largest number is taken out before squaring, and held constant: the result does not depend on it.
+        largest = rows.detach().abs().amax(dim=2)
+        norm = torch.linalg.vector_norm(rows / torch.where(largest > 0, largest, 1.0)[:, :, None], dim=2)
+        scales.append(largest * norm)
+        factor = torch.where(largest > 0, scales[-1], 1.0).reciprocal()[:, None]
+        weights.append(weight * factor.view(*factor.shape, 1, *kernel))
+        biases.append(bias * factor)
+    return WeightSpaceFeatures(weights, biases), scales[1:]
 
 
 def _pairs(features: WeightSpaceFeatures) -> list[Tensor]:
