@@ -17,7 +17,7 @@ import numpy as np
 
 from mnfn_cli import open_zoo
 from mnfn_cli.report.published import ABLATION, DATA_SET, published_tau
-from mnfn_cli.tasks.condition import Condition
+from mnfn_cli.tasks.condition import Condition, Range
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RESULTS = DOCS / "results" / "generalization"
@@ -209,7 +209,7 @@ def _published(evaluation: Mapping[str, Any], row: Mapping[str, Any]) -> float:
 
 def _condition(group: str, row: Mapping[str, Any]) -> Condition:
     """Return the condition of a kept row; rows of the original networks say so."""
-    return Condition(group, row["networks"] != "original", row["scale"] and tuple(row["scale"]))
+    return Condition(group, row["networks"] != "original", row["scale"] and Range(*row["scale"]))
 
 
 def ablation() -> list[str]:

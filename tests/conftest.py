@@ -51,11 +51,11 @@ def tanh_run(tanh_zoo, tmp_path_factory):
 
 def _train(zoo, recipe, path, *overrides):
     from mnfn_cli.recipe import load_recipe
-    from mnfn_cli.report.figures import draw_run
+    from mnfn_cli.report.card import present_run
     from mnfn_cli.tasks.training import train_run
 
     resolved = load_recipe(recipe, [*overrides, f"data.zoo=['{zoo.path}']"])
-    train_run(resolved, path, illustrate=draw_run)
+    train_run(resolved, path, illustrate=present_run)
     return path
 
 

@@ -43,7 +43,7 @@ def test_commands():
 @pytest.mark.parametrize("command", [["train", "--recipe"], ["recipe", "show"], ["recipe", "validate"]])
 def test_recipes(command):
     names = complete(*command, "generalization/relu-mono")
-    assert names == ["generalization/relu-monomial"]
+    assert names == ["generalization/relu-monomial", "generalization/relu-monomial-canonical"]
 
 
 @pytest.mark.parametrize(

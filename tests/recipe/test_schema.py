@@ -30,6 +30,7 @@ def test_options_are_the_model_without_its_name(document: dict[str, Any]) -> Non
         "hnp_channels": (),
         "dropout": 0.0,
         "canonicalize": False,
+        "statistics": (),
     }
 
 

@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from mnfn_cli.report.evaluation import markdown, published_rows, write_evaluation
 from mnfn_cli.report.figures import plot_robustness
 from mnfn_cli.report.published import published_tau
-from mnfn_cli.tasks.condition import Condition
+from mnfn_cli.tasks.condition import Condition, Range
 from mnfn_cli.tasks.evaluation import Evaluation, Row
 
 ORIGINAL = Condition("scale")
 
 
 def scaled(low, high):
-    return Condition("scale", True, (low, high), True)
+    return Condition("scale", True, Range(low, high), True)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def evaluation():
 
 def test_the_tables(evaluation):
     ours, theirs = (part.splitlines() for part in markdown(evaluation).split("\n\nPublished, and "))
-    assert len(ours) == 8 and ours[2].startswith("| run | model | test networks | tau |")
+    assert len(ours) == 8 and ours[2].startswith("| run | model | reads | test networks | tau |")
     assert "undefined (constant output) | -" in ours[7] and "published" not in "".join(ours).lower()
     assert theirs[0] == "measured on Small CNN Zoo, CIFAR-10:"
     assert theirs[2:] == [

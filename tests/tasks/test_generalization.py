@@ -35,7 +35,7 @@ def test_the_run_folder_explains_itself(relu_run, digits_zoo):
     names = {path.name for path in relu_run.iterdir()}
     assert names == {
         "run.json", "recipe.yaml", "model.safetensors", "metrics.jsonl", "result.json",
-        "predictions.csv", "predicted-vs-true.png", "training.png",
+        "predictions.csv", "predicted-vs-true.png", "training.png", "README.md",
     }  # fmt: skip
     result = json.loads((relu_run / "result.json").read_text())
     assert result["parameters"] == 254_609
@@ -244,7 +244,9 @@ def test_elements_without_permutation_scale_alone(relu_run):
     assert changes[False] == 0 and changes[True] == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize("text", ["", "0.5", "1,x", "1,inf", "nan", "-3", "10:1", "0:5", "1:2:3", "-1:1"])
+@pytest.mark.parametrize(
+    "text", ["", "0.5", "1,x", "1,inf", "nan", "-3", "10:1", "0:5", "1:2:3", "-1:1", "log:", "log:0:1"]
+)
 def test_scales_that_cannot_be(text):
     with pytest.raises(UsageError, match="--scales"):
         parse_scales(text)

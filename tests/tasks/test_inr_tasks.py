@@ -39,7 +39,7 @@ def result_of(run):
 
 def test_the_run_folders_explain_themselves(classes_run, dilate_run):
     common = {"run.json", "recipe.yaml", "model.safetensors", "start.safetensors", "metrics.jsonl", "result.json"}
-    drawn = {"training.png"}
+    drawn = {"training.png", "README.md"}
     assert {p.name for p in classes_run.iterdir()} == common | drawn | {"predictions.csv", "confusion.png"}
     assert {p.name for p in dilate_run.iterdir()} == common | drawn | {
         "errors.csv",

@@ -34,7 +34,11 @@ def evaluate(
     runs: RunPaths,
     out: Out,
     scales: Annotated[
-        str, typer.Option(help="Draw factors from these ranges: x stands for 1 to x, and low:high for itself.")
+        str,
+        typer.Option(
+            help="Draw factors from these ranges: x stands for 1 to x, and low:high for itself, with uniform "
+            "logarithms as log:low:high."
+        ),
     ] = "1,10,1e2,1e3,1e4",
     permute: Annotated[
         bool, typer.Option("--permute/--no-permute", help="Also put hidden neurons into a random order.")
@@ -67,6 +71,7 @@ def evaluate(
     console = Console(quiet=quiet, json=json)
     import torch
 
+    from mnfn_cli.pretrained import find_run
     from mnfn_cli.report.evaluation import EVALUATION, to_document, write_evaluation
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.tasks.condition import parse_scales, parse_shifts
@@ -76,6 +81,7 @@ def evaluate(
     from mnfn_cli.training.run_folder import zoos_of
 
     run_plugins(console, plugin)
+    runs = [find_run(run) for run in runs]
     ranges, turns = parse_scales(scales), parse_shifts(shifts)
     dtype = {"fp32": None, "fp64": torch.float64}[precision]
     claim([Output(out, EVALUATION)], [*runs, *(zoo or zoos_of(runs))], force=force)
@@ -90,7 +96,8 @@ def evaluate(
     document = to_document(evaluation)
     figure, task = evaluation.figure, task_class(evaluation.task)
     columns = {"networks": "test networks", figure: figure, "low": "low 95 %", "high": "high 95 %"}
-    columns["largest_change"] = "largest change"
+    columns |= {"coverage": "coverage"} if any("coverage" in row for row in document["rows"]) else {}
+    columns |= {"largest_change": "largest change", "reads": "reads"}
     if len(runs) > 1:
         columns = {"run": "run", "model": "model", **columns}
     title = f"{out}: {evaluation.count} test networks (split: {evaluation.split_protocol})"

@@ -37,7 +37,7 @@ class MonomialGeneralization(AccuracyPredictor):
             the edges of the network.
         hnp_channels: the number of output channels of each HNP layer between the invariant step and the mean, each
             followed by ReLU; empty for none (an ablation of the paper).
-        options: the arguments ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
+        options: further arguments of ``AccuracyPredictor``, such as ``head``.
 
     Shapes:
         The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,

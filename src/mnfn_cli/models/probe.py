@@ -9,8 +9,8 @@ from mnfn_cli.errors import UsageError
 from mnfn_cli.models.functional import Functional
 from mnfn_cli.nn.head import mlp_head
 from mnfn_cli.nn.points import LearnedPoints
+from mnfn_cli.weightspace.distortion import distort
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.shared_inputs import run_on_shared_inputs
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -30,9 +30,8 @@ class ProbeClassifier(Functional):
         points: the number of learned points.
         hidden: the widths of the hidden layers of the MLP.
         dropout: the dropout probability of their units.
-        distortion: in training each network meets the points after an affine map of its own, as if its picture were
-            moved, turned, stretched and sheared a little: the deviation of the entries of the matrix from those of the
-            identity, and of the shift. 0 for none.
+        distortion: in training each network's picture is moved, turned, stretched and sheared a little, by
+            ``weightspace.distortion`` with this deviation; 0 for none.
         classes: the number of classes.
 
     Shapes:
@@ -61,8 +60,9 @@ class ProbeClassifier(Functional):
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Return logits, ``(batch, classes)``."""
-        distorted = self.training and self.distortion > 0
-        logits: Tensor = self.head(self._moved_outputs(features) if distorted else self._outputs(features))
+        if self.training and self.distortion:
+            features = distort(features, self.distortion)
+        logits: Tensor = self.head(self._outputs(features))
         return logits
 
     @torch.no_grad()
@@ -77,7 +77,3 @@ class ProbeClassifier(Functional):
     def _outputs(self, features: WeightSpaceFeatures) -> Tensor:
         """Return the outputs on all points, ``(batch, points * n_L)``."""
         return run_on_shared_inputs(self.spec, features, self.points()).outputs.flatten(1)
-
-    def _moved_outputs(self, features: WeightSpaceFeatures) -> Tensor:
-        """Return the outputs of each network on all points after a random affine map, ``(batch, points * n_L)``."""
-        return run_networks(self.spec, features, self.points.moved(features.batch, self.distortion)).flatten(1)

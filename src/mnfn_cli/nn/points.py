@@ -24,19 +24,6 @@ class LearnedPoints(nn.Module):
         """Return the points, ``(points, axes)``."""
         return self.coordinates
 
-    def moved(self, copies: int, deviation: float) -> Tensor:
-        """Return the points after a random affine map for each copy, ``(copies, points, axes)``.
-
-        Args:
-            copies: the number of maps.
-            deviation: that of the entries of a map's matrix from those of the identity, and of its shift.
-        """
-        points = self.coordinates
-        axes = points.shape[1]
-        entries = deviation * torch.randn(copies, axes + 1, axes, device=points.device, dtype=points.dtype)
-        matrix, shift = entries.split([axes, 1], dim=1)
-        return points + points @ matrix + shift
-
 
 def grid_points(points: int, axes: int) -> Tensor:
     """Return points of a regular grid on ``[-1, 1]^axes``, ``(points, axes)``, the last coordinate fastest.

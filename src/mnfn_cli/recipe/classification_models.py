@@ -64,6 +64,27 @@ class MonomialClassifier(OddLayers, AbsoluteClassifier):
     keep_input: Flag = False
 
 
+class GradedReader(Model):
+    """Graded features of neurons and messages along weights: invariant to the full symmetry group of sine."""
+
+    built_by = "mnfn_cli.models.graded:GradedReader"
+    published = "classification/digits-graded"
+
+    name: Literal["graded"]
+    size: Count
+    rounds: Count
+    directions: Count
+    head: TwoWidths
+    dropout: Probability = 0.0
+    pictures: Annotated[Real, Field(ge=0)] = 0.0
+    distortion: Annotated[Real, Field(ge=0)] = 0.0
+
+    @property
+    def respects(self) -> Group:
+        """The sign group, which sine extends by shifts."""
+        return "sign"
+
+
 class MlpClassifier(Model):
     """A classifier that is an MLP on the flattened weights."""
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from mnfn_cli.errors import RecipeError
 from mnfn_cli.recipe.classification_models import (
     AbsoluteClassifier,
+    GradedReader,
     HnpClassifier,
     MlpClassifier,
     MonomialClassifier,
@@ -17,7 +18,17 @@ from mnfn_cli.recipe.classification_models import (
 )
 from mnfn_cli.recipe.declaration import Model
 from mnfn_cli.recipe.editing_models import GradedEditor, HnpEditor, MlpEditor, MonomialEditor, NpEditor, StrictEditor
-from mnfn_cli.recipe.generalization_models import FlatMlp, Gnn, Hnp, LearnedTestSet, Monomial, Np, StatNN, Trees
+from mnfn_cli.recipe.generalization_models import (
+    FlatMlp,
+    Gnn,
+    Hnp,
+    LearnedTestSet,
+    Monomial,
+    Np,
+    StatisticsMlp,
+    StatNN,
+    Trees,
+)
 
 
 def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
@@ -25,9 +36,15 @@ def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
 
 
 MODELS: Mapping[str, dict[str, type[Model]]] = {
-    "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp, LearnedTestSet, Trees),
+    "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp, StatisticsMlp, LearnedTestSet, Trees),
     "classification": _by_name(
-        MonomialClassifier, AbsoluteClassifier, HnpClassifier, NpClassifier, MlpClassifier, ProbeClassifier
+        MonomialClassifier,
+        GradedReader,
+        AbsoluteClassifier,
+        HnpClassifier,
+        NpClassifier,
+        MlpClassifier,
+        ProbeClassifier,
     ),
     "editing": _by_name(StrictEditor, GradedEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
 }

@@ -20,6 +20,7 @@ from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.edits import edit_pictures, on_symmetric_range
 from mnfn_cli.tasks.figure import Figure, Grid
 from mnfn_cli.tasks.functional import BLOCK, apply_functional
+from mnfn_cli.tasks.intervals import Intervals
 from mnfn_cli.tasks.metrics import Metric, Vector, mean_difference, with_interval
 from mnfn_cli.tasks.result import Result
 from mnfn_cli.tasks.task import Conclusion, Report, Task
@@ -158,13 +159,13 @@ class Editing(Task):
         return torch.cat([self._draw(weights) for weights in exact])
 
     def score(
-        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture], intervals: Intervals | None = None
     ) -> tuple[Metric, Mapping[str, float]]:
         """Return the mean squared error."""
         errors = _squared(observed, targets.double())
         return with_interval(mean_difference, errors, np.zeros(len(errors)), pictures), {}
 
-    def report(self, networks: Checkpoints, answers: WeightSpaceFeatures) -> Report:
+    def report(self, networks: Checkpoints, answers: WeightSpaceFeatures, intervals: Intervals | None = None) -> Report:
         """Return the error of each picture against its target, before and after the edit, and some of the pictures."""
         drawn = {
             name: self._draw(weights.to(dtype=torch.float64))

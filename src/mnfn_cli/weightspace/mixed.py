@@ -104,6 +104,7 @@ def act_at_random(
     networks: Networks,
     scale: tuple[float, float],
     *,
+    log_uniform: bool = False,
     permute: bool = True,
     shifts: int = 0,
     generator: torch.Generator | None = None,
@@ -113,15 +114,21 @@ def act_at_random(
     Args:
         specs: the weight spaces of the networks; one for ``WeightSpaceFeatures``.
         networks: the networks. All elements of the first weight space are drawn before those of the second, and so on.
-        scale, permute, shifts, generator: arguments of ``MonomialElement.sample``. Layers whose biases are all 0 are
-            not shifted.
+        scale, log_uniform, permute, shifts, generator: arguments of ``MonomialElement.sample``. Layers whose biases are
+            all 0 are not shifted.
     """
 
     def act(spec: NetworkSpec, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         if not features.batch:
             return features
         element = MonomialElement.sample(
-            spec, features.batch, scale, permute=permute, shifts=shifts, generator=generator
+            spec,
+            features.batch,
+            scale,
+            log_uniform=log_uniform,
+            permute=permute,
+            shifts=shifts,
+            generator=generator,
         )
         return element.for_biases_of(features).act(features)
 

@@ -1,0 +1,210 @@
+"""The part of docs/results.md on functionals that lead, from the result files that ``scripts/leading.py`` kept."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+RESULTS = DOCS / "results" / "leading"
+GROWTH = DOCS / "pictures" / "growth.png"
+LABELS = {
+    "monomial": "monomial",
+    "statnn": "STATNN",
+    "np": "NP",
+    "hnp": "HNP",
+    "gnn": "GNN",
+    "canonical-statistics": "MLP on canonical statistics",
+    "monomial-canonical": "monomial, canonical, with statistics",
+    "gnn-canonical": "GNN, canonical, with statistics",
+    "trees": "trees",
+    "learned-test-set": "learned test set",
+    "hybrid": "hybrid",
+}
+NETWORKS = {"relu-1400": "ReLU, 16x16, 1,400 training networks", "tanh": "tanh, 16x16", "relu-8x8": "ReLU, 8x8"}
+TRANSFER = {
+    "relu-short": "trained for 3 epochs instead of 10",
+    "relu-negative": "of pictures with black and white exchanged",
+}
+SIZES = (250, 700, 1400, 5000)
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def load(name: str) -> Any:
+    """Return a kept file."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a Markdown table."""
+    lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
+    return [*lines, *("| " + " | ".join(row) + " |" for row in rows)]
+
+
+def commands(*documents: Rows) -> list[str]:
+    """Return the commands that made the documents, each once, as a block of code."""
+    found = [row["command"].replace(" -q", "") for rows in documents for row in rows]
+    return ["", *(f"    {command}" for command in dict.fromkeys(found)), ""]
+
+
+def trained_on(zoo: str) -> Rows:
+    """Return the results of both sweeps on a zoo."""
+    return [*load(f"sweep-weights-{zoo}"), *load(f"sweep-leading-{zoo}")]
+
+
+def by_model(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
+    """Group results by model, those that read weights alone first, in the page's order; seeds ascend."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        groups.setdefault(row["recipe"].partition("/")[2].partition("-")[2], []).append(row)
+    return {name: groups[name] for name in LABELS if name in groups}
+
+
+def taus(rows: Rows) -> list[float]:
+    """Return the test tau of each result; NaN where it is undefined."""
+    values = [row["test"]["tau"]["value"] for row in rows]
+    return [float("nan") if value is None else value for value in values]
+
+
+def show(values: Sequence[float], digits: int = 3) -> str:
+    """Return the mean, with the standard deviation over seeds where there are several, as text."""
+    if not np.isfinite(values).all():
+        return "undefined"
+    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{spread}"
+
+
+def accuracy(zoo: str) -> list[str]:
+    """Return the table of tau, of intervals and of the flag, of all models that were trained on a zoo."""
+    results = trained_on(zoo)
+    rows = []
+    for name, group in by_model(results).items():
+        low, high = group[0]["test"]["tau"]["interval"]
+        intervals = [row["intervals"] for row in group if row.get("intervals")]
+        alarms = [row["unlike"]["false_alarms"] for row in group if row.get("unlike")]
+        rows.append(
+            [
+                LABELS[name],
+                group[0]["reads"],
+                f"{group[0]['parameters']:,}",
+                show(taus(group)),
+                f"{low:.3f} to {high:.3f}",
+                show([figures["coverage"] for figures in intervals]) if intervals else "",
+                show([figures["median_width"] for figures in intervals]) if intervals else "",
+                show(alarms) if alarms else "",
+                f"{np.mean([row['seconds']['in_all'] for row in group]):.0f}",
+            ]
+        )
+    heading = ["functional", "reads", "numbers learned", "tau, mean ± sd of 3 seeds", "95 % interval, seed 0"]
+    heading += ["90 % intervals hold", "their median width", "flagged (5 % promised)", "seconds a run"]
+    sceptic = load(f"just-test-{zoo.partition('-')[0] if zoo != 'relu-8x8' else zoo}")
+    return [*table(heading, rows), "", *_sceptic(sceptic), *commands(results)]
+
+
+def _sceptic(found: Mapping[str, Any]) -> list[str]:
+    just = ", ".join(f"{each['tau']:.3f} on {count}" for count, each in found["just_test"].items())
+    ceilings = " and ".join(f"{value:.3f} ({name})" for name, value in found["ceiling"].items())
+    return [
+        f"*Just test it*: tau of the accuracy on labelled training pictures is {just}. The labels are accuracies on",
+        f"{found['held_out_pictures']} pictures; their noise would let the truth itself reach {ceilings}.",
+    ]
+
+
+def moved(zoo: str) -> list[str]:
+    """Return the table of tau under group elements, and of the largest change of a prediction."""
+    evaluation = load(f"moved-{zoo}")
+    groups: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
+    reads = {}
+    for row in evaluation["rows"]:
+        recipe = Path(row["run"]).name.rpartition("-seed")[0].removeprefix("generalization-")
+        name = recipe.partition("-")[2]
+        reads[name] = row["reads"]
+        groups.setdefault(name, {}).setdefault(row["networks"], []).append(row)
+    heading: list[str] = []
+    rows = []
+    for name in (name for name in LABELS if name in groups):
+        versions = groups[name]
+        heading = ["functional", "reads", *versions, "largest change of tau", "of a prediction"]
+        cells = [[float("nan") if row["tau"] is None else row["tau"] for row in found] for found in versions.values()]
+        change = np.abs(np.array(cells[1:]) - np.array(cells[0])).max()
+        largest = max(row["largest_change"] for found in versions.values() for row in found)
+        shown = [show(values).partition(" ")[0] for values in cells]
+        rows.append(
+            [LABELS[name], reads[name], *shown, f"{change:.4f}" if change == change else "undefined", f"{largest:.1e}"]
+        )
+    return [*table(heading, rows), "", f"    {evaluation['command'].replace(' -q', '')}", ""]
+
+
+def growth() -> list[str]:
+    """Draw tau against the number of training networks, and return the table of it."""
+    found = {size: by_model(trained_on(f"relu-{size}")) for size in SIZES}
+    curves = {name: [taus(found[size][name]) for size in SIZES] for name in LABELS if name in found[SIZES[0]]}
+    reads = {name: found[SIZES[0]][name][0]["reads"] for name in curves}
+    _draw(curves, reads, load("just-test-relu"))
+    rows = [[LABELS[name], reads[name], *map(show, values)] for name, values in curves.items()]
+    heading = ["functional", "reads", *(f"{size:,} networks" for size in SIZES)]
+    return [f"![tau against the number of training networks](pictures/{GROWTH.name})", "", *table(heading, rows), ""]
+
+
+def _draw(curves: Mapping[str, list[list[float]]], reads: Mapping[str, str], sceptic: Mapping[str, Any]) -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8.4, 5.2), layout="constrained")
+    for name, values in curves.items():
+        style = "-" if reads[name] == "runs the network" else "--"
+        axes.plot(SIZES, np.mean(values, axis=1), style, marker="o", markersize=3, label=LABELS[name])
+    for count, each in sceptic["just_test"].items():
+        axes.axhline(each["tau"], color="0.75", linewidth=0.8)
+        axes.text(SIZES[-1], each["tau"], f"tested on {count} pictures", fontsize=7, color="0.45", ha="right")
+    axes.axhspan(*sorted(sceptic["ceiling"].values()), color="0.9")
+    axes.set(xscale="log", xlabel="training networks", ylabel="test tau")
+    axes.set_xticks(SIZES, [f"{size:,}" for size in SIZES], minor=False)
+    axes.minorticks_off()
+    axes.legend(fontsize=7, title="solid: runs the network", title_fontsize=7, loc="lower right")
+    figure.savefig(GROWTH, dpi=110, metadata={"Software": None})
+    pyplot.close(figure)
+
+
+def transfer() -> list[str]:
+    """Return the table of functionals on zoos that they were not trained on."""
+    rows = []
+    for name, group in by_model(trained_on("relu-1400")).items():
+        cells = []
+        for zoo in TRANSFER:
+            found = [load(f"transfer-{zoo}-generalization-relu-{name}-seed{row['seed']}") for row in group]
+            cells += [
+                show([each["figures"]["tau"]["value"] for each in found]),
+                show([each["figures"]["coverage"]["value"] for each in found]),
+                show([each["unlike"] for each in found], 2),
+            ]
+        rows.append([LABELS[name], group[0]["reads"], *cells])
+    heading = ["functional", "reads"]
+    for words in TRANSFER.values():
+        heading += [f"{words}: tau", "90 % intervals hold", "flagged"]
+    return [*table(heading, rows), ""]
+
+
+def section() -> list[str]:
+    """Return the lines of the page."""
+    lines = [
+        "## Functionals that lead",
+        "",
+        "Zoos of new seeds, built after code and recipes were fixed. *Weights alone*: no network is run. *Runs the",
+        "network*: on inputs that the functional learned or drew; nothing but the checkpoint is needed.",
+        "[What they are](functionals.md). Monomial, STATNN, NP, HNP and GNN took 4,375 steps of 8 networks each time.",
+        "",
+    ]
+    for zoo, words in NETWORKS.items():
+        lines += [f"{words}:", "", *accuracy(zoo)]
+    lines += ["Under the networks' symmetries, neurons permuted too:", ""]
+    for zoo in ("relu-1400", "tanh"):
+        lines += moved(zoo)
+    lines += ["With more and fewer training networks (ReLU, the same validation and test networks):", "", *growth()]
+    lines += ["Read on zoos that they were not trained on, 600 networks each:", "", *transfer()]
+    return lines
