@@ -106,7 +106,10 @@ def test_a_neuron_of_norm_zero_has_scale_zero():
 
 @pytest.mark.parametrize("spec", [RELU, RELU_CNN, SINE])
 def test_gradients_are_finite_at_zero(spec):
-    for x in (WeightSpaceFeatures.zeros(spec, 2), WeightSpaceFeatures.randn(spec, 2)):
+    tiny = WeightSpaceFeatures.randn(spec, 2)
+    tiny.weights[0][:, :, 0], tiny.biases[0][:, :, 0] = 1e-30, 0.0
+    tiny.weights[1][:, :, 0], tiny.biases[1][:, :, 0] = 1e-40, 0.0
+    for x in (WeightSpaceFeatures.zeros(spec, 2), WeightSpaceFeatures.randn(spec, 2), tiny):
         x = x.map(lambda tensor: tensor.clone().requires_grad_())
         EdgeMessages(spec)(x).flatten().sum().backward()
         assert all(torch.isfinite(tensor.grad).all() for tensor in x.tensors() if tensor.grad is not None)

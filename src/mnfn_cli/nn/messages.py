@@ -107,13 +107,16 @@ def canonical_frame(features: WeightSpaceFeatures) -> tuple[WeightSpaceFeatures,
         kernel = (1,) * (weight.dim() - 4)
         weight = weight * scales[-1].view(features.batch, 1, 1, -1, *kernel)
         rows = torch.cat([weight.transpose(1, 2).flatten(2), bias.transpose(1, 2)], dim=2)
-        # The largest number is taken out before squaring, and held constant: the result does not depend on it.
+        # Numbers near the ends of their dtype would vanish or overflow when they are squared, as would the gradients of
+        # their quotients. So the largest is divided out first; it is held constant, as no result depends on it.
         largest = rows.detach().abs().amax(dim=2)
-        norm = torch.linalg.vector_norm(rows / torch.where(largest > 0, largest, 1.0)[:, :, None], dim=2)
+        active = largest >= torch.finfo(rows.dtype).tiny
+        divisor = torch.where(active, largest, 1.0)[:, None]
+        norm = torch.linalg.vector_norm(rows / divisor[:, 0, :, None], dim=2)
         scales.append(largest * norm)
-        factor = torch.where(largest > 0, scales[-1], 1.0).reciprocal()[:, None]
-        weights.append(weight * factor.view(*factor.shape, 1, *kernel))
-        biases.append(bias * factor)
+        norm = torch.where(active, norm, 1.0)[:, None]
+        weights.append(weight / divisor.view(*divisor.shape, 1, *kernel) / norm.view(*norm.shape, 1, *kernel))
+        biases.append(bias / divisor / norm)
     return WeightSpaceFeatures(weights, biases), scales[1:]
 
 
