@@ -67,7 +67,7 @@ def test_values_of_options(words, offered):
 def test_keys_and_models_of_the_recipe_on_the_line():
     train = ("train", "--recipe", "classification/digits-monomial")
     assert complete(*train, "optimizer.l") == ["optimizer.lr="]
-    models = ["absolute", "hnp", "mlp", "monomial", "np"]
+    models = ["absolute", "hnp", "mlp", "monomial", "np", "probe"]
     assert complete(*train, "model.name=") == [f"model.name={name}" for name in models]
     assert complete(*train, "model.name", "=", "") == models and complete(*train, "model.name", "=") == models
     assert complete(*train, "model.name", "=", "mo") == ["monomial"]

@@ -14,6 +14,7 @@ from mnfn_cli.tasks.calibration import Calibration
 from mnfn_cli.tasks.familiarity import FALSE_ALARMS, Familiarity, Reference, enough
 from mnfn_cli.tasks.finished_run import load_run
 from mnfn_cli.tasks.training import train_run
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.mixed import join_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -23,8 +24,6 @@ from mnfn_cli.zoo.writer import save_zoo
 
 def networks(spec, count, seed, size=1.0):
     """Networks of one kind: normal weights around a common mean, whose size varies."""
-    from mnfn_cli.weightspace.features import WeightSpaceFeatures
-
     random = torch.Generator().manual_seed(seed)
     drawn = WeightSpaceFeatures.randn(spec, count, generator=random, dtype=torch.float64)
     sizes = torch.rand(count, generator=random, dtype=torch.float64) + 0.5
@@ -63,6 +62,16 @@ def test_no_group_element_changes_a_score(activation, dtype):
     np.testing.assert_allclose(flag.scores(moved), flag.scores(new.to(dtype=dtype)), rtol=tolerance)
     wrong = MonomialElement(element.permutations, [scale * -2 for scale in element.scales])
     assert abs(flag.scores(wrong.act(new)) / flag.scores(new) - 1).max() > 1e-2
+
+
+def test_no_shift_of_a_sine_changes_a_score():
+    spec = NetworkSpec.mlp([2, 6, 5, 1], "sin", omega=30.0)
+    flag = Familiarity.fit([spec], networks(spec, 60, 0), networks(spec, 40, 1))
+    new = networks(spec, 30, 2)
+    element = MonomialElement.sample(spec, 30, (1.0, 1.0), shifts=5, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(flag.scores(element.act(new)), flag.scores(new), rtol=1e-6)
+    half = WeightSpaceFeatures(new.weights, [bias + torch.pi / 60 for bias in new.biases])  # another function
+    assert abs(flag.scores(half) / flag.scores(new) - 1).max() > 1e-2
 
 
 def test_the_distance_is_the_one_that_is_written_down():

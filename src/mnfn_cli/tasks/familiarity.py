@@ -18,6 +18,7 @@ from mnfn_cli.nn.canonical_statistics import CanonicalStatistics
 from mnfn_cli.storage.records import Record
 from mnfn_cli.tasks.functional import BLOCK
 from mnfn_cli.tasks.intervals import fewest, rank
+from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.mixed import MixedFeatures, Networks
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -233,13 +234,13 @@ def _parts(networks: Networks) -> Sequence[WeightSpaceFeatures]:
 
 
 def _statistics(spec: NetworkSpec, networks: WeightSpaceFeatures) -> Tensor:
-    """Return the statistics of networks, ``(networks, numbers)``, in float64 on the CPU."""
+    """Return the statistics of networks, ``(networks, numbers)``, in float64 on the CPU, after shifts are removed."""
     statistics = CanonicalStatistics(spec)
 
     def blocks() -> Iterator[Tensor]:
         for start in range(0, networks.batch, BLOCK):
-            block = networks.select(slice(start, start + BLOCK))
-            yield statistics(block.to(device="cpu", dtype=torch.float64))
+            block = networks.select(slice(start, start + BLOCK)).to(device="cpu", dtype=torch.float64)
+            yield statistics(canonicalize(block, spec, shifts=True)[0] if any(spec.periodic) else block)
 
     with torch.no_grad():
         found = list(blocks())

@@ -11,6 +11,8 @@ from mnfn_cli.tasks.task import Task
 NETWORKS = 64
 """The largest number of test networks on which it is measured."""
 SCALES = ((1.0, 1e4),)
+SHIFTS = (3,)
+"""The largest shifts of biases, for sines."""
 
 
 def measure_invariance(task: Task, model: nn.Module, test: Split) -> tuple[Invariance, ...]:
@@ -19,7 +21,8 @@ def measure_invariance(task: Task, model: nn.Module, test: Split) -> tuple[Invar
     device, dtype = some.features.device, some.features.dtype
     original = task.observed(task.answers(model, some.features))
     found = []
-    for condition in conditions_of(task.specs, SCALES, permute=True):
+    shifts = SHIFTS if all(any(spec.periodic) for spec in task.specs) else ()
+    for condition in conditions_of(task.specs, SCALES, permute=True, shifts=shifts):
         if condition.acted:
             acted = condition.act(
                 some.features.to(device="cpu", dtype=torch.float64), task.specs, task.recipe.training.seed
