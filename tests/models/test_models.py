@@ -92,10 +92,11 @@ def test_a_model_without_options_is_the_published_recipe():
 @pytest.mark.parametrize("canonical", [False, True])
 @pytest.mark.parametrize("hnp_channels", [(), (5, 4)])
 @pytest.mark.parametrize(("activation", "sign_terms"), [("relu", False), ("tanh", False), ("tanh", True)])
-def test_invariant(activation, sign_terms, hnp_channels, canonical, dtype):
+@pytest.mark.parametrize("layer", ["linear", "messages"])
+def test_invariant(layer, activation, sign_terms, hnp_channels, canonical, dtype):
     spec = NetworkSpec.cnn([1, 6, 5], kernel=3, outputs=4, activation=activation)
     torch.manual_seed(0)
-    options = {"sign_terms": sign_terms, "hnp_channels": hnp_channels, "canonicalize": canonical}
+    options = {"sign_terms": sign_terms, "layer": layer, "hnp_channels": hnp_channels, "canonicalize": canonical}
     model = build_model("generalization/monomial", spec, **options).to(dtype)
 
     assert_invariant(model, spec)
@@ -212,11 +213,13 @@ def test_standardisation_takes_the_weights_that_the_model_reads(activation):
     assert not torch.allclose(raw, other) and not torch.allclose(raw, means)
 
 
+@pytest.mark.parametrize("layer", ["linear", "messages"])
 @pytest.mark.parametrize("name", [name for name, (_, parameters) in PUBLISHED.items() if parameters])
-def test_forward_and_backward_on_the_meta_device(name):
+def test_forward_and_backward_on_the_meta_device(name, layer):
     """No layer names a device: everything runs where no memory is."""
     activation, _ = PUBLISHED[name]
-    recipe = load_recipe(name)
+    has_layer = hasattr(load_recipe(name).model, "layer")
+    recipe = load_recipe(name, [f"model.layer={layer}"] * has_layer)
     canonical = {"canonicalize": True} if "canonicalize" in recipe.model.options() else {}
     spec = small_cnn_zoo(activation)
     with torch.device("meta"):

@@ -66,6 +66,7 @@ def test_the_document_is_full_and_plain(document: dict[str, Any]) -> None:
             "activation": "relu",
             "invariant": "normalize",
             "sign_terms": False,
+            "layer": "linear",
             "hnp_channels": [],
             "dropout": 0.0,
             "canonicalize": False,

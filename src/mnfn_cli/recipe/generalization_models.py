@@ -37,6 +37,7 @@ class Monomial(Model):
     activation: Literal["relu", "tanh", "sin", "auto"] = "relu"
     invariant: Literal["normalize", "absolute", "auto"] = Field("normalize", validate_default=True)
     sign_terms: Flag = False
+    layer: Literal["linear", "messages"] = "linear"
     hnp_channels: tuple[Count, ...] = ()
     dropout: Probability = 0.0
     canonicalize: Flag = False

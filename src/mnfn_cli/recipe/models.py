@@ -17,7 +17,7 @@ from mnfn_cli.recipe.classification_models import (
     ProbeClassifier,
 )
 from mnfn_cli.recipe.declaration import Model
-from mnfn_cli.recipe.editing_models import HnpEditor, MlpEditor, MonomialEditor, NpEditor, StrictEditor
+from mnfn_cli.recipe.editing_models import GradedEditor, HnpEditor, MlpEditor, MonomialEditor, NpEditor, StrictEditor
 from mnfn_cli.recipe.generalization_models import (
     FlatMlp,
     Gnn,
@@ -46,7 +46,7 @@ MODELS: Mapping[str, dict[str, type[Model]]] = {
         MlpClassifier,
         ProbeClassifier,
     ),
-    "editing": _by_name(StrictEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
+    "editing": _by_name(StrictEditor, GradedEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
 }
 """All declarations, by the name of the task and then by the name of the model."""
 
