@@ -10,9 +10,13 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 MNFN = Path(sys.executable).with_name("mnfn")
+PRETRAINED = "generalization/digits-relu-hybrid"
+FUNCTIONALS = {"run": "Monomial-NFN", "hybrid": "hybrid"}
 
 
 def run(output: Path, *arguments: str) -> None:
@@ -37,20 +41,25 @@ def train(recipe: str, zoo: Path, output: Path, *overrides: str) -> None:
         run(output, "train", "--recipe", recipe, "--zoo", str(zoo), "-o", str(output), *overrides)
 
 
-def generalise(folder: Path, networks: int, epochs: int) -> None:
-    """Predict accuracies from weights, on original and on rescaled networks."""
+def generalise(folder: Path, networks: int, epochs: int, hybrid: Sequence[str]) -> None:
+    """Predict accuracies from weights, and by running the networks, of original and of rescaled networks."""
     zoo, scaled = folder / "zoo", folder / "zoo-scaled"
-    build = ["--images", "digits", "--activation", "relu", "--count", str(networks)]
+    build = ["--images", "digits", "--activation", "relu", "--count", str(networks), "--seed", "7"]
     run(zoo, "zoo", "build", "cnn", *build, "-o", str(zoo))
     run(scaled, "augment", str(zoo), "-o", str(scaled), "--scale", "1", "1e4")
     train("generalization/relu-monomial", zoo, folder / "run", f"training.epochs={epochs}")
-    robustness = folder / "robustness"
-    run(robustness, "evaluate", str(folder / "run"), "--scales", "1,10,1e2,1e3,1e4", "-o", str(robustness))
+    train("generalization/relu-hybrid", zoo, folder / "hybrid", *hybrid)
+    robustness, runs = folder / "robustness", [str(folder / name) for name in ("run", "hybrid")]
+    run(robustness, "evaluate", *runs, "--scales", "10,1e4", "-o", str(robustness))
     checkpoints = folder / "checkpoints"
     run(checkpoints, "zoo", "export", str(zoo), "-o", str(checkpoints), "--split", "test", "--limit", "20")
     for source, output in ((checkpoints, folder / "predictions.csv"), (scaled, folder / "rescaled.csv")):
         split = ["--split", "test"] if source == scaled else []
         run(output, "predict", str(folder / "run"), str(source), *split, "-o", str(output))
+    output = folder / "pretrained.csv"
+    run(output, "predict", PRETRAINED, str(zoo), "-o", str(output))
+    picture, network = folder / "explained.png", min(checkpoints.glob("*.safetensors"))
+    run(picture, "explain", str(folder / "hybrid"), str(network), "-o", str(picture))
     from mnfn_cli.report.figures import draw_figure
     from mnfn_cli.tasks.generalization import predicted_against_true
 
@@ -75,41 +84,66 @@ def read_and_edit_pictures(folder: Path, epochs: int, steps: int) -> None:
 def summarise(folder: Path, networks: int) -> str:
     """Write summary.md from the result files, and return it."""
     evaluation = json.loads((folder / "robustness" / "evaluation.json").read_text())
-    result = json.loads((folder / "run" / "result.json").read_text())
+    results = {name: json.loads((folder / name / "result.json").read_text()) for name in FUNCTIONALS}
     with (folder / "zoo-scaled" / "table.csv").open() as file:
         errors = [float(row["relative_error"]) for row in csv.DictReader(file)]
-    with (folder / "predictions.csv").open() as file:
-        exported = list(csv.DictReader(file))
+    exported = _column(folder / "predictions.csv", "network")
     lines = [
         "# What happened here",
         "",
         f"{networks} small convolutional networks were trained on scikit-learn's handwritten digits, each with",
-        "hyperparameters of its own. From the weights of",
-        f"{result['data']['networks']['train']} of them, a Monomial-NFN with {result['parameters']:,} parameters",
-        "learned to predict how well a network classifies. On",
-        f"{evaluation['count']} networks that it had never seen, its ranking agrees with the truth (Kendall's tau)",
-        "like this, also when every hidden neuron is rescaled by a random factor and the neurons are shuffled:",
+        "hyperparameters of its own. Two functionals learned to predict how well a network classifies, from",
+        f"{results['run']['data']['networks']['train']} of them: the paper's Monomial-NFN, which reads weights",
+        "alone, and the hybrid, which also runs the network on inputs that it has learned. On",
+        f"{evaluation['count']} networks that they had never seen, their ranking agrees with the truth (Kendall's",
+        "tau) like this, also when every hidden neuron is rescaled by a random factor and neurons are shuffled:",
         "",
-        "| test networks | tau | 95 % interval | largest change of a prediction |",
-        "|---|---|---|---|",
-    ]
-    for row in evaluation["rows"]:
-        interval = f"{row['low']:.3f} to {row['high']:.3f}"
-        lines.append(f"| {row['networks']} | {row['tau']:.3f} | {interval} | {row['largest_change']:.1e} |")
-    lines += [
+        "| functional | reads | test networks | tau | 95 % interval | largest change of a prediction |",
+        "|---|---|---|---|---|---|",
+        *map(_row, evaluation["rows"]),
+        "",
+        *(_interval(FUNCTIONALS[name], result) for name, result in results.items()),
+        "",
+        f"`{PRETRAINED}`, which comes with mnfn and was trained on networks of other seeds, ranks all {networks}",
+        f"with tau {_pretrained_tau(folder):.3f} (`pretrained.csv`).",
         "",
         f"The {len(errors)} rescaled networks in `zoo-scaled` were run beside their sources: the outputs differ by at",
         f"most {max(errors):.1e} of their size. {len(exported)} test networks were exported as single files to",
         "`checkpoints` and predicted from there: `predictions.csv`.",
         "",
-        "Pictures: `run/predicted-vs-true.png` and `rescaled-vs-true.png`, `robustness/robustness.png`,",
-        "`run/training.png`.",
+        "Pictures: what carried one prediction, with the inputs that the hybrid has learned, in `explained.png`;",
+        "`run/predicted-vs-true.png`, `hybrid/predicted-vs-true.png` and `rescaled-vs-true.png`,",
+        "`robustness/robustness.png`, `run/training.png`. Each run has a card, `run/README.md`.",
         "",
         *summarise_pictures(folder),
     ]
     text = "\n".join(lines) + "\n"
     (folder / "summary.md").write_text(text)
     return text
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    interval = f"{row['low']:.3f} to {row['high']:.3f}"
+    cells = [FUNCTIONALS[Path(row["run"]).name], row["reads"], row["networks"], f"{row['tau']:.3f}", interval]
+    return f"| {' | '.join([*cells, format(row['largest_change'], '.1e')])} |"
+
+
+def _interval(label: str, result: Mapping[str, Any]) -> str:
+    found = result["intervals"]
+    return (
+        f"The {label}'s {found['level']:.0%} intervals hold the truth for {found['coverage']:.0%} of test networks; "
+        f"their median width is {found['median_width']:.2f}."
+    )
+
+
+def _pretrained_tau(folder: Path) -> float:
+    from mnfn_cli.tasks.metrics import kendall_tau
+
+    predicted, true = (
+        [float(value) for value in _column(folder / "pretrained.csv", f"{kind}_accuracy")]
+        for kind in ("predicted", "true")
+    )
+    return kendall_tau(predicted, true)
 
 
 def summarise_pictures(folder: Path) -> list[str]:
@@ -141,13 +175,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=Path("demo"))
     parser.add_argument("--networks", type=int, default=500)
     parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--hybrid", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--classifier-epochs", type=int, default=20)
     parser.add_argument("--editor-steps", type=int, default=800)
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    generalise(folder, arguments.networks, arguments.epochs)
+    generalise(folder, arguments.networks, arguments.epochs, arguments.hybrid)
     read_and_edit_pictures(folder, arguments.classifier_epochs, arguments.editor_steps)
     print(summarise(folder, arguments.networks))
     print(f"{time.monotonic() - started:.0f} seconds; look into {folder}/")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-# Slow oracles and files of other people live beside the tests that use them.
-sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("nn", "zoo/importers")]
+# Slow oracles, helpers and files of other people live beside the tests that use them.
+sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("nn", "training", "zoo/importers")]
 os.environ.setdefault("MPLCONFIGDIR", "/tmp/mnfn-matplotlib")
 if "PYTEST_XDIST_WORKER" in os.environ:  # each core has a worker of its own, so torch gets one thread in each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -51,11 +51,11 @@ def tanh_run(tanh_zoo, tmp_path_factory):
 
 def _train(zoo, recipe, path, *overrides):
     from mnfn_cli.recipe import load_recipe
-    from mnfn_cli.report.figures import draw_run
+    from mnfn_cli.report.card import present_run
     from mnfn_cli.tasks.training import train_run
 
     resolved = load_recipe(recipe, [*overrides, f"data.zoo=['{zoo.path}']"])
-    train_run(resolved, path, illustrate=draw_run)
+    train_run(resolved, path, illustrate=present_run)
     return path
 
 

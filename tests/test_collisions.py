@@ -47,6 +47,7 @@ COMMANDS = {
     "predict": (["predict", "r", "z", "-o", "OUT"], "file", ["r", "z"]),
     "predict --plugin": (["predict", "r", "z", "--plugin", "plugin.py", "-o", "OUT"], "file", ["plugin.py"]),
     "predict files": (["predict", "r", "files", "-o", "OUT"], "file", ["r", "files"]),
+    "explain": (["explain", "r", "one.safetensors", "-o", "OUT"], "file", ["r", "one.safetensors"]),
     "classify": (["classify", "c", "inr", "-o", "OUT"], "file", ["c", "inr"]),
     "edit a zoo": (["edit", "e", "inr", "-o", "OUT"], "zoo", ["e", "inr"]),
     "edit --picture": (["edit", "e", "inr", "-o", "edited-here", "--picture", "OUT"], "file", ["e", "inr"]),
@@ -70,6 +71,7 @@ READERS = {
     "classify to stdout": ["classify", "c", "inr"],
     "zoo import --dry-run": ["zoo", "import", "folder", "inr-files", "--dry-run"],
     "recipe list": ["recipe", "list"],
+    "pretrained": ["pretrained"],
     "recipe show": ["recipe", "show", "mine.yaml"],
     "recipe validate": ["recipe", "validate", "mine.yaml"],
     "count-params": ["count-params", "--recipe", "mine.yaml", "--zoo", "z"],
@@ -89,6 +91,7 @@ def prepared(tmp_path_factory):
     shutil.copytree(FIRST / "checkpoints", root / "files")
     pixels = np.random.default_rng(0).random((40, 8, 8))
     np.savez(root / "pictures.npz", images=pixels, labels=np.arange(40) % 2)
+    shutil.copy(min((FIRST / "checkpoints").glob("*.safetensors")), root / "one.safetensors")
     (root / "mine.yaml").write_text(RECIPE)
     (root / "plugin.py").write_text("note = 'years of work'")
     export_zoo(open_zoo(root / "inr"), root / "inr-files", limit=2)

@@ -31,6 +31,7 @@ COMMANDS = {
         "generalization/mixed-monomial": SEVERAL,
         "classification/digits-monomial": "inrs",
         "editing/digits-dilate-monomial-strict": "inrs",
+        "editing/digits-dilate-graded": "inrs",
     }.items()
 } | {
     "predict": ["predict", FIRST / "generalization", FIRST / "classifiers"],

@@ -70,7 +70,7 @@ def test_the_python_lines():
 
 
 def test_linked_files_exist():
-    pages = ("extending", "symmetries", "formats", "errors", "weight-spaces", "reproduce")
+    pages = ("extending", "functionals", "symmetries", "formats", "errors", "weight-spaces", "reproduce", "answers")
     names = (*pages, "results", "inr-results", "mixed-results")
     for link in (f"docs/{name}.md" for name in names):
         assert f"({link})" in README and (Path(__file__).parents[1] / link).exists()

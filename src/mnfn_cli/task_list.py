@@ -20,8 +20,11 @@ class TaskDeclaration:
         help: the help text of this command.
         writes: the output of the command: ``table`` with a row for each network, or ``networks``.
         examples: command lines that the command's help shows.
+        calibration: the default of ``training.calibration``, the fraction of the validation networks that calibrate
+            the intervals around answers; None for a task that has no intervals.
         requires: keys of the recipe's section ``data`` that this task needs and others refuse, with the message for a
             missing key.
+        optional: keys of this section that this task may have and others refuse.
     """
 
     engine: str
@@ -30,7 +33,9 @@ class TaskDeclaration:
     help: str
     writes: Literal["table", "networks"]
     examples: tuple[str, ...]
+    calibration: float | None = None
     requires: Mapping[str, str] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """Import the task's class and return it."""
@@ -49,6 +54,8 @@ TASKS: Mapping[str, TaskDeclaration] = {
             "mnfn predict runs/relu zoos/digits-relu --split test -o predictions.csv",
             "mnfn predict runs/relu checkpoints/",
         ),
+        calibration=0.5,
+        optional=("label", "bounds"),
     ),
     "classification": TaskDeclaration(
         engine="mnfn_cli.tasks.classification:Classification",

@@ -267,3 +267,19 @@ def test_counting_a_recipe_of_ones_own_asks_which_networks(tmp_path):
     assert "does not say how large its networks are" in fail(*own, code=2)
     assert "15,213,866" in run(*own, "--widths", "2,32,32,1").stdout
     assert "15,213,866" in run("count-params", "--recipe", "classification/mnist-np").stdout
+
+
+def test_explain(mnfn, fail, relu_run, classes_run, digits_zoo):
+    name = digits_zoo.ids[0]
+    shown = mnfn("explain", relu_run, digits_zoo.path, "--network", name, "-o", "picture.png")
+    assert "layer" in shown and "weights move it by" in shown and Path("picture.png").stat().st_size > 5_000
+    assert "exists already" in fail(
+        "explain", relu_run, digits_zoo.path, "--network", name, "-o", "picture.png", code=6
+    )
+    document = json.loads(
+        mnfn("explain", relu_run, digits_zoo.path, "--network", name, "-o", "picture.png", "--force", "--json")
+    )
+    assert document["output"] == "picture.png" and [moves["layer"] for moves in document["layers"]] == [1, 2, 3, 4]
+    assert "name one" in fail("explain", relu_run, digits_zoo.path, "-o", "other.png", code=2)
+    assert "mnfn classify reads it" in fail("explain", classes_run, digits_zoo.path, "-o", "other.png", code=2)
+    assert not Path("other.png").exists()

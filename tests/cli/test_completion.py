@@ -36,14 +36,14 @@ def complete(*words):
 
 
 def test_commands():
-    assert complete("pre") == ["predict-generalization", "predict"]
+    assert complete("predi") == ["predict-generalization", "predict"]
     assert complete("zoo", "ex") == ["export"]
 
 
 @pytest.mark.parametrize("command", [["train", "--recipe"], ["recipe", "show"], ["recipe", "validate"]])
 def test_recipes(command):
     names = complete(*command, "generalization/relu-mono")
-    assert names == ["generalization/relu-monomial"]
+    assert names == ["generalization/relu-monomial", "generalization/relu-monomial-canonical"]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_values_of_options(words, offered):
 def test_keys_and_models_of_the_recipe_on_the_line():
     train = ("train", "--recipe", "classification/digits-monomial")
     assert complete(*train, "optimizer.l") == ["optimizer.lr="]
-    models = ["absolute", "hnp", "mlp", "monomial", "np"]
+    models = ["absolute", "graded", "hnp", "mlp", "monomial", "np", "probe"]
     assert complete(*train, "model.name=") == [f"model.name={name}" for name in models]
     assert complete(*train, "model.name", "=", "") == models and complete(*train, "model.name", "=") == models
     assert complete(*train, "model.name", "=", "mo") == ["monomial"]

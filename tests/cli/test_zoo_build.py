@@ -21,10 +21,10 @@ def test_defaults_are_the_engines(mnfn):
 
 def test_widths_and_depth_of_ones_choice(mnfn):
     mnfn("zoo", "build", "cnn", *FEW, "--channels", "8, 6", "--kernel", "5,3", "--hidden", "32", "-o", "cnn")
-    expected = NetworkSpec.cnn([1, 8, 6], kernel=[5, 3], stride=2, hidden=[32], outputs=10)
+    expected = NetworkSpec.cnn([1, 8, 6], kernel=[5, 3], stride=2, hidden=[32], outputs=10, input_size=(16, 16))
     assert open_zoo("cnn").spec == expected
     mnfn("zoo", "build", "mlp", *FEW, "--hidden", "64,32", "--size", 8, "--activation", "tanh", "-o", "mlp")
-    assert open_zoo("mlp").spec == NetworkSpec.mlp([64, 64, 32, 10], "tanh")
+    assert open_zoo("mlp").spec == NetworkSpec.mlp([64, 64, 32, 10], "tanh", input_size=(1, 8, 8))
     shown = json.loads(mnfn("zoo", "info", "mlp", "--json"))
     assert shown["networks"] == 4 and shown["group"] == "sign"
     assert "no fault" in mnfn("zoo", "verify", "mlp")

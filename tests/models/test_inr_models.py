@@ -40,7 +40,7 @@ PUBLISHED = {
 }
 INR_RECIPES = [entry.name for entry in list_recipes() if not entry.name.startswith("generalization/")]
 TINY_STACK = {"fourier": {"size": 4, "scale": 1.0}, "base_channels": [6, 6]}
-ODD = {"channels": [6, 4], "messages": True, "unit_scale": True}
+ODD = {"channels": [6, 4], "layer": "messages", "unit_scale": True}
 
 
 def build(recipe, spec):
@@ -127,11 +127,11 @@ def test_baselines_know_permutations_only(name):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("widths", [[2, 7, 6, 3], [2, 7, 1], [2, 5, 4, 6, 1]])
-@pytest.mark.parametrize("messages", [False, True])
-def test_the_strict_editor_commutes_with_flips_and_permutations(messages, widths, dtype):
+@pytest.mark.parametrize("layer", ["linear", "messages"])
+def test_the_strict_editor_commutes_with_flips_and_permutations(layer, widths, dtype):
     torch.manual_seed(0)
     spec = NetworkSpec.mlp(widths, activation="sin", omega=15.0)
-    options = ODD | {"messages": messages, "encoding": {"bands": 2, "max_freq": 4.0}}
+    options = ODD | {"layer": layer, "encoding": {"bands": 2, "max_freq": 4.0}}
     model = build_model("editing/monomial-strict", spec, **TINY_STACK, **options, sharpness=2.0).to(dtype)
     for seed in range(5):
         assert_equivariant(model, spec, seed=seed)

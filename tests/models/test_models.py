@@ -25,6 +25,12 @@ PUBLISHED = {
     "generalization/tanh-gnn": ("tanh", 1_714_169),
     "generalization/relu-mlp": ("relu", 5_973_001),
     "generalization/tanh-mlp": ("tanh", 5_973_001),
+    "generalization/relu-canonical-statistics": ("relu", 550_404),
+    "generalization/tanh-canonical-statistics": ("tanh", 614_916),
+    "generalization/relu-gnn-canonical": ("relu", 318_177),
+    "generalization/tanh-gnn-canonical": ("tanh", 343_377),
+    "generalization/relu-monomial-canonical": ("relu", 456_409),
+    "generalization/tanh-monomial-canonical": ("tanh", 481_299),
     "generalization/mixed-monomial": ("relu", 254_609),
     "generalization/mixed-gnn": ("tanh", 133_017),
     "generalization/relu-learned-test-set": ("relu", 103_506),
@@ -86,10 +92,11 @@ def test_a_model_without_options_is_the_published_recipe():
 @pytest.mark.parametrize("canonical", [False, True])
 @pytest.mark.parametrize("hnp_channels", [(), (5, 4)])
 @pytest.mark.parametrize(("activation", "sign_terms"), [("relu", False), ("tanh", False), ("tanh", True)])
-def test_invariant(activation, sign_terms, hnp_channels, canonical, dtype):
+@pytest.mark.parametrize("layer", ["linear", "messages"])
+def test_invariant(layer, activation, sign_terms, hnp_channels, canonical, dtype):
     spec = NetworkSpec.cnn([1, 6, 5], kernel=3, outputs=4, activation=activation)
     torch.manual_seed(0)
-    options = {"sign_terms": sign_terms, "hnp_channels": hnp_channels, "canonicalize": canonical}
+    options = {"sign_terms": sign_terms, "layer": layer, "hnp_channels": hnp_channels, "canonicalize": canonical}
     model = build_model("generalization/monomial", spec, **options).to(dtype)
 
     assert_invariant(model, spec)
@@ -106,6 +113,38 @@ def test_wrong_elements_are_noticed():
         right = MonomialElement.identity(spec, 4)
         wrong = MonomialElement(right.permutations, [factor * d for d in right.scales])
         assert_breaks(torch.nn.Sequential(model.features, model.head), spec, wrong)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("name", ["canonical-statistics", "gnn-canonical", "monomial-canonical"])
+def test_functionals_of_invariant_statistics(name, activation, dtype):
+    spec = NetworkSpec.cnn([1, 6, 5], kernel=3, outputs=4, activation=activation)
+    recipe = load_recipe(f"generalization/{activation}-{name}", ["model.head=[16,16]"])
+    torch.manual_seed(0)
+    model = build_functional(recipe, [spec], {}).to(dtype)
+    x = WeightSpaceFeatures.randn(spec, 40, dtype=dtype)
+    model.prepare(x)
+    assert_invariant(model.eval(), spec)
+    wrong = MonomialElement.identity(spec, 40)
+    factor = -1.0 if activation == "relu" else 3.0
+    moved = MonomialElement(wrong.permutations, [factor * d for d in wrong.scales]).act(x)
+    assert (model(moved) - model(x)).abs().max() > 1e-2
+    # What is remembered of networks does not depend on which others were seen.
+    again = build_functional(recipe, [spec], {}).to(dtype)
+    again.load_state_dict(model.state_dict())
+    torch.testing.assert_close(again.eval()(x.select([3, 7])), model(x)[[3, 7]])
+
+
+def test_members_of_an_ensemble_learn_apart():
+    spec = NetworkSpec.mlp([3, 4, 2], "relu")
+    model = build_model("generalization/statistics-mlp", spec, members=3, head=[8, 8], dropout=0.0)
+    x = WeightSpaceFeatures.randn(spec, 7)
+    alone = [member(model.statistics(x)).sigmoid().squeeze(1) for member in model.head.members]
+    found = model(x)
+    torch.testing.assert_close(found, torch.stack([alone[row % 3][row] for row in range(7)]))
+    logits = torch.stack([numbers.logit() for numbers in alone]).mean(dim=0)
+    torch.testing.assert_close(model.eval()(x), logits.sigmoid())
 
 
 BASELINES = {
@@ -174,11 +213,13 @@ def test_standardisation_takes_the_weights_that_the_model_reads(activation):
     assert not torch.allclose(raw, other) and not torch.allclose(raw, means)
 
 
+@pytest.mark.parametrize("layer", ["linear", "messages"])
 @pytest.mark.parametrize("name", [name for name, (_, parameters) in PUBLISHED.items() if parameters])
-def test_forward_and_backward_on_the_meta_device(name):
+def test_forward_and_backward_on_the_meta_device(name, layer):
     """No layer names a device: everything runs where no memory is."""
     activation, _ = PUBLISHED[name]
-    recipe = load_recipe(name)
+    has_layer = hasattr(load_recipe(name).model, "layer")
+    recipe = load_recipe(name, [f"model.layer={layer}"] * has_layer)
     canonical = {"canonicalize": True} if "canonicalize" in recipe.model.options() else {}
     spec = small_cnn_zoo(activation)
     with torch.device("meta"):

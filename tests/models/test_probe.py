@@ -5,10 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnfn_cli.errors import UsageError
+from mnfn_cli.errors import DataError, NumericError, UsageError
 from mnfn_cli.models.probe import POINT_RATE
 from mnfn_cli.nn.points import grid_points
 from mnfn_cli.recipe import load_recipe
+from mnfn_cli.tasks.application import apply_run
 from mnfn_cli.tasks.condition import Condition
 from mnfn_cli.tasks.finished_run import load_run
 from mnfn_cli.tasks.functional import build_model
@@ -18,6 +19,7 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.writer import save_zoo
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-3}
 
@@ -133,3 +135,21 @@ def test_a_run_learns_and_does_not_see_shifts(inr_zoo, tmp_path):
     assert sum(a == b for a, b in zip(guess, truth, strict=True)) > 0.5 * len(truth)
     moved = Condition("sign", True, None, True, 3).act(train, run.specs, 0).to(dtype=torch.float32)
     assert float((run.predict(moved) - logits).abs().max()) <= 1e-4
+
+
+def test_a_network_that_is_not_finite_on_a_point_is_named_or_left_out(inr_zoo, tmp_path):
+    networks = inr_zoo.read()
+    networks.weights[0][3] = 3e38
+    table = inr_zoo.table
+    made = {name: value for name, value in inr_zoo.record.made.to_json().items() if name != "start"} | {
+        "init": "random"
+    }
+    zoo = save_zoo(tmp_path / "zoo", inr_zoo.spec, networks, table, made=made)
+    small = ["model.points=4", "model.hidden=[4]", "training.epochs=1", f"data.zoo=['{zoo.path}']"]
+    recipe = load_recipe("classification/digits-probe", small)
+    with pytest.raises(DataError, match=rf"{table['id'][3]}: its outputs on .* are not finite; .*--on-bad skip"):
+        train_run(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    train_run(recipe, tmp_path / "run", skip_bad=True)
+    with pytest.raises(NumericError, match=f"{table['id'][3]}: the probabilities are not finite"):
+        apply_run(tmp_path / "run", zoo.path)

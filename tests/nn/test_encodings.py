@@ -4,23 +4,14 @@ from math import cos, pi, sin
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from mnfn_cli.errors import UsageError
 from mnfn_cli.nn.activation import ChannelDropout
 from mnfn_cli.nn.encodings import GaussianFourierFeatures, InputOutputEncoding
-from mnfn_cli.nn.messages import SignMessages
-from mnfn_cli.nn.scaling import LearnedScale, UnitScale
-from mnfn_cli.testing import assert_breaks, assert_equivariant
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 SPEC = NetworkSpec.mlp([3, 5, 4, 2], activation="sin", omega=15.0)
 CNN = NetworkSpec.cnn([2, 3, 4], kernel=2, outputs=3, activation="tanh")
-
-sign_specs = st.lists(st.integers(1, 5), min_size=3, max_size=6).map(lambda w: NetworkSpec.mlp(w, activation="sin"))
 
 
 @pytest.mark.parametrize("spec", [SPEC, CNN])
@@ -83,40 +74,3 @@ def test_dropout_silences_whole_channels_in_training_only():
         assert set(channels.unique().tolist()) == {0.0, torch.tensor(4 / 3).item()}
         assert 0.15 < float((channels == 0).float().mean()) < 0.35
     assert layer.eval()(ones) is ones
-
-
-@settings(max_examples=20, deadline=None)
-@given(spec=sign_specs, channels=st.integers(1, 3))
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_messages_commute_with_flips_and_permutations(dtype, spec, channels):
-    layer = torch.nn.Sequential(UnitScale(spec), SignMessages(spec), LearnedScale(spec).to(dtype))
-    assert_equivariant(layer, spec, channels=channels)
-
-
-def test_messages_notice_what_is_no_flip():
-    right = MonomialElement.identity(SPEC, 3)
-    wrong = MonomialElement(right.permutations, [2 * d for d in right.scales])
-    assert_breaks(SignMessages(SPEC), SPEC, wrong, channels=2)
-
-
-def test_messages_entry_by_entry():
-    torch.manual_seed(0)
-    x = WeightSpaceFeatures.randn(SPEC, 2, 2, dtype=torch.float64)
-    y = SignMessages(SPEC)(x)
-    ones = torch.ones(3, dtype=torch.float64)
-    for n in range(2):
-        for c in range(2):
-            W, b = [w[n, c] for w in x.weights], [v[n, c] for v in x.biases]
-            for i in range(3):
-                before = b[i - 1] if i > 0 else ones
-                torch.testing.assert_close(y.weights[i][n, c], b[i][:, None] * before[None, :])
-                expected = W[i] @ before / len(before) if i > 0 else torch.zeros_like(b[0])
-                if i < 2:
-                    expected = expected + W[i + 1].T @ b[i + 1] / len(b[i + 1])
-                torch.testing.assert_close(y.biases[i][n, c], expected)
-
-
-def test_messages_need_a_dense_network_with_flips():
-    for spec in (CNN, NetworkSpec.mlp([2, 3, 1], activation="relu")):
-        with pytest.raises(UsageError, match="dense network with sign flips"):
-            SignMessages(spec)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 
-from mnfn_cli.models.forest import Forest, ForestOptions
+from mnfn_cli.models.forest import GRID, Forest, ForestOptions, on_grid
 
 
 def fitted(x, y, trees=20, seed=0):
@@ -25,7 +25,8 @@ def assert_same_bits(ours, forest, boosted, x):
     t = torch.from_numpy(x)
     assert np.array_equal(ours.averaged(t).numpy(), forest.predict(x))
     assert np.array_equal(ours.summed(t).numpy(), boosted.predict(x))
-    assert np.array_equal(ours(t).numpy(), (forest.predict(x) + boosted.predict(x)) / 2)
+    rounded = on_grid(t).numpy()
+    assert np.array_equal(ours(t).numpy(), (forest.predict(rounded) + boosted.predict(rounded)) / 2)
 
 
 @settings(max_examples=15, deadline=None)
@@ -51,7 +52,7 @@ def test_random_features(seed, rows, numbers, digits):
 def test_real_features_and_the_fit_itself():
     """Digits: pixels as features, and classes as targets. A fit on one thread is the fit of scikit-learn."""
     pixels, classes = load_digits(return_X_y=True)
-    x, y = (pixels / 16).astype(np.float32), classes / 10
+    x, y = on_grid(torch.from_numpy(pixels / 16)).numpy(), classes / 10
     ours, forest, boosted = fitted(x[:900], y[:900])
     assert_same_bits(ours, forest, boosted, x)
     options = ForestOptions(trees=20, rounds=30, round_rate=0.1, round_leaf=5)
@@ -87,3 +88,15 @@ def test_a_feature_that_is_not_finite_gives_no_answer():
 def test_a_feature_beyond_float32_gives_no_answer():
     ours, *_ = fitted(np.arange(60, dtype=np.float32)[:, None], np.arange(60.0))
     assert ours(torch.tensor([[1e300], [3.0]], dtype=torch.float64)).isnan().tolist() == [True, False]
+
+
+def test_rounding_errors_move_no_training_network():
+    """Thresholds of boosted trees are often values of training networks, so these are the ones at risk."""
+    random = np.random.default_rng(0)
+    x, y = torch.from_numpy(random.normal(size=(600, 20))), torch.from_numpy(random.normal(size=600))
+    x = on_grid(x).double()
+    ours = Forest(ForestOptions(trees=10, rounds=40), 0)
+    ours.fit(x, y)
+    noise = torch.from_numpy(random.uniform(-1, 1, size=x.shape))
+    assert torch.equal(ours(x + 0.4 * GRID * noise), ours(x))
+    assert not torch.equal(ours(x + 40 * GRID * noise), ours(x))

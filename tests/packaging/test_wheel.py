@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,10 @@ def test_help_and_recipes_from_the_wheel(environment, tmp_path):
     listed = call(mnfn, "recipe", "list", cwd=tmp_path)
     shipped = {str(path.relative_to(ROOT / "recipes"))[: -len(".yaml")] for path in (ROOT / "recipes").rglob("*.yaml")}
     assert shipped == {line.split()[0] for line in listed.splitlines()[1:]}
+    inside = zipfile.ZipFile(wheel).namelist()
+    stored = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pretrained").rglob("*") if path.is_file()}
+    assert {f"mnfn_cli/_{name}" for name in stored} == {name for name in inside if "/_pretrained/" in name} and stored
+    call(mnfn, "pretrained", cwd=tmp_path)
     where = call(mnfn, "recipe", "list", "--json", cwd=tmp_path)
     assert str(environment) in where and str(ROOT / "recipes") not in where
 

@@ -45,10 +45,16 @@ Faults = Callable[..., list[str]]
         (
             "name: monomial",
             "name: absolute",
-            "model.name: no model is called 'absolute'; the models are monomial, statnn, np, hnp, gnn, mlp",
+            "model.name: no model is called 'absolute'; the models are monomial, statnn, np, hnp, gnn, mlp, "
+            "statistics-mlp, learned-test-set, trees",
         ),
-        ("name: monomial, ", "", "model.name: missing; the models are monomial, statnn, np, hnp, gnn, mlp"),
-        ("[16, 16, 5]", "[]", "model.channels: at least one number is needed"),
+        (
+            "name: monomial, ",
+            "",
+            "model.name: missing; the models are monomial, statnn, np, hnp, gnn, mlp, statistics-mlp, "
+            "learned-test-set, trees",
+        ),
+        ("[16, 16, 5]", "[]", "model.channels: at least one entry is needed"),
         ("[16, 16, 5]", "16", "model.channels: a list such as [1, 2] is needed, not 16"),
         ("[16, 16, 5]", "[16, 0]", "model.channels.1: must be at least 1, not 0"),
         ("[16, 16, 5]", "[16, 010]", "model.channels.1: a whole number is needed, not the text '010'"),
@@ -147,8 +153,8 @@ def test_all_faults_are_reported_in_one_pass(faults: Faults) -> None:
 
 def test_an_override_at_fault_is_named_instead_of_the_file(good: str, faults: Faults) -> None:
     assert faults(good, "optimizer.lr=-1", "optimizer.warmup=3", "model.name=absolute", "training=null") == [
-        "override model.name: no model is called 'absolute'; the models are monomial, statnn, np, hnp, gnn, "
-        "mlp, learned-test-set, trees",
+        "override model.name: no model is called 'absolute'; the models are monomial, statnn, np, hnp, gnn, mlp, "
+        "statistics-mlp, learned-test-set, trees",
         "override optimizer.lr: must be above 0, not -1",
         "override optimizer.warmup: unknown key, did you mean 'warmup_steps'?",
         "override training: missing",

@@ -26,9 +26,11 @@ def test_options_are_the_model_without_its_name(document: dict[str, Any]) -> Non
         "activation": "relu",
         "invariant": "normalize",
         "sign_terms": False,
+        "layer": "linear",
         "hnp_channels": (),
         "dropout": 0.0,
         "canonicalize": False,
+        "statistics": (),
     }
 
 
@@ -79,3 +81,11 @@ def test_every_model_answers_to_its_name() -> None:
         for name, schema in models.items():
             assert issubclass(schema, Model)
             assert name in get_args(schema.model_fields["name"].annotation)
+
+
+@pytest.mark.parametrize(("messages", "layer"), [(True, "messages"), (False, "linear")])
+def test_older_recipes_name_the_layer_by_a_flag(messages: bool, layer: str) -> None:
+    model = {"name": "monomial-strict", "channels": [4], "base_channels": [4], "messages": messages}
+    assert MODELS["editing"]["monomial-strict"](**model).options()["layer"] == layer
+    with pytest.raises(ValidationError, match="messages"):
+        MODELS["editing"]["monomial-strict"](**model, layer="linear")

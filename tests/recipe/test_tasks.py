@@ -18,6 +18,7 @@ _LEAST: dict[str, dict[str, Any]] = {
     "generalization/hnp": {"channels": [4], "head": [8, 8]},
     "generalization/gnn": {"size": 8, "rounds": 2, "head": [8, 8]},
     "generalization/mlp": {"head": [8, 8]},
+    "generalization/statistics-mlp": {"head": [8, 8]},
     "generalization/learned-test-set": {},
     "generalization/trees": {"features": ["S"]},
     "classification/monomial": {**_HEADED, "channels": [4, 1]},
@@ -28,6 +29,7 @@ _LEAST: dict[str, dict[str, Any]] = {
     "classification/graded": {"size": 4, "rounds": 1, "directions": 4, "head": [8, 8]},
     "classification/probe": {"points": 4, "hidden": [8]},
     "editing/monomial-strict": {**_STACK, "channels": [4, 2]},
+    "editing/graded": {"nodes": 4, "edges": 2, "rounds": 1, "fourier": {"size": 2, "scale": 1}},
     "editing/monomial": _STACK,
     "editing/hnp": _STACK,
     "editing/np": _STACK,
@@ -164,7 +166,13 @@ def test_the_edit_is_checked_beside_the_other_faults_of_data() -> None:
     assert len(_faults(_recipe("classification/np", {"zoo": 5, "edit": "dilate"}))) == 2
 
 
-_SIGN_MODELS = ["classification/monomial", "classification/absolute", "editing/monomial", "editing/monomial-strict"]
+_SIGN_MODELS = [
+    "classification/monomial",
+    "classification/absolute",
+    "editing/monomial",
+    "editing/monomial-strict",
+    "editing/graded",
+]
 
 
 @pytest.mark.parametrize("key", _SIGN_MODELS)

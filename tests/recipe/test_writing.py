@@ -66,12 +66,14 @@ def test_the_document_is_full_and_plain(document: dict[str, Any]) -> None:
             "activation": "relu",
             "invariant": "normalize",
             "sign_terms": False,
+            "layer": "linear",
             "hnp_channels": [],
             "dropout": 0.0,
             "canonicalize": False,
+            "statistics": [],
         },
         "optimizer": {"name": "adam", "lr": 0.01, "warmup_steps": 0, "schedule": "constant", "weight_decay": 0.0},
-        "training": {"steps": 3, "batch_size": 2, "seed": 0, "precision": "fp32"},
+        "training": {"steps": 3, "batch_size": 2, "calibration": 0.5, "seed": 0, "precision": "fp32"},
     }
 
 

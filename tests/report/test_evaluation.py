@@ -37,7 +37,7 @@ def evaluation():
 
 def test_the_tables(evaluation):
     ours, theirs = (part.splitlines() for part in markdown(evaluation).split("\n\nPublished, and "))
-    assert len(ours) == 8 and ours[2].startswith("| run | model | test networks | tau |")
+    assert len(ours) == 8 and ours[2].startswith("| run | model | reads | test networks | tau |")
     assert "undefined (constant output) | -" in ours[7] and "published" not in "".join(ours).lower()
     assert theirs[0] == "measured on Small CNN Zoo, CIFAR-10:"
     assert theirs[2:] == [

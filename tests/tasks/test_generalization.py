@@ -35,7 +35,7 @@ def test_the_run_folder_explains_itself(relu_run, digits_zoo):
     names = {path.name for path in relu_run.iterdir()}
     assert names == {
         "run.json", "recipe.yaml", "model.safetensors", "metrics.jsonl", "result.json",
-        "predictions.csv", "predicted-vs-true.png", "training.png",
+        "predictions.csv", "predicted-vs-true.png", "training.png", "README.md",
     }  # fmt: skip
     result = json.loads((relu_run / "result.json").read_text())
     assert result["parameters"] == 254_609

@@ -39,7 +39,7 @@ def result_of(run):
 
 def test_the_run_folders_explain_themselves(classes_run, dilate_run):
     common = {"run.json", "recipe.yaml", "model.safetensors", "start.safetensors", "metrics.jsonl", "result.json"}
-    drawn = {"training.png"}
+    drawn = {"training.png", "README.md"}
     assert {p.name for p in classes_run.iterdir()} == common | drawn | {"predictions.csv", "confusion.png"}
     assert {p.name for p in dilate_run.iterdir()} == common | drawn | {
         "errors.csv",
@@ -88,9 +88,16 @@ def test_the_editing_result_can_be_worked_out_again(dilate_run, inr_zoo):
     expected = float((mean - targets).square().mean())
     assert result["test"]["mean_target"]["value"] == pytest.approx(expected, rel=1e-4)
     assert result["equivariance"]["float64"] <= 1e-10
+    assert result["equivariance"]["float64_with_shifts"] > 1e-2  # the strict editor knows flips alone
     assert result["targets_from"] == "original pictures"
     table = pl.read_csv(dilate_run / "errors.csv")
     assert float(table["mse"].mean()) == pytest.approx(result["test"]["mse"]["value"])
+
+
+def test_the_graded_editor_commutes_with_shifts_too(inr_zoo, tmp_path):
+    small = ["model.nodes=4", "model.edges=3", "training.steps=4"]
+    result = train_run(recipe("editing/digits-dilate-graded", inr_zoo, *small), tmp_path / "run")
+    assert max(result.model_extra["equivariance"].values()) <= 1e-10
 
 
 def test_the_published_editor_is_caught_not_to_commute(inr_zoo, tmp_path):

@@ -330,15 +330,18 @@ def make_inr_zoo(path, init="random"):
     return save_zoo(path, spaces_of([(spec, None) for spec in specs]), networks, table | classes, made=made)
 
 
-@pytest.mark.parametrize("name", ["digits-monomial", "digits-hnp"])
+@pytest.mark.parametrize("name", ["digits-monomial", "digits-hnp", "digits-probe"])
 def test_classifiers_read_several_widths_of_inrs(tmp_path, name):
     zoo = make_inr_zoo(tmp_path / "zoo")
-    small = ["model.base_channels=[4,4]", "model.head=[8,8]", "training.epochs=2", "training.batch_size=6"]
+    small = ["training.epochs=2", "training.batch_size=6"]
+    small += ["model.hidden=[8]"] if name == "digits-probe" else ["model.base_channels=[4,4]", "model.head=[8,8]"]
     recipe = load_recipe(f"classification/{name}", [*small, "augment={}", f"data.zoo=['{zoo.path}']"])
     train_run(recipe, tmp_path / "run")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert [entry["networks"] for entry in result["by_weight_space"]] == [6, 6]
-    if name == "digits-monomial":
+    if name == "digits-probe":
+        assert result["parameters"] == 36 * 2 + (36 * 8 + 8) + (8 * 3 + 3)  # one set of points and one perceptron
+    if name != "digits-hnp":
         assert result["largest_change_of_a_probability"]["float64"] < 1e-10
     applied = apply_run(tmp_path / "run", zoo.path, split="test")
     expected = pl.read_csv(tmp_path / "run" / "predictions.csv")

@@ -5,16 +5,15 @@ import shutil
 
 import pytest
 import torch
+from interrupted_runs import StopAfter, assert_same
 
 from mnfn_cli.errors import DataError, InterruptedRun, NumericError, OutputError, UsageError
 from mnfn_cli.recipe import load_recipe
-from mnfn_cli.runtime.context import Context, Interruption
+from mnfn_cli.runtime.context import Context
 from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.tasks import generalization, training
 from mnfn_cli.tasks.training import resume_run, train_run
 from mnfn_cli.training import loop
-
-COMPARED = ("model.safetensors", "metrics.jsonl", "predictions.csv", "recipe.yaml")
 
 
 def make_recipe(zoo, *overrides):
@@ -37,29 +36,6 @@ def uninterrupted(digits_zoo, tmp_path_factory):
     path = tmp_path_factory.mktemp("resume") / "whole"
     train_run(make_recipe(digits_zoo), path)
     return path
-
-
-def assert_same(run, uninterrupted):
-    for name in COMPARED:
-        assert (run / name).read_bytes() == (uninterrupted / name).read_bytes(), name
-    result, expected = (json.loads((path / "result.json").read_text()) for path in (run, uninterrupted))
-    for document in (result, expected):
-        del document["seconds"]
-    assert result == expected
-    assert not (run / "checkpoints").exists()
-
-
-class StopAfter(Interruption):
-    """Asks to stop at the n-th time that it is asked."""
-
-    def __init__(self, checks):
-        super().__init__()
-        self.left = checks
-
-    def check(self, where, what_to_do):
-        self.left -= 1
-        if self.left < 0:
-            raise InterruptedRun(where, f"interrupted; {what_to_do}")
 
 
 class Killed(BaseException):

@@ -1,6 +1,7 @@
 """The zoo on disk: what goes in comes out, and every damage is named."""
 
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -220,3 +221,16 @@ def test_missing_labels_are_named(tmp_path):
     with pytest.raises(DataError, match="no column 'colour'"):
         zoo.require_column("colour")
     assert isinstance(zoo.table, pl.DataFrame)
+
+
+def test_a_zoo_in_format_1_takes_its_input_size_from_its_pictures(digits_zoo, tmp_path):
+    """Zoos of classifiers from older versions recorded the size of the pictures beside the specification."""
+    for number, spec in enumerate(
+        (digits_zoo.spec, NetworkSpec.mlp([2, 4, 1], "sin"), NetworkSpec.mlp([48, 4, 3], "tanh"))
+    ):
+        networks = WeightSpaceFeatures.randn(replace(spec, input_size=None), 1)
+        table = {"id": ["0"], "split": ["test"]}
+        size = [4, 4] if number else [16, 16]
+        zoo = save_zoo(tmp_path / f"{number}", replace(spec, input_size=None), networks, table, images={"size": size})
+        assert zoo.record.format == 1 and zoo.record.spec.input_size is None
+        assert zoo.spec.input_size == ((16, 16), None, (3, 4, 4))[number]

@@ -71,6 +71,7 @@ def evaluate(
     console = Console(quiet=quiet, json=json)
     import torch
 
+    from mnfn_cli.pretrained import find_run
     from mnfn_cli.report.evaluation import EVALUATION, to_document, write_evaluation
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.tasks.condition import parse_scales, parse_shifts
@@ -80,6 +81,7 @@ def evaluate(
     from mnfn_cli.training.run_folder import zoos_of
 
     run_plugins(console, plugin)
+    runs = [find_run(run) for run in runs]
     ranges, turns = parse_scales(scales), parse_shifts(shifts)
     dtype = {"fp32": None, "fp64": torch.float64}[precision]
     claim([Output(out, EVALUATION)], [*runs, *(zoo or zoos_of(runs))], force=force)
@@ -94,7 +96,8 @@ def evaluate(
     document = to_document(evaluation)
     figure, task = evaluation.figure, task_class(evaluation.task)
     columns = {"networks": "test networks", figure: figure, "low": "low 95 %", "high": "high 95 %"}
-    columns["largest_change"] = "largest change"
+    columns |= {"coverage": "coverage"} if any("coverage" in row for row in document["rows"]) else {}
+    columns |= {"largest_change": "largest change", "reads": "reads"}
     if len(runs) > 1:
         columns = {"run": "run", "model": "model", **columns}
     title = f"{out}: {evaluation.count} test networks (split: {evaluation.split_protocol})"

@@ -30,7 +30,14 @@ Seed = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no notes and no progress.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 ZooPath = Annotated[Path, typer.Argument(metavar="ZOO", help="The folder of a zoo.", show_default=False)]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.", show_default=False)]
+RunPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="The folder of a finished run, or the name of one that comes with mnfn (mnfn pretrained).",
+        show_default=False,
+    ),
+]
 CheckpointsPath = Annotated[
     Path,
     typer.Argument(
@@ -43,7 +50,12 @@ CsvOut = Annotated[
     Path | None, typer.Option("--out", "-o", help="Write the table into this CSV file instead of printing it.")
 ]
 RunPaths = Annotated[
-    list[Path], typer.Argument(metavar="RUN", help="The folders of finished runs.", show_default=False)
+    list[Path],
+    typer.Argument(
+        metavar="RUN",
+        help="The folders of finished runs, or names of such that come with mnfn (mnfn pretrained).",
+        show_default=False,
+    ),
 ]
 RecipeName = Annotated[
     str,

@@ -10,12 +10,20 @@ app = App(help="List, show and check recipes, which say what to train, on what a
 
 @app.command("list", epilog=examples("mnfn recipe list"))
 def list_all(quiet: Quiet = False, json: Json = False) -> None:
-    """List the recipes that come with mnfn."""
-    from mnfn_cli.recipe import list_recipes
+    """List the recipes that come with mnfn, with what their functionals read of a network."""
+    from mnfn_cli.recipe import list_recipes, load_recipe
 
-    entries = list_recipes()
-    rows = [{"name": entry.name, "summary": entry.summary, "path": str(entry.path)} for entry in entries]
-    Console(quiet=quiet, json=json).table(rows, columns={"name": "recipe", "summary": "what it does"})
+    rows = [
+        {
+            "name": entry.name,
+            "reads": load_recipe(entry.name).model.reads,
+            "summary": entry.summary,
+            "path": str(entry.path),
+        }
+        for entry in list_recipes()
+    ]
+    columns = {"name": "recipe", "reads": "reads", "summary": "what it does"}
+    Console(quiet=quiet, json=json).table(rows, columns=columns)
 
 
 @app.command("show", epilog=examples("mnfn recipe show generalization/relu-monomial > my-recipe.yaml"))

@@ -51,7 +51,7 @@ def sweep(
     """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
-    from mnfn_cli.report.figures import draw_run
+    from mnfn_cli.report.card import present_run
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.tasks.sweep import SWEEP, plan_sweep, run_sweep
 
@@ -71,5 +71,5 @@ def sweep(
     zoos = [given for trial in trials for given in trial.resolved.data.zoo]
     claim([Output(out, SWEEP, in_place=True)], [*recipe_files(trial.recipe for trial in trials), *zoos])
     with job(console, device) as context:
-        rows = run_sweep(trials, out, context=context, illustrate=draw_run)
+        rows = run_sweep(trials, out, context=context, illustrate=present_run)
     console.table(rows)

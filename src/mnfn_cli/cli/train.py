@@ -1,6 +1,7 @@
 """mnfn train: train a recipe's model on zoos, or resume a run."""
 
 from collections.abc import Mapping
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "mnfn train --recipe generalization/relu-monomial --zoo zoos/digits-relu -o runs/relu",
     "mnfn train --recipe generalization/relu-monomial --zoo zoos/digits-relu -o runs/short training.epochs=5",
+    "mnfn train --recipe generalization/relu-monomial --zoo zoos/digits-relu --label dropout -o runs/dropout",
     "mnfn train --resume runs/relu",
 )
 
@@ -33,6 +35,13 @@ def train(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the run into this new folder.")] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Continue this interrupted run, to the same result.")
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Learn this column of the zoos' tables instead of test_accuracy; data.bounds=[0,1] says its range.",
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed the training with this number instead of the recipe's.")
@@ -56,12 +65,12 @@ def train(
 
     run_plugins(console, plugin)
     if resume is not None:
-        if recipe or zoo or out or overrides or force or seed is not None or on_bad is not None:
+        if recipe or zoo or out or overrides or force or label is not None or seed is not None or on_bad is not None:
             problem = "a run continues as it began; leave out every other choice but --device and --plugin"
             raise UsageError("--resume", problem)
     elif recipe is None or out is None:
         raise UsageError("mnfn train", "needs --recipe and --out, or --resume")
-    from mnfn_cli.report.figures import draw_run
+    from mnfn_cli.report.card import present_run
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.tasks.training import resume_run, train_run
     from mnfn_cli.training.run_folder import RUN
@@ -69,14 +78,14 @@ def train(
     with job(console, device) as context:
         console.note(f"device: {context.device}")
         if resume is not None:
-            run, result = resume, resume_run(resume, context=context, illustrate=draw_run)
+            run, result = resume, resume_run(resume, context=context, illustrate=present_run)
         else:
             assert recipe is not None and out is not None
-            resolved = _resolve(recipe, overrides or [], zoo or [], seed)
+            resolved = _resolve(recipe, _labelled(overrides or [], label), zoo or [], seed)
             run = out
             claim([Output(out, RUN)], [*recipe_files([recipe]), *resolved.data.zoo], force=force)
             result = train_run(
-                resolved, out, force=force, skip_bad=on_bad == "skip", context=context, illustrate=draw_run
+                resolved, out, force=force, skip_bad=on_bad == "skip", context=context, illustrate=present_run
             )
     tables = [Table(_rows(result.test), title=f"{run}: {result.parameters:,} parameters")]
     for within in result.by_weight_space:
@@ -89,6 +98,10 @@ def _rows(figures: "Mapping[str, Metric]") -> list[dict[str, float | str | None]
         {"test": name, "value": metric.value, "low 95 %": metric.interval[0], "high 95 %": metric.interval[1]}
         for name, metric in figures.items()
     ]
+
+
+def _labelled(overrides: list[str], label: str | None) -> list[str]:
+    return overrides if label is None else [*overrides, f"data.label={dumps(label)}"]
 
 
 def _resolve(recipe: str, overrides: list[str], zoos: list[Path], seed: int | None) -> "Recipe":

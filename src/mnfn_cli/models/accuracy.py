@@ -1,4 +1,4 @@
-"""The base class of all models that predict accuracy: features of a network's weights, an MLP, a number in [0, 1]."""
+"""The base class of models that predict a number about a network: features of its weights, an MLP, a number."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.models.functional import Functional
-from mnfn_cli.nn.head import mlp_head
+from mnfn_cli.nn.head import Ensemble, mlp_head
+from mnfn_cli.nn.invariant_statistics import InvariantStatistics
 from mnfn_cli.nn.scaling import Standardize
 from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -14,43 +15,57 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 
 
 class AccuracyPredictor(Functional):
-    """Predict a network's accuracy from its weights.
+    """Predict a network's accuracy, or another number about it, from its weights.
 
     Args:
         spec: the weight space of the networks.
-        features: a module that maps raw weights (``WeightSpaceFeatures`` with one channel) to ``(batch, numbers)``.
+        features: a module that maps raw weights (``WeightSpaceFeatures`` with one channel) to ``(batch, numbers)``;
+            None for a model that reads the statistics only.
         numbers: the number of features of each network.
         head: the widths of the hidden layers of the MLP that maps the features to one logit.
         dropout: the dropout probability of the MLP's hidden units.
         canonicalize: whether each network is first brought to its canonical form (``weightspace.canonical``). Then the
             prediction is invariant to the scaling or sign group, whatever the features are.
+        statistics: the kinds of invariant statistics that the MLP reads beside the features (``InvariantStatistics``).
+        members: the number of MLPs, which learn apart; their mean logit is the answer (``Ensemble``).
+        bounded: whether the answer is in [0, 1], the sigmoid of the logit, or any number, the logit itself.
 
     Shapes:
         The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
-        in [0, 1].
+        in [0, 1] if it is bounded.
     """
 
     def __init__(
         self,
         spec: NetworkSpec,
-        features: nn.Module,
+        features: nn.Module | None,
         numbers: int,
         head: Sequence[int],
         dropout: float,
         canonicalize: bool,
+        statistics: Sequence[str] = (),
+        members: int = 1,
+        bounded: bool = True,
     ) -> None:
         super().__init__()
         self.spec = spec
         self.canonicalize = canonicalize
+        self.bounded = bounded
         self.features = features
-        self.head = mlp_head(numbers, head, 1, dropout)
+        self.statistics = InvariantStatistics(spec, statistics) if statistics else None
+        numbers += self.statistics.numbers if self.statistics else 0
+        arguments = (numbers, head, 1, dropout)
+        self.head = Ensemble(members, *arguments) if members > 1 else mlp_head(*arguments)
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
-        """Return predicted accuracies, ``(batch,)``."""
-        return torch.sigmoid(self.head(self.features(self._prepared(features)))).squeeze(1)
+        """Return predicted numbers, ``(batch,)``."""
+        found = [] if self.features is None else [self.features(self._prepared(features))]
+        found += [] if self.statistics is None else [self.statistics(features)]
+        logits = self.head(torch.cat(found, dim=1)).squeeze(1)
+        return torch.sigmoid(logits) if self.bounded else logits
 
     def prepare(self, features: WeightSpaceFeatures) -> None:
-        """Fit every ``Standardize`` layer on the training networks.
+        """Fit every ``Standardize`` layer, and the statistics, on the training networks.
 
         With ``canonicalize`` the layers are fitted on canonical weights. Means and deviations of the weights as they
         come would depend on the scale of every neuron, and the prediction would no longer be invariant.
@@ -58,7 +73,9 @@ class AccuracyPredictor(Functional):
         Args:
             features: raw weights of all training networks, ``(networks, 1, ...)``.
         """
-        layers = [module for module in self.features.modules() if isinstance(module, Standardize)]
+        if self.statistics is not None:
+            self.statistics.fit(features)
+        layers = [module for module in self.modules() if isinstance(module, Standardize)]
         prepared = self._prepared(features) if layers else features
         for layer in layers:
             layer.fit(prepared)

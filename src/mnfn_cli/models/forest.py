@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from mnfn_cli.nn.trees import StoredTrees, Tree
 
+GRID = 1e-4
+"""The step to whose multiples features are rounded before trees read them."""
+
 
 @dataclass(frozen=True)
 class ForestOptions:
@@ -37,7 +40,7 @@ class ForestOptions:
 class Forest(nn.Module):
     """The mean of a forest of extremely randomised trees and of gradient-boosted trees on histograms.
 
-    Both read the features in float32 and give what scikit-learn's ``ExtraTreesRegressor`` and
+    Both read the features on a grid (``on_grid``) and give what scikit-learn's ``ExtraTreesRegressor`` and
     ``HistGradientBoostingRegressor`` would, to the last bit. Nothing of scikit-learn is stored.
 
     Args:
@@ -60,7 +63,7 @@ class Forest(nn.Module):
         from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
         from threadpoolctl import threadpool_limits
 
-        x, y = features.float().cpu().numpy(), targets.double().cpu().numpy()
+        x, y = on_grid(features).cpu().numpy(), targets.double().cpu().numpy()
         chosen = self.options
         forest = ExtraTreesRegressor(
             chosen.trees,
@@ -97,7 +100,7 @@ class Forest(nn.Module):
         Args:
             features: ``(rows, numbers)``.
         """
-        x = features.float()
+        x = on_grid(features)
         known = x.isfinite().all(dim=1)
         both = (self.averaged(x) + self.summed(x)) / 2
         return torch.where(known, both, torch.nan)
@@ -110,6 +113,15 @@ class Forest(nn.Module):
         """Return the sum of the boosted trees and their start, added up in their order, ``(rows,)``."""
         start: Tensor = self.boosted.get_buffer("start")
         return _folded(self.boosted(x), start.expand(len(x)))
+
+
+def on_grid(features: Tensor) -> Tensor:
+    """Return features rounded to multiples of ``GRID``, in float32.
+
+    The thresholds of boosted trees may be values of training networks. Without the grid, the smallest rounding error
+    could put such a network on the other side.
+    """
+    return ((features.double() / GRID).round() * GRID).float()
 
 
 def _folded(answers: Tensor, start: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from ``ClosedFormFunctional`` to fit without gradients.
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +15,25 @@ from torch import Tensor, nn
 
 from mnfn_cli.nn.fitted import FittedBuffers
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+
+
+@dataclass(frozen=True)
+class LearnedInputs:
+    """Inputs that a functional has learned to show to networks, with the answers that it learned to expect.
+
+    Args:
+        inputs: the inputs, pictures ``(inputs, channels, height, width)`` or vectors ``(inputs, n_0)``.
+        answers: the expected probabilities of the classes, ``(inputs, classes)``.
+        weights: the share of each input in the verdict about a network, ``(inputs,)``; they sum to 1.
+        responses: the probabilities that each network gives the classes, ``(networks, inputs, classes)``.
+        agreements: how much each network agrees with each answer, in [0, 1], ``(networks, inputs)``.
+    """
+
+    inputs: Tensor
+    answers: Tensor
+    weights: Tensor
+    responses: Tensor
+    agreements: Tensor
 
 
 class Functional(nn.Module):
@@ -66,6 +86,16 @@ class Functional(nn.Module):
             loss: the task's loss as a function of the output, a scalar.
         """
         return loss(self(features))
+
+    def learned_inputs(self, features: WeightSpaceFeatures) -> LearnedInputs | None:
+        """Return the inputs that the functional has learned, and what networks make of them; None if it has none.
+
+        ``mnfn explain`` draws them.
+
+        Args:
+            features: raw weights of networks of one weight space, ``(networks, 1, ...)``.
+        """
+        return None
 
     def rate_factor(self, name: str) -> float:
         """Return the factor by which the recipe's learning rate is multiplied for the parameter ``name``; 1."""

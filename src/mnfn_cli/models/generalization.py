@@ -27,7 +27,7 @@ class StatNN(AccuracyPredictor):
 
     Args:
         spec: the weight space of the networks.
-        options: the arguments ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
+        options: further arguments of ``AccuracyPredictor``, such as ``head``.
     """
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
@@ -35,12 +35,25 @@ class StatNN(AccuracyPredictor):
         super().__init__(spec, statistics, statistics.numbers, **options)
 
 
+class StatisticsMlp(AccuracyPredictor):
+    """Predict a number about networks by MLPs on statistics that the whole monomial group leaves as they are.
+
+    Args:
+        spec: the weight space of the networks.
+        options: the arguments ``statistics``, ``members``, ``head``, ``dropout`` and ``bounded`` of
+            ``AccuracyPredictor``.
+    """
+
+    def __init__(self, spec: NetworkSpec, **options: Any) -> None:
+        super().__init__(spec, None, 0, canonicalize=False, **options)
+
+
 class FlatMlp(AccuracyPredictor):
     """Predict accuracy by an MLP on all weights and biases in one vector: the baseline that has no symmetry.
 
     Args:
         spec: the weight space of the networks.
-        options: the arguments ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
+        options: further arguments of ``AccuracyPredictor``, such as ``head``.
     """
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
@@ -61,7 +74,7 @@ class Np(AccuracyPredictor):
     Args:
         spec: the weight space of the networks.
         channels: the number of output channels of each layer.
-        options: the arguments ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
+        options: further arguments of ``AccuracyPredictor``, such as ``head``.
     """
 
     def __init__(self, spec: NetworkSpec, channels: Sequence[int], **options: Any) -> None:
@@ -80,7 +93,7 @@ class Hnp(AccuracyPredictor):
     Args:
         spec: the weight space of the networks.
         channels: the number of output channels of each layer.
-        options: the arguments ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
+        options: further arguments of ``AccuracyPredictor``, such as ``head``.
     """
 
     def __init__(self, spec: NetworkSpec, channels: Sequence[int], **options: Any) -> None:
@@ -99,7 +112,7 @@ class Gnn(AccuracyPredictor):
         spec: the weight space of the networks.
         size: the number of features of each node and of each edge.
         rounds: the number of rounds of message passing.
-        options: the arguments ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
+        options: further arguments of ``AccuracyPredictor``, such as ``head``.
     """
 
     def __init__(self, spec: NetworkSpec, size: int, rounds: int, **options: Any) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from mnfn_cli.models.functional import Functional
+from mnfn_cli.models.functional import Functional, LearnedInputs
 from mnfn_cli.nn.inputs import runs_on
 from mnfn_cli.nn.questions import LearnedQuestions
 from mnfn_cli.weightspace.canonical import form_up_to_sign
@@ -86,6 +86,19 @@ class LearnedTestSet(Functional):
     def readable(self, features: WeightSpaceFeatures) -> Tensor:
         """Return whether each network can be run, ``(batch,)``."""
         return runs_on(self.spec, features, self._all[0].inputs)
+
+    @torch.no_grad()
+    def learned_inputs(self, features: WeightSpaceFeatures) -> LearnedInputs:
+        """Return the inputs of all members, whose weights are shares in the mean of the members' scores."""
+        parts = [[m.verdicts(z) for m, z in zip(self._all, part, strict=True)] for part in self._outputs(features)]
+        answers, weights = zip(*(member.expected() for member in self._all), strict=True)
+        return LearnedInputs(
+            inputs=torch.cat([member.inputs.pictures(torch.float64) for member in self._all]),
+            answers=torch.cat(answers),
+            weights=torch.cat(weights) / len(self._all),
+            responses=torch.cat([torch.cat([responses for responses, _ in part], dim=1) for part in parts]),
+            agreements=torch.cat([torch.cat([agreements for _, agreements in part], dim=1) for part in parts]),
+        )
 
     def rate_factor(self, name: str) -> float:
         """Return the factor of the learning rate of a parameter: ``HEAD_RATE`` for temperatures and the head."""

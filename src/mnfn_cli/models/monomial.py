@@ -11,10 +11,13 @@ from mnfn_cli.models.accuracy import AccuracyPredictor
 from mnfn_cli.models.permutation import PermutationStack
 from mnfn_cli.nn.activation import EquivariantActivation
 from mnfn_cli.nn.invariant import AbsoluteValue, MeanPool, NormalizeEntries
+from mnfn_cli.nn.messages import MessageLayer
 from mnfn_cli.nn.monomial import MonomialLinear
 from mnfn_cli.nn.scaling import RescalePositions
 from mnfn_cli.symmetry import INVARIANT_STEPS, LAYER_ACTIVATIONS
 from mnfn_cli.weightspace.spec import NetworkSpec
+
+_LAYERS = {"linear": MonomialLinear, "messages": MessageLayer}
 
 
 class MonomialGeneralization(AccuracyPredictor):
@@ -30,9 +33,11 @@ class MonomialGeneralization(AccuracyPredictor):
         invariant: the step that makes the features invariant: ``normalize`` removes scales, ``absolute`` removes
             signs, ``auto`` is that of the networks' group. The absolute value stands in place of the last activation.
         sign_terms: whether the monomial layers have the terms that only the sign group allows (``MonomialLinear``).
+        layer: ``linear`` for ``MonomialLinear``, or ``messages`` for ``MessageLayer``, which also reads products along
+            the edges of the network.
         hnp_channels: the number of output channels of each HNP layer between the invariant step and the mean, each
             followed by ReLU; empty for none (an ablation of the paper).
-        options: the arguments ``head``, ``dropout`` and ``canonicalize`` of ``AccuracyPredictor``.
+        options: further arguments of ``AccuracyPredictor``, such as ``head``.
 
     Shapes:
         The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
@@ -49,6 +54,7 @@ class MonomialGeneralization(AccuracyPredictor):
         activation: str,
         invariant: Literal["normalize", "absolute", "auto"],
         sign_terms: bool,
+        layer: Literal["linear", "messages"],
         hnp_channels: Sequence[int],
         **options: Any,
     ) -> None:
@@ -60,10 +66,12 @@ class MonomialGeneralization(AccuracyPredictor):
                 f"{step} is not invariant for {spec.activation} networks; use {' or '.join(fitting)}, or auto",
             )
         function = LAYER_ACTIVATIONS[spec.group][0] if activation == "auto" else activation
-        layers: list[nn.Module] = [RescalePositions(spec)] if step == "normalize" else []
+        # Positions alone may be rescaled only where no layer multiplies one with another.
+        rescale = step == "normalize" and layer == "linear"
+        layers: list[nn.Module] = [RescalePositions(spec)] if rescale else []
         for d, e in pairwise([1, *channels]):
             layers += [
-                MonomialLinear(spec, d, e, sign_terms=sign_terms),
+                _LAYERS[layer](spec, d, e, sign_terms=sign_terms),
                 EquivariantActivation(spec, function),
             ]
         if step == "normalize":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -53,7 +53,7 @@ class MonomialClassifier(nn.Module):
     Args:
         spec: the weight space of the INRs.
         channels: the number of output channels of each sign-equivariant layer.
-        activation, sign_terms, messages, unit_scale, keep_input: arguments of ``OddFeatures``.
+        activation, sign_terms, layer, unit_scale, keep_input: arguments of ``OddFeatures``.
         options: the arguments of ``PermutationClassifier`` other than ``spec`` and ``channels``.
 
     Shapes:
@@ -70,14 +70,14 @@ class MonomialClassifier(nn.Module):
         channels: Sequence[int],
         activation: str,
         sign_terms: bool,
-        messages: bool,
+        layer: Literal["linear", "messages"],
         unit_scale: bool,
         keep_input: bool,
         **options: Any,
     ) -> None:
         super().__init__()
         _require_sign_flips(spec)
-        odd = OddFeatures(spec, channels, activation, sign_terms, messages, unit_scale, keep_input)
+        odd = OddFeatures(spec, channels, activation, sign_terms, layer, unit_scale, keep_input)
         classify = PermutationClassifier(spec, channels=odd.out_channels, **options)
         self.layers = nn.Sequential(odd, AbsoluteValue(), classify)
 

@@ -1,11 +1,12 @@
 """Sign-equivariant features: flipping the sign of a neuron flips the features of its weights."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import nn
 
 from mnfn_cli.nn.activation import EquivariantActivation
-from mnfn_cli.nn.messages import SignMessages
+from mnfn_cli.nn.messages import EdgeMessages
 from mnfn_cli.nn.monomial import MonomialLinear
 from mnfn_cli.nn.scaling import UnitScale
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -20,7 +21,7 @@ class OddFeatures(nn.Module):
         channels: the number of output channels of each layer.
         activation: the activation between the layers, ``sin`` or ``tanh``.
         sign_terms: whether the layers have the terms that only the sign group allows (``MonomialLinear``).
-        messages: whether each layer but the first also reads the products that ``SignMessages`` forms of its input.
+        layer: ``linear``, or ``messages``: each layer but the first also reads the ``EdgeMessages`` of its input.
         unit_scale: whether the raw weights first go through ``UnitScale``, which gives all tensors a similar size.
         keep_input: whether the raw weights are appended to the result as one more channel.
 
@@ -38,15 +39,16 @@ class OddFeatures(nn.Module):
         channels: Sequence[int],
         activation: str,
         sign_terms: bool,
-        messages: bool,
+        layer: Literal["linear", "messages"],
         unit_scale: bool,
         keep_input: bool,
     ) -> None:
         super().__init__()
         self.unit_scale = UnitScale(spec) if unit_scale else None
-        self.messages = SignMessages(spec) if messages else None
+        self.messages = EdgeMessages(spec) if layer == "messages" else None
         self.keep_input = keep_input
-        read = [1, *(d * (1 + messages) for d in channels)][: len(channels)]
+        width = 1 if self.messages is None else 2
+        read = [1, *(d * width for d in channels)][: len(channels)]
         self.layers = nn.ModuleList(
             MonomialLinear(spec, d, e, sign_terms=sign_terms) for d, e in zip(read, channels, strict=True)
         )
@@ -57,9 +59,9 @@ class OddFeatures(nn.Module):
         """Return the features."""
         raw = features if self.unit_scale is None else self.unit_scale(features)
         x = raw
-        for i, layer in enumerate(self.layers):
+        for i, linear in enumerate(self.layers):
             if i > 0:
                 x = self.activation(x)
                 x = x.beside(self.messages(x)) if self.messages is not None else x
-            x = layer(x)
+            x = linear(x)
         return x.beside(raw) if self.keep_input else x

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.models.forest import Forest, ForestOptions
-from mnfn_cli.models.functional import ClosedFormFunctional, Functional
+from mnfn_cli.models.functional import ClosedFormFunctional, Functional, LearnedInputs
 from mnfn_cli.models.learned_test_set import LearnedTestSet
 from mnfn_cli.nn.canonical_statistics import CanonicalStatistics
 from mnfn_cli.nn.inputs import runs_on
@@ -138,6 +138,10 @@ class TreesOnTestSet(Functional):
     def readable(self, features: WeightSpaceFeatures) -> Tensor:
         """Return whether each network can be run, ``(batch,)``."""
         return self.test_set.readable(features)
+
+    def learned_inputs(self, features: WeightSpaceFeatures) -> LearnedInputs:
+        """Return the inputs of the learned test set, on whose summary the trees were fitted."""
+        return self.test_set.learned_inputs(features)
 
     def rate_factor(self, name: str) -> float:
         """Return the factor that the learned test set gives."""

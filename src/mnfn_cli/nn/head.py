@@ -1,9 +1,10 @@
-"""The multilayer perceptron at the end of a functional."""
+"""The multilayer perceptron at the end of a functional, and several of them as an ensemble."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 def mlp_head(
@@ -28,3 +29,31 @@ def mlp_head(
         if dropout > 0:
             layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers, nn.Linear([inputs, *hidden][-1], outputs))
+
+
+class Ensemble(nn.Module):
+    """Several multilayer perceptrons that learn apart and answer together.
+
+    In training each row of a batch goes to one member: row ``j`` to member ``j`` modulo their number, so that members
+    see different batches and stay independent. Otherwise the output is the mean over all members.
+
+    Args:
+        members: the number of members.
+        inputs, hidden, outputs, dropout: the arguments of ``mlp_head``, for each member.
+
+    Shapes:
+        The input is ``(batch, inputs)``, the output ``(batch, outputs)``.
+    """
+
+    def __init__(self, members: int, inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(mlp_head(inputs, hidden, outputs, dropout) for _ in range(members))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the output of each row's own member in training, otherwise the mean over members."""
+        if not self.training:
+            return torch.stack([member(features) for member in self.members]).mean(dim=0)
+        count = len(self.members)
+        parts = [member(features[number::count]) for number, member in enumerate(self.members)]
+        rows = [torch.arange(number, len(features), count, device=features.device) for number in range(count)]
+        return torch.cat(parts)[torch.cat(rows).argsort()]

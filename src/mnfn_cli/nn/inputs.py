@@ -64,6 +64,14 @@ class SmoothInputs(nn.Module):
             noise: the deviation of normal noise that is added to the coefficients.
         """
         coefficients, means = self.coefficients.to(dtype), self.means.to(dtype)
+        inputs = self._smooth(coefficients, means, chosen, noise)
+        return inputs.flatten(1) if self.dense else inputs
+
+    def pictures(self, dtype: torch.dtype) -> Tensor:
+        """Return all inputs in the shape of pictures, also where networks read them as vectors, if it is known."""
+        return self._smooth(self.coefficients.to(dtype), self.means.to(dtype), None, 0.0)
+
+    def _smooth(self, coefficients: Tensor, means: Tensor, chosen: Tensor | None, noise: float) -> Tensor:
         if chosen is not None:
             coefficients, means = coefficients[chosen], means[chosen]
         if noise:
@@ -73,8 +81,7 @@ class SmoothInputs(nn.Module):
             down, across = _cosines(height).to(coefficients), _cosines(width).to(coefficients)
             smooth = _low_pass(height, width).to(coefficients)
             coefficients = down.T @ (coefficients * smooth) @ across
-        inputs = means + CONTRAST * coefficients
-        return inputs.flatten(1) if self.dense else inputs
+        return means + CONTRAST * coefficients
 
 
 def runs_on(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: SmoothInputs) -> Tensor:

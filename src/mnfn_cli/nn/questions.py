@@ -106,6 +106,19 @@ class LearnedQuestions(nn.Module):
         ]
         return torch.cat(columns, dim=1)
 
+    def expected(self) -> tuple[Tensor, Tensor]:
+        """Return the learned answers ``(inputs, classes)`` and the weights ``(inputs,)`` of the second reading."""
+        return self.answers.double().softmax(dim=1), self.weights[1].double().softmax(dim=0)
+
+    def verdicts(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the networks' probabilities ``(batch, inputs, classes)`` and agreements, in the second reading.
+
+        Args:
+            outputs: the networks' outputs on all inputs, ``(batch, inputs, classes)``.
+        """
+        readings = self._readings(*divided_by_spread(outputs - outputs.mean(dim=2, keepdim=True), outputs))
+        return readings[1], self._agreements(readings)[1]
+
     def _readings(self, z: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
         absolute, relative = self.temperatures.to(z.dtype).exp()
         return (absolute * z * spread[:, None, None]).softmax(dim=2), (relative * z).softmax(dim=2)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from mnfn_cli.recipe.declaration import Model
 from mnfn_cli.recipe.sections import Count, Flag, Probability, Real, TwoWidths, Widths
-from mnfn_cli.recipe.stack import Stack
+from mnfn_cli.recipe.stack import OddLayers, Stack
 from mnfn_cli.symmetry import Access, Group
 
 
@@ -54,19 +54,14 @@ class AbsoluteClassifier(Classifier):
         return "sign"
 
 
-class MonomialClassifier(AbsoluteClassifier):
+class MonomialClassifier(OddLayers, AbsoluteClassifier):
     """A classifier with sign-equivariant layers and the absolute value, followed by NP or HNP layers."""
 
     built_by = "mnfn_cli.models.monomial_inr:MonomialClassifier"
     published = "classification/mnist-monomial"
 
     name: Literal["monomial"]  # type: ignore[assignment]
-    channels: Widths
-    activation: Literal["sin", "tanh"] = "sin"
-    sign_terms: Flag = True
-    messages: Flag = False
     keep_input: Flag = False
-    unit_scale: Flag = False
 
 
 class GradedReader(Model):

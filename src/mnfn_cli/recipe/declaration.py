@@ -20,6 +20,8 @@ class Model(Section):
             the options, ``fits_at_once`` says so instead.
         shares: which parameters the functional has in common for several weight spaces of a zoo; by default it reads
             one. See ``symmetry.Sharing``.
+        unbounded: for the task generalization, whether the functional takes the argument ``bounded=False`` and then
+            answers any number; by default its answers are in [0, 1].
         name: the name by which recipes choose the model.
     """
 
@@ -27,6 +29,7 @@ class Model(Section):
     published: ClassVar[str] = ""
     closed_form: ClassVar[bool] = False
     shares: ClassVar[Sharing] = "none"
+    unbounded: ClassVar[bool] = False
 
     name: str
 

@@ -3,8 +3,8 @@
 from typing import Literal
 
 from mnfn_cli.recipe.declaration import Model
-from mnfn_cli.recipe.sections import Flag, Positive, Widths
-from mnfn_cli.recipe.stack import Stack
+from mnfn_cli.recipe.sections import Count, Flag, Positive, Widths
+from mnfn_cli.recipe.stack import Fourier, OddLayers, Stack
 from mnfn_cli.symmetry import Group
 
 
@@ -52,19 +52,29 @@ class MonomialEditor(Stack):
         return "sign"
 
 
-class StrictEditor(Stack):
+class StrictEditor(OddLayers, Stack):
     """An editor that is equivariant to permutations and sign flips: sign-equivariant features times gates."""
 
     built_by = "mnfn_cli.models.strict_editor:StrictEditor"
     published = "editing/mnist-dilate-monomial-strict"
 
     name: Literal["monomial-strict"]
-    channels: Widths
-    activation: Literal["sin", "tanh"] = "sin"
-    sign_terms: Flag = True
-    messages: Flag = True
+    layer: Literal["linear", "messages"] = "messages"
     unit_scale: Flag = True
     sharpness: Positive = 10.0
+
+
+class GradedEditor(Model):
+    """An editor that is equivariant to permutations, flips and phase shifts: graded messages along the edges."""
+
+    built_by = "mnfn_cli.models.graded_editor:GradedEditor"
+    published = "editing/digits-dilate-graded"
+
+    name: Literal["graded"]
+    nodes: Count
+    edges: Count
+    rounds: Count
+    fourier: Fourier
 
     @property
     def respects(self) -> Group:

@@ -2,19 +2,25 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from mnfn_cli.recipe.declaration import Model
-from mnfn_cli.recipe.sections import Count, Flag, Positive, Probability, Real, Section, TwoWidths, Widths
+from mnfn_cli.recipe.sections import Count, Flag, Positive, Probability, Real, Section, TwoWidths, Widths, some
 from mnfn_cli.symmetry import GROUP_OF_ACTIVATION, INVARIANT_STEPS, Access, Group
+
+Statistics = tuple[Literal["canonical", "mean-field"], ...]
+"""Statistics of the weights that no group element changes: keys of ``nn.invariant_statistics.STATISTICS``."""
 
 
 class AccuracyModel(Model):
     """Options of all models that predict accuracy (``models.accuracy.AccuracyPredictor``)."""
 
+    unbounded = True
+
     head: TwoWidths
     dropout: Probability = 0.0
     canonicalize: Flag = False
+    statistics: Statistics = ()
 
 
 class Monomial(Model):
@@ -23,6 +29,7 @@ class Monomial(Model):
     built_by = "mnfn_cli.models.monomial:MonomialGeneralization"
     published = "generalization/{family}-monomial"
     shares = "group"
+    unbounded = True
 
     name: Literal["monomial"]
     channels: Widths
@@ -30,9 +37,11 @@ class Monomial(Model):
     activation: Literal["relu", "tanh", "sin", "auto"] = "relu"
     invariant: Literal["normalize", "absolute", "auto"] = Field("normalize", validate_default=True)
     sign_terms: Flag = False
+    layer: Literal["linear", "messages"] = "linear"
     hnp_channels: tuple[Count, ...] = ()
     dropout: Probability = 0.0
     canonicalize: Flag = False
+    statistics: Statistics = ()
 
     @field_validator("invariant")
     @classmethod
@@ -59,6 +68,21 @@ class StatNN(AccuracyModel):
     shares = "all"
 
     name: Literal["statnn"]
+
+
+class StatisticsMlp(Model):
+    """MLPs on invariant statistics of the weights, which learn apart and answer together."""
+
+    built_by = "mnfn_cli.models.generalization:StatisticsMlp"
+    published = "generalization/{family}-canonical-statistics"
+    shares = "all"
+    unbounded = True
+
+    name: Literal["statistics-mlp"]
+    statistics: Annotated[Statistics, AfterValidator(some)] = ("canonical", "mean-field")
+    members: Count = 1
+    head: TwoWidths
+    dropout: Probability = 0.0
 
 
 class FlatMlp(AccuracyModel):

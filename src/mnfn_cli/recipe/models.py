@@ -17,8 +17,18 @@ from mnfn_cli.recipe.classification_models import (
     ProbeClassifier,
 )
 from mnfn_cli.recipe.declaration import Model
-from mnfn_cli.recipe.editing_models import HnpEditor, MlpEditor, MonomialEditor, NpEditor, StrictEditor
-from mnfn_cli.recipe.generalization_models import FlatMlp, Gnn, Hnp, LearnedTestSet, Monomial, Np, StatNN, Trees
+from mnfn_cli.recipe.editing_models import GradedEditor, HnpEditor, MlpEditor, MonomialEditor, NpEditor, StrictEditor
+from mnfn_cli.recipe.generalization_models import (
+    FlatMlp,
+    Gnn,
+    Hnp,
+    LearnedTestSet,
+    Monomial,
+    Np,
+    StatisticsMlp,
+    StatNN,
+    Trees,
+)
 
 
 def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
@@ -26,7 +36,7 @@ def _by_name(*models: type[Model]) -> dict[str, type[Model]]:
 
 
 MODELS: Mapping[str, dict[str, type[Model]]] = {
-    "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp, LearnedTestSet, Trees),
+    "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp, StatisticsMlp, LearnedTestSet, Trees),
     "classification": _by_name(
         MonomialClassifier,
         GradedReader,
@@ -36,7 +46,7 @@ MODELS: Mapping[str, dict[str, type[Model]]] = {
         MlpClassifier,
         ProbeClassifier,
     ),
-    "editing": _by_name(StrictEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
+    "editing": _by_name(StrictEditor, GradedEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
 }
 """All declarations, by the name of the task and then by the name of the model."""
 

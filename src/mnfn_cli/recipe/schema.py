@@ -26,6 +26,7 @@ from mnfn_cli.recipe.sections import (
     Activation,
     Count,
     Positive,
+    Probability,
     Real,
     Section,
     Seed,
@@ -49,6 +50,12 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
+def _apart(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] >= value[1]:
+        raise ValueError("two different numbers are needed, the lower one first")
+    return value
+
+
 class Data(Section):
     """The section ``data``.
 
@@ -56,6 +63,9 @@ class Data(Section):
         zoo: the paths of the zoos to train on.
         activation: the activation that the zoos' networks must have; None for any.
         edit: the edit that the task editing learns; None for other tasks.
+        label: the column of the zoos' tables that the task generalization learns; None for the test accuracy.
+        bounds: the lowest and the highest number that this column can hold; None for any number, and [0, 1] for the
+            test accuracy.
     """
 
     model_config = ConfigDict(revalidate_instances="always")  # a recipe without the section meets the same checks
@@ -63,18 +73,20 @@ class Data(Section):
     zoo: ZooPaths = ()
     activation: Activation | None = None
     edit: Literal["dilate", "contrast"] | None = Field(default=None, validate_default=True)
+    label: Annotated[str, Field(min_length=1)] | None = None
+    bounds: Annotated[tuple[Real, Real], BeforeValidator(two), AfterValidator(_apart)] | None = None
 
-    @field_validator("edit")
+    @field_validator("edit", "label", "bounds")
     @classmethod
-    def _only_where_the_task_requires_it(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _only_where_the_task_has_it(cls, value: Any, info: ValidationInfo) -> Any:
         task, name = str((info.context or {}).get("task")), str(info.field_name)
         if task not in TASKS:
             return value
         required = TASKS[task].requires
         if name in required and value is None:
             raise ValueError(f"missing; {required[name]}")
-        if name not in required and value is not None:
-            having = " and ".join(task for task, known in TASKS.items() if name in known.requires)
+        if name not in (*required, *TASKS[task].optional) and value is not None:
+            having = " and ".join(task for task, known in TASKS.items() if name in (*known.requires, *known.optional))
             raise ValueError(f"only task {having} has it, not {task}; leave it out")
         return value
 
@@ -157,6 +169,8 @@ class Training(Section):
         batch_size: the number of networks in a batch.
         validate_every: the number of steps between validations; by default an epoch.
         max_parameters: the largest number of parameters of the model; by default 100 million.
+        calibration: the fraction of the validation networks that calibrate the intervals around predictions and do not
+            choose the model; 0 for no intervals. Only for tasks that have intervals.
         seed: the seed of the model's initial weights, the batches and the group elements.
         precision: ``fp32`` for float32 or ``fp64`` for float64.
     """
@@ -168,6 +182,7 @@ class Training(Section):
     batch_size: Count | None = Field(None, validate_default=True)
     validate_every: Count | None = None
     max_parameters: Count | None = None
+    calibration: Probability | None = Field(None, validate_default=True)
     seed: Seed = 0
     precision: Literal["fp32", "fp64"] = "fp32"
 
@@ -190,6 +205,18 @@ class Training(Section):
             raise PydanticKnownError("missing")
         return size
 
+    @field_validator("calibration")
+    @classmethod
+    def _only_for_intervals(cls, share: float | None, info: ValidationInfo) -> float | None:
+        task = str((info.context or {}).get("task"))
+        if task not in TASKS:
+            return share
+        usual = TASKS[task].calibration
+        if usual is None and share is not None:
+            having = " and ".join(name for name, known in TASKS.items() if known.calibration is not None)
+            raise ValueError(f"only task {having} has intervals, not {task}; leave it out")
+        return usual if share is None else share
+
 
 def _fitted_at_once(info: ValidationInfo) -> bool:
     return bool((info.context or {}).get("closed_form"))
@@ -197,7 +224,8 @@ def _fitted_at_once(info: ValidationInfo) -> bool:
 
 def _training_of_model(value: Any, handler: object, info: ValidationInfo) -> Training:
     model = info.data.get("model")
-    return Training.model_validate(value, context={"closed_form": model is not None and model.fits_at_once})
+    closed_form = model is not None and model.fits_at_once
+    return Training.model_validate(value, context={"closed_form": closed_form, "task": info.data.get("task")})
 
 
 class Recipe(Section):

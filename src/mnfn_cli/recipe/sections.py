@@ -18,9 +18,10 @@ def two(value: object) -> object:
     return value
 
 
-def _some(value: tuple[int, ...]) -> tuple[int, ...]:
+def some(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the value; raises ValueError for an empty list."""
     if not value:
-        raise ValueError("at least one number is needed")
+        raise ValueError("at least one entry is needed")
     return value
 
 
@@ -31,7 +32,7 @@ Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[Real, Field(gt=0)]
 Probability = Annotated[Real, Field(ge=0, lt=1)]
 Flag = Annotated[bool, Field(strict=True)]
-Widths = Annotated[tuple[Count, ...], AfterValidator(_some)]
+Widths = Annotated[tuple[Count, ...], AfterValidator(some)]
 TwoWidths = Annotated[tuple[Count, Count], BeforeValidator(two)]
 ZooPath = Annotated[str, Field(pattern=r"^[^\x00]+$")]
 ZooPaths = Annotated[tuple[ZooPath, ...], BeforeValidator(_listed)]

@@ -1,9 +1,12 @@
 """Options that classifiers and editors of INRs have in common: encodings of the weights, and widths of layers."""
 
-from pydantic import Field
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
 
 from mnfn_cli.recipe.declaration import Model
-from mnfn_cli.recipe.sections import Count, Positive, Real, Section, Widths
+from mnfn_cli.recipe.sections import Count, Flag, Positive, Real, Section, Widths
+from mnfn_cli.symmetry import Group
 
 
 class Fourier(Section):
@@ -26,3 +29,26 @@ class Stack(Model):
     fourier: Fourier | None = None
     encoding: Encoding | None = None
     base_channels: Widths
+
+
+class OddLayers(Model):
+    """Options of ``models.odd.OddFeatures``; older recipes say ``messages: true`` instead of ``layer: messages``."""
+
+    channels: Widths
+    activation: Literal["sin", "tanh"] = "sin"
+    sign_terms: Flag = True
+    layer: Literal["linear", "messages"] = "linear"
+    unit_scale: Flag = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _messages_are_a_layer(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "layer" in value or not isinstance(value.get("messages"), bool):
+            return value
+        rest = {key: entry for key, entry in value.items() if key != "messages"}
+        return rest | {"layer": "messages" if value["messages"] else "linear"}
+
+    @property
+    def respects(self) -> Group:
+        """The sign group."""
+        return "sign"

@@ -100,17 +100,17 @@ def markdown(evaluation: Evaluation) -> str:
     """
     several = len(evaluation.augmented) > 1
     precision = evaluation.precision.removeprefix("torch.")
-    figure, others = evaluation.figure, [name.upper() for name in evaluation.rows[0].others]
+    figure, others = evaluation.figure, list(dict.fromkeys(name for row in evaluation.rows for name in row.others))
     seen = task_class(evaluation.task).seen
-    heading = ["test networks", figure, "95 % interval", *others, f"largest change of a {seen}"]
+    heading = ["reads", "test networks", figure, "95 % interval", *map(_title, others), f"largest change of a {seen}"]
     heading = (["run", "model"] if several else []) + heading
     split = f" (split: {evaluation.split_protocol})" if evaluation.split_protocol else ""
     lines = [f"{evaluation.count} test networks{split}, {precision}", "", *_head(heading)]
     for row in evaluation.rows:
         value = "undefined (constant output)" if row.value != row.value else f"{row.value:.3f}"
         low_high = "-" if row.low != row.low else f"{row.low:.3f} to {row.high:.3f}"
-        more = [f"{other:.3f}" for other in row.others.values()]
-        cells = [row.condition.label, value, low_high, *more, f"{row.largest_change:.1e}"]
+        more = [f"{row.others[name]:.3f}" if name in row.others else "-" for name in others]
+        cells = [row.reads, row.condition.label, value, low_high, *more, f"{row.largest_change:.1e}"]
         lines.append(_line(([row.run, row.model] if several else []) + cells))
     if means := shown_means(evaluation):
         lines += ["", "Means over seeds, with standard deviations:", ""]
@@ -131,6 +131,10 @@ def markdown(evaluation: Evaluation) -> str:
         lines += _head(["model", "trained on", "test networks", "tau"])
         lines += [_line([row["model"], row["trained_on"], row["networks"], f"{row['tau']:.3f}"]) for row in published]
     return "\n".join(lines) + "\n"
+
+
+def _title(other: str) -> str:
+    return other if other == "coverage" else other.upper()
 
 
 def _head(cells: list[str]) -> list[str]:

@@ -55,17 +55,21 @@ def draw_figure(figure: Figure, picture: Path) -> None:
 
 
 def _draw_scatter(figure: Scatter, picture: Path) -> None:
-    with _figure(picture, 4.6, 4.6) as axes:
-        axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, zorder=0)
+    numbers = [*figure.true, *figure.predicted]
+    low, high = figure.bounds or (min(numbers), max(numbers))
+    margin = 0.0 if figure.bounds else 0.05 * (high - low) or 1.0
+    limits = (low - margin, high + margin)
+    with new_figure(picture, 4.6, 4.6) as axes:
+        axes.plot(limits, limits, color="0.7", linewidth=1, zorder=0)
         axes.scatter(figure.true, figure.predicted, s=14, alpha=0.6, color=COLOUR, linewidths=0)
-        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.set(xlim=limits, ylim=limits, aspect="equal")
         axes.set(xlabel=figure.labels[0], ylabel=figure.labels[1])
         axes.set_title(figure.title, fontsize=10)
 
 
 def _draw_confusion(figure: Confusion, picture: Path) -> None:
     matrix, names = np.array(figure.counts), figure.names
-    with _figure(picture, 4.6, 4.6) as axes:
+    with new_figure(picture, 4.6, 4.6) as axes:
         axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
         for (row, column), count in np.ndenumerate(matrix):
             if count:
@@ -89,7 +93,7 @@ def draw_training(metrics: Path, picture: Path, best_step: int) -> None:
     epochs = [line["epoch"] for line in lines]
     loss = "val_loss" if "val_loss" in lines[0] else "val_mse"
     figure = next((name for name in ("val_tau", "val_accuracy") if name in lines[0]), None)
-    with _figure(picture, 6.0, 3.6) as axes:
+    with new_figure(picture, 6.0, 3.6) as axes:
         axes.plot(epochs, [_number(line["train_loss"]) for line in lines], color="0.6", label="training loss")
         axes.plot(epochs, [line[loss] for line in lines], color=COLOUR, label="validation loss")
         axes.set(xlabel="epoch", ylabel="mean squared error" if figure is None else "cross-entropy")
@@ -114,7 +118,7 @@ def _number(value: float | None) -> float:
 
 def draw_robustness(evaluation: Evaluation, picture: Path) -> None:
     """Draw the figure of an evaluation over its conditions, or over the zoos of its runs, into a PNG file."""
-    with _figure(picture, 6.2, 3.8) as axes:
+    with new_figure(picture, 6.2, 3.8) as axes:
         plot_robustness(evaluation, axes)
 
 
@@ -143,7 +147,7 @@ def plot_robustness(evaluation: Evaluation, axes: "Axes") -> None:
             crossed += 1
     if crossed:
         axes.plot([], [], color="0.4", marker="x", linestyle="", label="tau undefined: all predictions are equal")
-    axes.set_xticks(range(len(places)), places, fontsize=8)
+    axes.set_xticks(range(len(places)), [place.replace(" and ", "\nand ") for place in places], fontsize=8)
     shuffled = " and a random permutation" if evaluation.permuted else ""
     changed = {"scale": "factors", "sign": "signs", "permutation": "order"}
     what = " and ".join(changed[group] for group in evaluation.group.split(" and ")) + " of hidden neurons"
@@ -171,7 +175,7 @@ def draw_growth(sizes: Mapping[str, Sequence[Size]], picture: Path) -> None:
         sizes: the result of ``report.counting.growth``.
         picture: the PNG file to write.
     """
-    with _figure(picture, 8.4, 3.6) as left:
+    with new_figure(picture, 8.4, 3.6) as left:
         grid = left.figure.add_gridspec(1, 2)
         left.set_subplotspec(grid[0])
         right = left.figure.add_subplot(grid[1])
@@ -192,7 +196,7 @@ def draw_growth(sizes: Mapping[str, Sequence[Size]], picture: Path) -> None:
 
 
 @contextmanager
-def _figure(picture: Path, width: float, height: float) -> Iterator["Axes"]:
+def new_figure(picture: Path, width: float, height: float) -> Iterator["Axes"]:
     """Yield axes of a new figure of this size in inches, and write it atomically when the block ends without error."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

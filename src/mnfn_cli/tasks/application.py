@@ -12,7 +12,9 @@ from mnfn_cli.runtime.context import Context
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors
-from mnfn_cli.tasks.finished_run import Run, load_run
+from mnfn_cli.task_list import TASKS
+from mnfn_cli.tasks.familiarity import FALSE_ALARMS
+from mnfn_cli.tasks.finished_run import NO_INTERVALS, Run, load_run
 from mnfn_cli.tasks.task import Report
 from mnfn_cli.training.run_folder import RUN
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -107,20 +109,22 @@ def apply_run(
     answers = loaded.predict(networks.features)
     _require_finite(answers, networks, checkpoints, known.answer)
     added = [] if output is None else _write(networks, answers, loaded, output, force, context.command)
-    report = known.report(networks, answers)
-    remarks = [*loaded.remarks, *_unknown_start(networks), *report.remarks]
+    report = known.report(networks, answers, loaded.calibration.intervals)
+    remarks = [*loaded.remarks, *_unknown_start(networks), *_no_intervals(loaded), *report.remarks]
+    flags, share, flagged = _unlike(loaded, networks)
+    remarks += flagged
     if added:
         remarks.append(f"{len(added)} networks got biases that they did not have, such as {added[0]}")
     if 0 < report.known < FEW:
         remarks.append(f"only {report.known} networks with a known truth: figures and intervals say little")
     return Application(
-        columns={"network": networks.names, **report.columns},
+        columns={"network": networks.names, **report.columns, **flags},
         answers=answers,
         figures=report.figures,
         known=report.known,
         summary=report.summary,
-        shown=["network", *report.shown],
-        facts=report.facts,
+        shown=["network", *report.shown, *flags],
+        facts={**report.facts, **share},
         pictures=report.pictures,
         remarks=remarks,
         skipped=networks.skipped,
@@ -156,6 +160,26 @@ def _require_finite(answers: Any, networks: Checkpoints, checkpoints: Path, answ
         raise NumericError.together(
             NumericError(f"{checkpoints}:{name}", f"{answer} not finite; nothing was written") for name in wrong
         )
+
+
+def _unlike(run: Run, networks: Checkpoints) -> tuple[dict[str, Any], dict[str, float], list[str]]:
+    """Return the columns, the fact and the remark on networks unlike the training zoo, if the run can tell them."""
+    if run.calibration.familiarity is None:
+        return {}, {}, []
+    scores = run.calibration.familiarity.scores(networks.features)
+    flags = scores > 1
+    remarks = [
+        f"{flags.sum()} of {len(flags)} networks ({flags.mean():.0%}) are unlike those of the training zoo, where "
+        f"{FALSE_ALARMS:.0%} would be by chance: nothing is promised of them"
+    ]
+    columns = {"unlike": flags, "unlike_score": scores}
+    return columns, {"unlike": float(flags.mean())}, remarks if flags.any() else []
+
+
+def _no_intervals(run: Run) -> list[str]:
+    """Say that a run has no intervals, unless its task has none or its recipe asked for none."""
+    wanted = TASKS[run.recipe.task].calibration is not None and run.recipe.training.calibration != 0
+    return [NO_INTERVALS] if wanted and run.calibration.intervals is None else []
 
 
 def _unknown_start(networks: Checkpoints) -> list[str]:

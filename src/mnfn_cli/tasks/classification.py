@@ -21,6 +21,7 @@ from mnfn_cli.storage.records import Record
 from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.figure import Confusion, Figure
 from mnfn_cli.tasks.functional import apply_functional
+from mnfn_cli.tasks.intervals import Intervals
 from mnfn_cli.tasks.metrics import Metric, accuracy, listed, with_interval
 from mnfn_cli.tasks.result import Result, by_weight_space
 from mnfn_cli.tasks.task import Conclusion, Report, Task
@@ -148,12 +149,12 @@ class Classification(Task):
         return probabilities
 
     def score(
-        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture], intervals: Intervals | None = None
     ) -> tuple[Metric, Mapping[str, float]]:
         """Return the accuracy."""
         return with_interval(accuracy, observed.argmax(dim=1).numpy(), targets.numpy(), pictures), {}
 
-    def report(self, networks: Checkpoints, answers: Tensor) -> Report:
+    def report(self, networks: Checkpoints, answers: Tensor, intervals: Intervals | None = None) -> Report:
         """Return the most probable class, all probabilities, and the accuracy where true classes are known."""
         true = [None if label is None else str(label) for label in networks.labels]
         known = [row for row, name in enumerate(true) if name is not None]

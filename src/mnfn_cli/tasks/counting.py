@@ -134,9 +134,9 @@ _SIRENS = {"mnist": (32, 1), "fashion": (32, 1), "cifar10": (32, 3), "digits": (
 def usual_space(name: str, recipe: Recipe) -> NetworkSpec:
     """Return the weight space for which a recipe is published.
 
-    Recipes that predict accuracy are for the networks of the Small CNN Zoo, here on pictures of 16x16 pixels. Shipped
-    INR recipes are for the published SIRENs of grey or colour pictures, or for those that ``mnfn zoo build siren`` fits
-    to digits and photos.
+    Recipes that predict accuracy are for the networks of the Small CNN Zoo, on pictures of 16x16 pixels if they run
+    them. Shipped INR recipes are for the published SIRENs of grey or colour pictures, or for those that ``mnfn zoo
+    build siren`` fits to digits and photos.
 
     Args:
         name: the name of a shipped recipe, or the path of a recipe file.
@@ -147,7 +147,8 @@ def usual_space(name: str, recipe: Recipe) -> NetworkSpec:
     """
     if recipe.task == "generalization":
         activation = recipe.data.activation or "relu"
-        return NetworkSpec.cnn(_SMALL_CNN, stride=2, outputs=10, activation=activation, input_size=(16, 16))
+        size = (16, 16) if recipe.model.reads == "runs the network" else None
+        return NetworkSpec.cnn(_SMALL_CNN, stride=2, outputs=10, activation=activation, input_size=size)
     if name not in {entry.name for entry in list_recipes()}:
         raise UsageError(name, "a recipe file does not say how large its networks are; give --widths or --zoo")
     width, outputs = _SIRENS[name.partition("/")[2].partition("-")[0]]

@@ -49,6 +49,16 @@ class Split:
         targets = self.targets.to(device=device, dtype=dtype if self.targets.is_floating_point() else None)
         return Split(self.ids, self.pictures, self.features.to(device=device, dtype=dtype), targets)
 
+    def select(self, rows: Sequence[int]) -> "Split":
+        """Return the networks in these rows, in this order."""
+        chosen = list(rows)
+        return Split(
+            [self.ids[row] for row in chosen],
+            [self.pictures[row] for row in chosen],
+            self.features.select(chosen),
+            self.targets[chosen],
+        )
+
     @property
     def only_features(self) -> WeightSpaceFeatures:
         """The features, for what reads one weight space."""
@@ -62,11 +72,21 @@ class Split:
 
 @dataclass(frozen=True)
 class Splits:
-    """The training, validation and test networks of a run."""
+    """The training, validation and test networks of a run.
+
+    Args:
+        train: the training networks.
+        val: the validation networks that chose the best model.
+        test: the test networks.
+        test_families: the number of families of test networks, where a network with its copies is one.
+        calibration: the validation networks that chose nothing, for calibration; None if there are none.
+    """
 
     train: Split
     val: Split
     test: Split
+    test_families: int = 0
+    calibration: Split | None = None
 
 
 def load_split(

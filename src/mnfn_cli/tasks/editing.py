@@ -20,6 +20,7 @@ from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.edits import edit_pictures, on_symmetric_range
 from mnfn_cli.tasks.figure import Figure, Grid
 from mnfn_cli.tasks.functional import BLOCK, apply_functional
+from mnfn_cli.tasks.intervals import Intervals
 from mnfn_cli.tasks.metrics import Metric, Vector, mean_difference, with_interval
 from mnfn_cli.tasks.result import Result
 from mnfn_cli.tasks.task import Conclusion, Report, Task
@@ -35,6 +36,9 @@ from mnfn_cli.zoo.store import Zoo
 
 SHOWN = 12
 """The number of networks whose pictures are drawn before and after the edit, beside their targets."""
+
+SHIFTS = 40
+"""The largest shift of a bias, in units of ``pi / omega``, for which the equivariance error is measured."""
 
 RENDERINGS = "renderings before the edit"
 
@@ -100,9 +104,10 @@ class Editing(Task):
         return {"val_mse": float(self._errors(split, apply_functional(model, split.features)).mean())}
 
     def conclude(self, model: nn.Module, splits: Splits, folder: Path) -> Conclusion:
-        """Write errors.csv and examples.safetensors; return mean squared errors and the equivariance error.
+        """Write errors.csv and examples.safetensors; return mean squared errors and the equivariance errors.
 
         The baselines are no change (``do_nothing``) and the mean training target for every network (``mean_target``).
+        The equivariance error is that for permutations and sign flips, and that for shifts of up to ``SHIFTS`` besides.
         """
         train, test = splits.train, splits.test
         change = apply_functional(model, test.features)
@@ -113,10 +118,17 @@ class Editing(Task):
             "do_nothing": self._errors(test, nothing),
             "mean_target": _squared(mean_target, test.targets.double().cpu()),
         }
-        element = MonomialElement.sample(
-            self.spec, test.features.batch, (1.0, 1.0), generator=generator(self.recipe.training.seed, "conclusion")
-        )
         exact = test.only_features.to(device="cpu", dtype=torch.float64)
+        element, shifted = (
+            MonomialElement.sample(
+                self.spec,
+                exact.batch,
+                (1.0, 1.0),
+                shifts=shifts,
+                generator=generator(self.recipe.training.seed, "conclusion"),
+            ).for_biases_of(exact)
+            for shifts in (0, SHIFTS)
+        )
         acted = element.act(exact).to(device=test.features.device, dtype=test.features.dtype)
         acted_split = Split(test.ids, test.pictures, acted, test.targets)
         errors["mse_permuted_and_flipped"] = self._errors(acted_split, apply_functional(model, acted))
@@ -128,7 +140,10 @@ class Editing(Task):
             {name: with_interval(mean_difference, values, zeros, test.pictures) for name, values in errors.items()},
             {
                 "targets_from": self.facts.targets_from,
-                "equivariance": {"float64": equivariance_error(model, exact, element)},
+                "equivariance": {
+                    "float64": equivariance_error(model, exact, element),
+                    "float64_with_shifts": equivariance_error(model, exact, shifted),
+                },
             },
         )
 
@@ -144,13 +159,13 @@ class Editing(Task):
         return torch.cat([self._draw(weights) for weights in exact])
 
     def score(
-        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture], intervals: Intervals | None = None
     ) -> tuple[Metric, Mapping[str, float]]:
         """Return the mean squared error."""
         errors = _squared(observed, targets.double())
         return with_interval(mean_difference, errors, np.zeros(len(errors)), pictures), {}
 
-    def report(self, networks: Checkpoints, answers: WeightSpaceFeatures) -> Report:
+    def report(self, networks: Checkpoints, answers: WeightSpaceFeatures, intervals: Intervals | None = None) -> Report:
         """Return the error of each picture against its target, before and after the edit, and some of the pictures."""
         drawn = {
             name: self._draw(weights.to(dtype=torch.float64))
@@ -232,7 +247,7 @@ def equivariance_error(model: nn.Module, features: WeightSpaceFeatures, element:
     """
     double = copy.deepcopy(model).double().cpu()
     left = apply_functional(double, element.act(features))
-    right = element.act(apply_functional(double, features))
+    right = element.act_on_change(apply_functional(double, features))
     ratios = left.zip_map(lambda a, b: (a - b).abs().amax() / b.abs().amax(), right)
     return max(float(ratio) for ratio in ratios.tensors())
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.models.functional import place_of
 from mnfn_cli.runtime.context import Context
+from mnfn_cli.symmetry import Access
 from mnfn_cli.tasks.condition import Condition, Range, conditions_of, groups_of
 from mnfn_cli.tasks.data import Split, load_split, split_protocol
 from mnfn_cli.tasks.finished_run import Run, label_runs
@@ -31,7 +32,9 @@ class Row:
         condition: the version of the test networks.
         value, low, high: the figure that the task is about, such as Kendall's tau, and its 95 % bootstrap interval; NaN
             where it is undefined, as tau is if all predictions are equal.
-        others: other figures of the task by name.
+        reads: what the run's functional reads of a network: its weights alone, or it runs the network.
+        others: other figures of the task by name; ``coverage`` is the fraction of networks whose true number lies in
+            the interval around the predicted one, for runs with intervals.
         largest_change: the largest absolute difference between a number that is observed (``Task.observed``), such as a
             prediction, and that for the original network.
         by_weight_space: the figure within each weight space, if there are several.
@@ -46,6 +49,7 @@ class Row:
     others: Mapping[str, float]
     largest_change: float
     by_weight_space: tuple[SpaceFigures, ...] = ()
+    reads: Access = "weights alone"
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,14 @@ class Evaluation:
         document = asdict(self)
         document["rows"] = [
             {
-                **{"run": row.run, "model": row.model, self.figure: row.value, "low": row.low, "high": row.high},
+                **{
+                    "run": row.run,
+                    "model": row.model,
+                    "reads": row.reads,
+                    self.figure: row.value,
+                    "low": row.low,
+                    "high": row.high,
+                },
                 **row.others,
                 "largest_change": row.largest_change,
                 "networks": row.condition.label,
@@ -230,7 +241,8 @@ def _load_test(run: Run, opened: Sequence[Zoo]) -> Split:
 
 def _row(run: Run, condition: Condition, observed: Tensor, original: Tensor, test: Split) -> Row:
     def score(rows: NDArray[np.int64]) -> tuple[Metric, Mapping[str, float]]:
-        return run.task.score(observed[rows], test.targets[rows].cpu(), [test.pictures[row] for row in rows])
+        pictures = [test.pictures[row] for row in rows]
+        return run.task.score(observed[rows], test.targets[rows].cpu(), pictures, run.calibration.intervals)
 
     figure, others = score(np.arange(len(test.ids)))
     value, low, high = (float("nan") if number is None else number for number in (figure.value, *figure.interval))
@@ -244,4 +256,5 @@ def _row(run: Run, condition: Condition, observed: Tensor, original: Tensor, tes
         others,
         largest_change=float((observed - original).abs().max()),
         by_weight_space=by_weight_space(run.specs, test.features, lambda rows: {run.task.headline(): score(rows)[0]}),
+        reads=run.recipe.model.reads,
     )

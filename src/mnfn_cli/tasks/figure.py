@@ -8,19 +8,21 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Scatter:
-    """A scatter plot of predicted against true numbers in [0, 1], with a point for each network.
+    """A scatter plot of predicted against true numbers, with a point for each network.
 
     Args:
         true: the true numbers, one for each network.
         predicted: the predicted numbers, one for each network.
         labels: the labels of the axes: first of the true numbers, then of the predicted ones.
         title: the title above the plot.
+        bounds: the lowest and the highest number on both axes; None for those of the points.
     """
 
     true: Sequence[float]
     predicted: Sequence[float]
     labels: tuple[str, str]
     title: str
+    bounds: tuple[float, float] | None = (0.0, 1.0)
 
 
 @dataclass(frozen=True)

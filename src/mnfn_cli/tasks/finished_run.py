@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mnfn_cli.errors import DataError, MnfnError, UsageError
+from mnfn_cli.pretrained import find_run, similar_run
 from mnfn_cli.recipe import Recipe, load_recipe
 from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.task_list import TASKS
+from mnfn_cli.tasks.calibration import Calibration
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.task import Task, task_of_run
 from mnfn_cli.training.run_folder import RUN_FILE, RunFolder, open_finished
@@ -21,6 +23,8 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.mixed import place_of_spec
 from mnfn_cli.zoo.store import open_zoo
+
+NO_INTERVALS = "the run has no intervals: it was trained by an earlier mnfn, or on too few validation networks"
 
 
 class Run:
@@ -32,13 +36,21 @@ class Run:
         task: the task that the functional was trained for.
         specs: the weight spaces of the networks that the functional reads.
         model: the functional, in evaluation mode.
+        calibration: the intervals around predictions and the flag of unlike networks, if the run has them.
         remarks: sentences about the run that the user should read.
     """
 
     def __init__(
-        self, folder: RunFolder, recipe: Recipe, task: Task, model: nn.Module, remarks: Sequence[str] = ()
+        self,
+        folder: RunFolder,
+        recipe: Recipe,
+        task: Task,
+        model: nn.Module,
+        remarks: Sequence[str] = (),
+        calibration: Calibration = Calibration(),
     ) -> None:
         self.remarks = tuple(remarks)
+        self.calibration = calibration
         self.folder = folder
         self.recipe = recipe
         self.task = task
@@ -79,6 +91,26 @@ class Run:
             for generalization the predicted accuracies ``(networks,)``, for classification the probabilities
             ``(networks, classes)``, for editing the edited weights in the dtypes of ``features``; all on the CPU.
         """
+        return self.task.answers(self.model, self._placed(features, spec))
+
+    def unlike(self, features: Networks, spec: NetworkSpec | None = None) -> Tensor:
+        """Return how far networks are from those of the training zoo: scores above 1 flag them as unlike these.
+
+        Args:
+            features, spec: as in ``predict``.
+
+        Returns:
+            a float64 tensor ``(networks,)`` on the CPU: the distance of each network as a multiple of the distance that
+            5 % of networks like those of the training zoo exceed (docs/answers.md).
+
+        Raises:
+            UsageError: the run has no flag, or as in ``predict``.
+        """
+        if self.calibration.familiarity is None:
+            raise UsageError(self.folder.path, "the run cannot tell unlike networks: it has no calibration for that")
+        return torch.from_numpy(self.calibration.familiarity.scores(self._placed(features, spec)))
+
+    def _placed(self, features: Networks, spec: NetworkSpec | None) -> Networks:
         number = 0 if spec is None else place_of_spec(spec, self.specs)
         if number is None:
             raise self._choose(f"the run does not read networks {spec}")
@@ -86,7 +118,27 @@ class Run:
             if spec is None:
                 raise self._choose("the run reads several weight spaces; give spec")
             features = join_networks([(number, range(features.batch), features)], self.specs)
-        return self.task.answers(self.model, features)
+        return features
+
+    def intervals(self, predicted: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the intervals around predictions: each holds the true number with a probability of at least 90 %.
+
+        The promise is for a network drawn as those of the training zoo were, on average over such networks
+        (docs/answers.md).
+
+        Args:
+            predicted: what ``predict`` returned, ``(networks,)``.
+
+        Returns:
+            the lower and the upper ends, float64 tensors ``(networks,)`` on the CPU, clipped to the target's bounds.
+
+        Raises:
+            UsageError: the run has no intervals.
+        """
+        if self.calibration.intervals is None:
+            raise UsageError(self.folder.path, NO_INTERVALS)
+        low, high = self.calibration.intervals.around(predicted.double().cpu().numpy())
+        return torch.from_numpy(low), torch.from_numpy(high)
 
     def _choose(self, problem: str) -> UsageError:
         known = "\n".join(f"{spec};" for spec in self.specs)
@@ -97,14 +149,17 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
     """Load a finished run.
 
     Args:
-        path: the folder of the run.
+        path: the folder of the run, or the name of a run that comes with mnfn (``mnfn pretrained``).
         task: the task that the run must have been trained for; any task by default.
 
     Raises:
         DataError: there is no run, it is not finished, or a file of it is missing or damaged.
         UsageError: the run was trained for another task, or its model comes from a plugin that is not loaded.
     """
-    folder = open_finished(Path(path))
+    found = find_run(path)
+    if not found.exists() and (similar := similar_run(path)):
+        raise DataError(path, f"no such run, and none of this name comes with mnfn; did you mean '{similar}'?")
+    folder = open_finished(found)
     record, file = folder.record, folder.path / RUN_FILE
     if record.task not in TASKS:
         raise DataError(f"{file}:task", f"'{record.task}' is no task that this version of mnfn knows")
@@ -119,7 +174,7 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise DataError(folder.model, f"does not fit the recipe: {error}") from None
-    return Run(folder, recipe, known, model, remarks)
+    return Run(folder, recipe, known, model, remarks, Calibration.read(folder.path, record.specs))
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:
@@ -162,12 +217,13 @@ def design_of(path: Path) -> InrDesign:
     """Return how the INRs of a zoo, or of the zoo that a finished run was trained on, were fitted.
 
     Args:
-        path: the folder of a zoo or of a finished run.
+        path: the folder of a zoo or of a finished run, or the name of a run that comes with mnfn.
 
     Raises:
         UsageError: the networks of the zoo or of the run are not INRs, or those of the run have several weight spaces.
         DataError: the folder is neither a zoo nor a run, or it is incomplete.
     """
+    path = find_run(path)
     if not (path / RUN_FILE).exists():
         return InrDesign.of_zoo(open_zoo(path))
     record = open_finished(path).record

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.records import OpenRecord, Record, read_record
+from mnfn_cli.symmetry import Access
+from mnfn_cli.tasks.familiarity import FamiliarityFigures
+from mnfn_cli.tasks.intervals import IntervalFigures
 from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.training.record import Versions, ZooReference
 from mnfn_cli.weightspace.mixed import MixedFeatures, Networks
@@ -59,6 +62,21 @@ def by_weight_space(
     return tuple(SpaceFigures(spec=spec, networks=len(chosen), test=figures(chosen)) for spec, chosen in pairs)
 
 
+class Invariance(Record):
+    """The largest change of an answer under random group elements.
+
+    Attributes:
+        condition: what the elements did, such as ``U[1, 10000], permuted``.
+        networks: the number of networks.
+        largest_change: the largest absolute difference between a number that is observed (``Task.observed``) and that
+            for the original network.
+    """
+
+    condition: str
+    networks: int
+    largest_change: float
+
+
 class Seconds(OpenRecord):
     """The wall time since the run was started or last resumed, in seconds."""
 
@@ -72,10 +90,15 @@ class Result(OpenRecord):
 
     Attributes:
         task, model: the names of the task and of the model.
+        reads: what the functional reads of a network: its weights alone, as all did before this key was written, or
+            also what the network computes on inputs of the functional's own.
         parameters: the number of learned parameters of the model.
         data: the networks that the run was trained and measured on.
         test: metrics on the test networks by name.
         by_weight_space: the same within each weight space, if there are several.
+        intervals: what the intervals around predictions promise, and did on the test networks; None if there are none.
+        unlike: the same for the flag of networks unlike the training zoo.
+        invariance: by how much answers change under group elements, for each condition.
         validation: the best value of the figure that chose the model, by its name, and the ``step`` at which it was
             measured.
         steps: the number of optimizer steps; 0 for a functional that is fitted in closed form.
@@ -88,10 +111,14 @@ class Result(OpenRecord):
 
     task: str
     model: str
+    reads: Access = "weights alone"
     parameters: int
     data: Learned
     test: Mapping[str, Metric]
     by_weight_space: tuple[SpaceFigures, ...] = ()
+    intervals: IntervalFigures | None = None
+    unlike: FamiliarityFigures | None = None
+    invariance: tuple[Invariance, ...] = ()
     validation: Mapping[str, float | None]
     steps: int
     seed: int

@@ -163,13 +163,15 @@ def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
     found = []
     for trial in trials:
         folder = RunFolder(output / trial.folder)
-        result = read_result(folder.path).to_json()
+        read = read_result(folder.path)
+        result = read.to_json()
         found.append(
             {
                 "recipe": trial.recipe,
                 "variant": list(trial.variant),
                 "seed": trial.seed,
                 **{name: result[name] for name in ("model", "parameters", "steps", "test", "validation")},
+                "reads": read.reads,
                 **({"by_weight_space": result["by_weight_space"]} if "by_weight_space" in result else {}),
                 "networks": result["data"]["networks"],
                 "zoos": [zoo["fingerprint"] for zoo in result["data"]["zoos"]],

@@ -19,6 +19,7 @@ from mnfn_cli.task_list import TASKS
 from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.figure import Figure
 from mnfn_cli.tasks.functional import apply_functional
+from mnfn_cli.tasks.intervals import Intervals
 from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.tasks.result import Result, SpaceFigures
 from mnfn_cli.weightspace.rendering import is_inr
@@ -39,12 +40,14 @@ class Conclusion:
         more: other measurements of the task, by the key that they have in result.json.
         remarks: sentences that the user should read.
         by_weight_space: the test figures within each weight space, if there are several.
+        intervals: the intervals around predictions that the calibration networks gave; None if there are none.
     """
 
     test: Mapping[str, Metric]
     more: Mapping[str, Any] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     by_weight_space: Sequence[SpaceFigures] = ()
+    intervals: Intervals | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Task(ABC):
     """
 
     Facts: ClassVar[type[Record]] = Record
-    label: ClassVar[str | None] = None
+    label: str | None = None
     criterion: ClassVar[str]
     smaller_is_better: ClassVar[bool]
     answer: ClassVar[str]
@@ -208,7 +211,7 @@ class Task(ABC):
 
     @abstractmethod
     def score(
-        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture]
+        self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture], intervals: Intervals | None = None
     ) -> tuple[Metric, Mapping[str, float]]:
         """Return the figure of ``headline`` with its interval, and other figures by name.
 
@@ -216,6 +219,7 @@ class Task(ABC):
             observed: what ``observed`` returned for the answers about some networks, ``(networks, ...)``.
             targets: their targets on the CPU, ``(networks, ...)``.
             pictures: their pictures, as in ``Split.pictures``.
+            intervals: the intervals around the run's predictions, if it has any; their coverage is among the figures.
         """
 
     def parse_label(self, text: str) -> Any:
@@ -223,12 +227,13 @@ class Task(ABC):
         return text
 
     @abstractmethod
-    def report(self, networks: Checkpoints, answers: Any) -> Report:
+    def report(self, networks: Checkpoints, answers: Any, intervals: Intervals | None = None) -> Report:
         """Put answers into a table, and compute metrics over the networks whose true value is known.
 
         Args:
             networks: the networks, with their names and true values.
             answers: what ``answers`` returned for them.
+            intervals: the intervals around the run's predictions, if it has any.
         """
 
     @abstractmethod

@@ -1,9 +1,8 @@
 """Train a recipe's functional on zoos, for every task, and write the folder of the run."""
 
 import math
-import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,15 @@ from mnfn_cli.errors import DataError, RecipeError, UsageError
 from mnfn_cli.models.functional import ClosedFormFunctional, Functional, count_parameters
 from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
 from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.plugins import plugin_of
 from mnfn_cli.runtime.seeds import derive_seed
 from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import write_record
 from mnfn_cli.storage.tensors import save_tensors
+from mnfn_cli.task_list import TASKS
 from mnfn_cli.tasks.batch_loss import BatchLoss
+from mnfn_cli.tasks.calibration import Calibration
 from mnfn_cli.tasks.data import (
-    Skipped,
     Split,
     Splits,
     find_bad,
@@ -36,13 +35,16 @@ from mnfn_cli.tasks.data import (
     split_protocol,
     with_absolute_zoos,
 )
+from mnfn_cli.tasks.description import describe_run
+from mnfn_cli.tasks.division import divide, families_of, one_of_each
+from mnfn_cli.tasks.familiarity import Familiarity
 from mnfn_cli.tasks.functional import build_functional
+from mnfn_cli.tasks.invariance import measure_invariance
 from mnfn_cli.tasks.result import RESULT_FILE, Learned, Result, Seconds, read_result
 from mnfn_cli.tasks.size import require_bounded_size
 from mnfn_cli.tasks.task import Task, task_class, task_of_run
 from mnfn_cli.training.closed_form import finish, fit_at_once
 from mnfn_cli.training.loop import Job, run_job
-from mnfn_cli.training.record import PluginReference, RunRecord, Versions, ZooReference
 from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, resuming
 from mnfn_cli.training.state import Position
 from mnfn_cli.zoo.inr_design import InrDesign
@@ -50,7 +52,7 @@ from mnfn_cli.zoo.store import ZOO, Zoo
 from mnfn_cli.zoo.table import SPLITS
 
 Illustrate = Callable[[Path], None]
-"""A function that draws the figures of a run, given its folder."""
+"""A function that draws the figures of a run and writes its card, given its folder."""
 
 
 def train_run(
@@ -102,7 +104,7 @@ def train_run(
     check_outputs([Output(path, RUN)], [zoo.path for zoo in zoos], force=force, kinds=(ZOO, RUN))
     fill = InrDesign.of_zoo(zoos[0].parts[0]).save_start if task.fit is not None else lambda folder: None
     with locked(path):
-        record = _describe(task, zoos, counts, skipped, context)
+        record = describe_run(task, zoos, counts, skipped, context)
         folder = create_run(path, recipe_to_yaml(recipe), record, force=force, fill=fill)
         return _run(task, folder, zoos, context, illustrate)
 
@@ -144,27 +146,6 @@ def _require_fitting_batch(recipe: Recipe, networks: int) -> None:
         raise RecipeError("training.batch_size", f"{size} is more than the {networks} training networks")
 
 
-def _describe(
-    task: Task, zoos: Sequence[Zoo], counts: Mapping[str, int], skipped: Skipped, context: Context
-) -> RunRecord:
-    plugin = plugin_of(type(task.recipe.model))
-    layouts = [space.layout for zoo in zoos for space in zoo.spaces if space.layout is not None]
-    record = RunRecord(
-        **RunRecord.describe(task.specs),
-        state="running",
-        task=task.recipe.task,
-        facts=task.facts.to_json(),
-        inr=task.fit,
-        zoos=tuple(ZooReference(path=str(zoo.path), fingerprint=zoo.fingerprint) for zoo in zoos),
-        networks=dict(counts),
-        skipped=tuple(sorted(skipped)),
-        command=context.command,
-        versions=Versions(mnfn=__version__, torch=torch.__version__, python=platform.python_version()),
-        plugins=(PluginReference(name=plugin.name, sha256=plugin.sha256),) if plugin else (),
-    )
-    return record.changed(layouts=tuple(layouts)) if layouts else record
-
-
 def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, illustrate: Illustrate) -> Result:
     started = time.monotonic()
     recipe = task.recipe
@@ -174,7 +155,12 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
         split = load_split(zoos, name, task.targets, frozenset(folder.record.skipped), task.specs)
         return split.to(device=context.device, dtype=dtype)
 
-    train, val = load("train"), load("val")
+    skipped = frozenset(folder.record.skipped)
+    share, seed = recipe.training.calibration or 0.0, recipe.training.seed
+    train = load("train")
+    whole, related = load("val"), families_of(zoos, "val", skipped)
+    validation = divide(whole, related, share, seed)
+    val = validation.selection
     model = _new_model(task).to(context.device)
     if isinstance(model, Functional):
         model.prepare(train.features)
@@ -183,13 +169,24 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     save_tensors(folder.model, model.state_dict())
     before = {path.name for path in folder.path.iterdir()}
     # The test networks are read here, once, with the model that validation chose.
-    concluded = task.conclude(model.eval(), Splits(train, val, load("test")), folder.path)
+    test, families = load("test"), 1 + max(families_of(zoos, "test", skipped))
+    splits = Splits(train, val, test, families, validation.calibration)
+    concluded = task.conclude(model.eval(), splits, folder.path)
+    familiarity: Familiarity | None = None
+    unflagged: list[str] = []
+    if TASKS[recipe.task].writes == "table":
+        one = whole.select(one_of_each(related, seed))
+        familiarity, unflagged = Familiarity.if_enough(task.specs, train.features, one.features)
+    remarks = [*validation.remarks, *unflagged, *concluded.remarks]
     more: dict[str, Any] = dict(concluded.more)
     more |= {"by_weight_space": concluded.by_weight_space} if concluded.by_weight_space else {}
-    more |= {"remarks": list(concluded.remarks)} if concluded.remarks else {}
+    more |= {"remarks": remarks} if remarks else {}
+    more |= {} if familiarity is None else {"unlike": familiarity.figures(test.features, families)}
+    Calibration(concluded.intervals, familiarity).save(folder.path)
     result = Result(
         task=recipe.task,
         model=recipe.model.name,
+        reads=recipe.model.reads,
         parameters=count_parameters(model),
         data=Learned(
             zoos=folder.record.zoos,
@@ -197,6 +194,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
             split_protocol=split_protocol(zoos, task.protocol),
         ),
         test=concluded.test,
+        invariance=measure_invariance(task, model, test),
         validation={
             task.criterion.removeprefix("val_"): position.best_value if math.isfinite(position.best_value) else None,
             "step": position.best_step,
@@ -216,7 +214,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     write_record(folder.path / RESULT_FILE, result)
     illustrate(folder.path)
     folder.finish({path.name for path in folder.path.iterdir()} - before)
-    for remark in concluded.remarks:
+    for remark in remarks:
         context.progress.note(remark)
     return read_result(folder.path)
 

@@ -12,10 +12,17 @@ from mnfn_cli.zoo.record import Fit, SpecField
 
 
 class ZooReference(Record):
-    """A zoo that a run was trained on: its absolute path, and a fingerprint that changes when the zoo changes."""
+    """A zoo that a run was trained on.
+
+    Attributes:
+        path: its absolute path.
+        fingerprint: a text that changes when the zoo changes.
+        command: the command line that made it, if that is known.
+    """
 
     path: str
     fingerprint: str
+    command: str | None = None
 
 
 class Versions(Record):

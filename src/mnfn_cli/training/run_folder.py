@@ -21,6 +21,7 @@ STATES = "step-*.safetensors"
 
 _FILES = frozenset(
     {RUN_FILE, "recipe.yaml", "model.safetensors", "metrics.jsonl", "result.json", "start.safetensors", "training.png"}
+    | {"calibration.safetensors", "README.md"}
     | {"predictions.csv", "predicted-vs-true.png", "confusion.png", "errors.csv", "examples.safetensors", "edits.png"}
 )
 """The files that any run may hold. Runs of format 1 do not list theirs in run.json."""
