@@ -272,6 +272,9 @@ def test_edits_that_are_not_finite_write_nothing(dilate_run, inr_zoo, tmp_path, 
     with pytest.raises(NumericError, match="edited weights are not finite") as caught:
         apply_run(dilate_run, inr_zoo.path, output=tmp_path / "edited")
     assert inr_zoo.ids[1] in caught.value.where and list(tmp_path.iterdir()) == []
+    kept = apply_run(dilate_run, inr_zoo.path, output=tmp_path / "edited", skip_bad=True)
+    assert kept.names == [name for name in inr_zoo.ids if name != inr_zoo.ids[1]] == open_zoo(tmp_path / "edited").ids
+    assert [inr_zoo.ids[1] in str(fault) for fault in kept.skipped] == [True]
 
 
 def test_runs_of_another_task_name_the_right_command(classes_run, dilate_run, relu_run, inr_zoo):

@@ -69,6 +69,23 @@ def test_a_target_of_any_size_is_learned_in_its_own_units(zoo, tmp_path):
     assert (tmp_path / "run" / "predicted-vs-true.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("relu-trees", ["model.features=[S]", "model.forest.trees=10", "model.forest.rounds=5"]),
+        (
+            "relu-learned-test-set",
+            ["model.questions=8", "model.members=2", "training.steps=2", "training.batch_size=8"],
+        ),
+    ],
+)
+def test_functionals_on_inputs_and_trees_learn_any_target(zoo, tmp_path, name, options):
+    chosen = load_recipe(f"generalization/{name}", [f"data.zoo=['{zoo.path}']", "data.label=norm", *options])
+    train_run(chosen, tmp_path / "run", illustrate=draw_run)
+    truth, answers = zoo.table["norm"].to_numpy(), load_run(tmp_path / "run").predict(zoo.read()).numpy()
+    assert answers.min() > 900 and abs(answers.mean() - truth.mean()) < 3 * truth.std()
+
+
 def test_bounds_are_mapped_to_the_unit_interval(zoo, tmp_path):
     _, run = trained(zoo, tmp_path / "run", "data.label=norm", "data.bounds=[0,5000]")
     answers = run.predict(zoo.read())

@@ -30,10 +30,11 @@ class LearnedTestSet(Functional):
         asked: the number of inputs of each member in a training step, chosen at random.
         noise: the deviation of the noise on the coefficients of the inputs in training.
         input_size: (height, width) of the networks' pictures where the specification does not know it.
+        bounded: whether predictions are in [0, 1] or any numbers.
 
     Shapes:
         The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``. The output is ``(batch,)``
-        and in training ``(batch, members)``, in [0, 1].
+        and in training ``(batch, members)``, in [0, 1] if it is bounded.
 
     Raises:
         UsageError: the networks have one output, or the size of their pictures is unknown.
@@ -49,11 +50,12 @@ class LearnedTestSet(Functional):
         asked: int,
         noise: float,
         input_size: Sequence[int] | None = None,
+        bounded: bool = True,
     ) -> None:
         super().__init__()
         self.spec = spec
         self.members = nn.ModuleList(
-            LearnedQuestions(spec, questions, asked, noise, input_size) for _ in range(members)
+            LearnedQuestions(spec, questions, asked, noise, input_size, bounded) for _ in range(members)
         )
 
     @property

@@ -53,10 +53,11 @@ class Trees(ClosedFormFunctional):
         probes: the number of fixed inputs of ``P``.
         input_size: (height, width) of the networks' pictures where the specification does not know it.
         forest: the options of ``Forest``.
+        bounded: whether predictions are in [0, 1] or any numbers.
 
     Shapes:
         The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
-        in [0, 1].
+        in [0, 1] if it is bounded.
     """
 
     input_dtype = torch.float64
@@ -68,8 +69,10 @@ class Trees(ClosedFormFunctional):
         probes: int,
         input_size: Sequence[int] | None,
         forest: ForestOptions,
+        bounded: bool = True,
     ) -> None:
         super().__init__()
+        self.bounded = bounded
         self.features = FixedFeatures(spec, features, probes, input_size)
         self.head = Forest(forest, _seed())
 
@@ -79,7 +82,7 @@ class Trees(ClosedFormFunctional):
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Return predicted accuracies, ``(batch,)``; NaN where a feature is not finite."""
-        return self.head(self.features(features)).clamp(0, 1)
+        return _within(self.head(self.features(features)), self.bounded)
 
     def readable(self, features: WeightSpaceFeatures) -> Tensor:
         """Return whether each network can be run, ``(batch,)``, if the features need that."""
@@ -99,11 +102,12 @@ class TreesOnTestSet(Functional):
         probes: the number of fixed inputs of ``P``.
         input_size: (height, width) of the networks' pictures where the specification does not know it.
         forest: the options of ``Forest``.
+        bounded: whether predictions are in [0, 1] or any numbers.
         learned: the options of ``LearnedTestSet``.
 
     Shapes:
         The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``. The output is ``(batch,)``
-        and in training ``(batch, members)``, in [0, 1].
+        and in training ``(batch, members)``, in [0, 1] if it is bounded.
     """
 
     input_dtype = torch.float64
@@ -115,10 +119,12 @@ class TreesOnTestSet(Functional):
         probes: int,
         input_size: Sequence[int] | None,
         forest: ForestOptions,
+        bounded: bool = True,
         **learned: Any,
     ) -> None:
         super().__init__()
-        self.test_set = LearnedTestSet(spec, input_size=input_size, **learned)
+        self.bounded = bounded
+        self.test_set = LearnedTestSet(spec, input_size=input_size, bounded=bounded, **learned)
         others = [letter for letter in features if letter != "Y"]
         self.others = FixedFeatures(spec, others, probes, input_size) if others else None
         self.head = Forest(forest, _seed())
@@ -133,7 +139,7 @@ class TreesOnTestSet(Functional):
         if self.training or not self.head.fitted:
             predicted: Tensor = self.test_set(features)
             return predicted
-        return self.head(self._features(features)).clamp(0, 1)
+        return _within(self.head(self._features(features)), self.bounded)
 
     def readable(self, features: WeightSpaceFeatures) -> Tensor:
         """Return whether each network can be run, ``(batch,)``."""
@@ -158,13 +164,18 @@ def build_trees(
     probes: int,
     input_size: Sequence[int] | None,
     forest: dict[str, Any],
+    bounded: bool = True,
     **learned: Any,
 ) -> Functional:
     """Return ``TreesOnTestSet`` if the letter ``Y`` is among the features, else ``Trees``."""
     options = ForestOptions(**forest)
     if "Y" in features:
-        return TreesOnTestSet(spec, features, probes, input_size, options, **learned)
-    return Trees(spec, features, probes, input_size, options)
+        return TreesOnTestSet(spec, features, probes, input_size, options, bounded, **learned)
+    return Trees(spec, features, probes, input_size, options, bounded)
+
+
+def _within(predicted: Tensor, bounded: bool) -> Tensor:
+    return predicted.clamp(0, 1) if bounded else predicted
 
 
 def _seed() -> int:

@@ -34,6 +34,7 @@ class LearnedQuestions(nn.Module):
         asked: the number of inputs that ``draw`` chooses at random for a training step.
         noise: the deviation of the normal noise that ``draw`` adds to their coefficients.
         input_size: (height, width) of the networks' pictures where the specification does not know it.
+        bounded: whether the prediction is in [0, 1], the sigmoid, or any number, its argument.
 
     Attributes:
         numbers: the length of the summary.
@@ -43,12 +44,19 @@ class LearnedQuestions(nn.Module):
     """
 
     def __init__(
-        self, spec: NetworkSpec, count: int, asked: int, noise: float, input_size: Sequence[int] | None = None
+        self,
+        spec: NetworkSpec,
+        count: int,
+        asked: int,
+        noise: float,
+        input_size: Sequence[int] | None = None,
+        bounded: bool = True,
     ) -> None:
         super().__init__()
         classes = spec.widths[-1]
         if classes < 2:
             raise UsageError("model", f"reads the classes that a network answers, and networks {spec} have one output")
+        self.bounded = bounded
         self.classes, self.count, self.asked, self.noise = classes, count, min(asked, count), noise
         self.inputs = SmoothInputs(spec, count, input_size)
         answers = torch.zeros(-(-count // classes), classes, classes)
@@ -66,7 +74,7 @@ class LearnedQuestions(nn.Module):
         return self.inputs(dtype, chosen, self.noise), chosen
 
     def predict(self, outputs: Tensor, chosen: Tensor | None = None) -> Tensor:
-        """Return predicted accuracies in [0, 1], ``(batch,)``, in the dtype of the parameters.
+        """Return predictions, such as accuracies, ``(batch,)``, in the dtype of the parameters.
 
         Args:
             outputs: the networks' outputs on the inputs, ``(batch, inputs, classes)``.
@@ -74,7 +82,8 @@ class LearnedQuestions(nn.Module):
         """
         z, spread = divided_by_spread(outputs - outputs.mean(dim=2, keepdim=True), outputs)
         scores = self._scores(self._agreements(self._readings(z, spread), chosen), chosen).to(self.weights.dtype)
-        return torch.sigmoid(self.straight(scores) + self.bent(scores))[:, 0]
+        predicted: Tensor = (self.straight(scores) + self.bent(scores))[:, 0]
+        return torch.sigmoid(predicted) if self.bounded else predicted
 
     def summary(self, outputs: Tensor) -> Tensor:
         """Return numbers about the networks' answers to all inputs, ``(batch, numbers)``.

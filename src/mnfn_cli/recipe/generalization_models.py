@@ -131,6 +131,8 @@ class Hnp(AccuracyModel):
 class OnLearnedInputs(Model):
     """Options of the models that learn a test set (``models.learned_test_set.LearnedTestSet``)."""
 
+    unbounded = True
+
     members: Count = 3
     questions: Count = 128
     asked: Count = 32

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mnfn_cli.errors import DataError, NumericError
+from mnfn_cli.errors import MnfnError, NumericError
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
@@ -40,7 +40,7 @@ class Application(Report):
     """
 
     answers: Tensor | WeightSpaceFeatures
-    skipped: Sequence[DataError]
+    skipped: Sequence[MnfnError]
 
     @property
     def names(self) -> Sequence[str]:
@@ -95,7 +95,8 @@ def apply_run(
             does not say which of several it has, or an INR was fitted from other initial weights than the run's; all
             such networks are named.
         UsageError: the run was trained for another task, or its model comes from a plugin that is not loaded.
-        NumericError: an answer is not finite; all such networks are named, and nothing is written.
+        NumericError: an answer is not finite; all such networks are named, and nothing is written. With ``skip_bad``
+            they are left out, unless no network is left.
         OutputError: the output exists, or it is equal to, inside or around an input.
     """
     context = context or Context()
@@ -107,7 +108,12 @@ def apply_run(
     wanted = Wanted(loaded.specs, known.label, known.parse_label, loaded.start, reading, layouts)
     networks = load_checkpoints(checkpoints, wanted, split=split, skip_bad=skip_bad)
     answers = loaded.predict(networks.features)
-    _require_finite(answers, networks, checkpoints, known.answer)
+    if faults := _not_finite(answers, networks, checkpoints, known.answer):
+        if not skip_bad or len(faults) == len(networks.names):
+            raise NumericError.together(faults.values())
+        kept = [position for position in range(len(networks.names)) if position not in faults]
+        answers = answers.select(kept) if isinstance(answers, WeightSpaceFeatures) else answers[kept]
+        networks = networks.keep(kept, list(faults.values()))
     added = [] if output is None else _write(networks, answers, loaded, output, force, context.command)
     report = known.report(networks, answers, loaded.calibration.intervals)
     remarks = [*loaded.remarks, *_unknown_start(networks), *_no_intervals(loaded), *report.remarks]
@@ -146,20 +152,12 @@ def written(checkpoints: Path, output: Path) -> Output:
     return Output(output, None if one else CHECKPOINTS)
 
 
-def _require_finite(answers: Any, networks: Checkpoints, checkpoints: Path, answer: str) -> None:
-    flat = (
-        answers.flatten()
-        if isinstance(answers, WeightSpaceFeatures)
-        else answers.flatten(1)
-        if answers.dim() > 1
-        else answers[:, None]
-    )
-    finite = flat.isfinite().all(dim=1).tolist()
-    wrong = [name for name, fine in zip(networks.names, finite, strict=True) if not fine]
-    if wrong:
-        raise NumericError.together(
-            NumericError(f"{checkpoints}:{name}", f"{answer} not finite; nothing was written") for name in wrong
-        )
+def _not_finite(answers: Any, networks: Checkpoints, checkpoints: Path, answer: str) -> dict[int, NumericError]:
+    """Return an error for each network without a finite answer, by its position."""
+    tensor = answers.flatten() if isinstance(answers, WeightSpaceFeatures) else answers
+    finite = tensor.flatten(1).isfinite().all(dim=1) if tensor.dim() > 1 else tensor.isfinite()
+    wrong = (~finite).nonzero().flatten().tolist()
+    return {n: NumericError(f"{checkpoints}:{networks.names[n]}", f"{answer} not finite") for n in wrong}
 
 
 def _unlike(run: Run, networks: Checkpoints) -> tuple[dict[str, Any], dict[str, float], list[str]]:

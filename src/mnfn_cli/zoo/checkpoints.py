@@ -1,12 +1,12 @@
 """Load the networks to which a run is applied: from a file, a folder of files, or a zoo."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from mnfn_cli.errors import DataError, UsageError
+from mnfn_cli.errors import DataError, MnfnError, UsageError
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.layout import Layout, Reading
 from mnfn_cli.weightspace.mixed import Networks, join_networks
@@ -35,11 +35,23 @@ class Checkpoints:
     names: list[str]
     features: Any
     labels: list[Any]
-    skipped: list[DataError]
+    skipped: Sequence[MnfnError]
     zoo: Zoo | None = None
     rows: list[int] | None = None
     files: list[SingleFile] | None = None
     unknown_start: int = 0
+
+    def keep(self, positions: Sequence[int], faults: Sequence[MnfnError]) -> "Checkpoints":
+        """Return the networks at some positions, in this order; the others are skipped for the reasons ``faults``."""
+        return replace(
+            self,
+            names=[self.names[position] for position in positions],
+            features=self.features.select(positions),
+            labels=[self.labels[position] for position in positions],
+            skipped=[*self.skipped, *faults],
+            rows=self.rows and [self.rows[position] for position in positions],
+            files=self.files and [self.files[position] for position in positions],
+        )
 
 
 @dataclass(frozen=True)
