@@ -60,10 +60,10 @@ def test_mnist(mnfn, mnist, notes):
     files = "train-images-idx3-ubyte.gz, t10k-images-idx3-ubyte.gz"
     assert notes[0] == f"read 200 pictures and their labels from data/MNIST/raw: {files}"
     zoo = open_zoo("cnn")
-    assert zoo.spec == NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10)
+    assert zoo.spec == NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, input_size=(28, 28))
     assert zoo.record.images.to_json()["count"] == 200 and "no fault" in mnfn("zoo", "verify", "cnn")
     mnfn("zoo", "build", "mlp", "--images", mnist / "train-images-idx3-ubyte.gz", *FEW, "--size", 14, "-o", "mlp")
-    assert open_zoo("mlp").spec == NetworkSpec.mlp([196, 32, 10], "relu")
+    assert open_zoo("mlp").spec == NetworkSpec.mlp([196, 32, 10], "relu", input_size=(1, 14, 14))
 
 
 @pytest.mark.slow
@@ -71,10 +71,10 @@ def test_classifiers_of_colour_pictures_from_end_to_end(mnfn, cifar, notes):
     mnfn("zoo", "build", "cnn", "--images", cifar, *FEW, "--channels", "6,5", "-o", "cnn")
     assert notes[0] == f"read 520 pictures and their labels from {cifar}: data_batch_1.bin, test_batch.bin"
     zoo = open_zoo("cnn")
-    assert zoo.spec == NetworkSpec.cnn([3, 6, 5], kernel=3, stride=2, outputs=2)
+    assert zoo.spec == NetworkSpec.cnn([3, 6, 5], kernel=3, stride=2, outputs=2, input_size=(32, 32))
     assert zoo.record.images.to_json()["channels"] == 3
     mnfn("zoo", "build", "mlp", "--images", cifar / "test_batch.bin", *FEW, "--size", 8, "-o", "mlp")
-    assert open_zoo("mlp").spec == NetworkSpec.mlp([3 * 8 * 8, 32, 2], "relu")
+    assert open_zoo("mlp").spec == NetworkSpec.mlp([3 * 8 * 8, 32, 2], "relu", input_size=(3, 8, 8))
     for name in ("cnn", "mlp"):
         assert "no fault" in mnfn("zoo", "verify", name)
         assert json.loads(mnfn("augment", name, "-o", f"{name}-copies", "--json"))["largest_error"] <= 1e-4

@@ -28,8 +28,8 @@ class CatalogueEntry:
 def list_recipes() -> list[CatalogueEntry]:
     """Return the shipped recipes, sorted by name.
 
-    >>> [entry.name for entry in list_recipes() if "relu-mono" in entry.name]
-    ['generalization/relu-monomial']
+    >>> [entry.name for entry in list_recipes() if "tanh-mono" in entry.name][:2]
+    ['generalization/tanh-monomial', 'generalization/tanh-monomial-canonical']
     """
     folder = next(folder for folder in _FOLDERS if folder.is_dir())
     paths = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.glob("*/*.yaml")}
