@@ -75,7 +75,7 @@ def read_and_edit_pictures(folder: Path, epochs: int, steps: int) -> None:
     train("classification/digits-monomial", zoo, folder / "classifier", f"training.epochs={epochs}")
     for source, output in ((zoo, folder / "classes.csv"), (moved, folder / "classes-moved.csv")):
         run(output, "classify", str(folder / "classifier"), str(source), "--split", "test", "-o", str(output))
-    train("editing/digits-dilate-monomial-strict", zoo, folder / "editor", f"training.steps={steps}")
+    train("editing/digits-dilate-graded", zoo, folder / "editor", f"training.steps={steps}")
     edited, picture = folder / "edited", folder / "before-after.png"
     edit = ["edit", str(folder / "editor"), str(zoo), "--split", "test", "-o", str(edited), "--picture", str(picture)]
     run(edited, *edit)
@@ -156,11 +156,11 @@ def summarise_pictures(folder: Path) -> list[str]:
     return [
         "Small networks (SIRENs) were fitted to the digits, one to each picture: `inr.png`. From their weights alone a",
         f"monomial classifier names {accuracy['value']:.1%} [{low:.1%}, {high:.1%}] of {len(before)} held-out digits",
-        f"right, and says the same of {same} of them when their neurons are shuffled and flipped. The strict monomial",
-        "editor changes the weights so that the picture is dilated: mean squared error to the target",
+        f"right, and says the same of {same} of them when their neurons are shuffled and flipped. The graded editor",
+        "changes the weights so that the picture is dilated: mean squared error to the target",
         f"{errors['mse']['value']:.3f}, where doing nothing has {errors['do_nothing']['value']:.3f} and the mean",
-        f"target {errors['mean_target']['value']:.3f}. It commutes with shuffling and flipping to",
-        f"{editor['equivariance']['float64']:.1e}. Before, after and target: `before-after.png`.",
+        f"target {errors['mean_target']['value']:.3f}. It commutes with shuffling, flipping and shifting neurons to",
+        f"{editor['equivariance']['float64_with_shifts']:.1e}. Before, after and target: `before-after.png`.",
     ]
 
 

@@ -33,7 +33,7 @@ def run_block(name, folder):
 def test_the_tour(tmp_path):
     done = run_block("tour", tmp_path)
     assert "400 networks" in done.stdout and "U[1, 10000], permuted" in done.stdout
-    assert (tmp_path / "runs" / "relu-robustness" / "robustness.png").stat().st_size > 10_000
+    assert (tmp_path / "robustness" / "robustness.png").stat().st_size > 10_000
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 81
 
 
