@@ -1,11 +1,13 @@
 """The part of docs/results.md on functionals that lead, from the result files that ``scripts/leading.py`` kept."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from results import commands, show, table, taus
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RESULTS = DOCS / "results" / "leading"
@@ -38,18 +40,6 @@ def load(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text())
 
 
-def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return a Markdown table."""
-    lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
-    return [*lines, *("| " + " | ".join(row) + " |" for row in rows)]
-
-
-def commands(*documents: Rows) -> list[str]:
-    """Return the commands that made the documents, each once, as a block of code."""
-    found = [row["command"].replace(" -q", "") for rows in documents for row in rows]
-    return ["", *(f"    {command}" for command in dict.fromkeys(found)), ""]
-
-
 def trained_on(zoo: str) -> Rows:
     """Return the results of both sweeps on a zoo."""
     return [*load(f"sweep-weights-{zoo}"), *load(f"sweep-leading-{zoo}")]
@@ -61,20 +51,6 @@ def by_model(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
     for row in sorted(rows, key=lambda row: row["seed"]):
         groups.setdefault(row["recipe"].partition("/")[2].partition("-")[2], []).append(row)
     return {name: groups[name] for name in LABELS if name in groups}
-
-
-def taus(rows: Rows) -> list[float]:
-    """Return the test tau of each result; NaN where it is undefined."""
-    values = [row["test"]["tau"]["value"] for row in rows]
-    return [float("nan") if value is None else value for value in values]
-
-
-def show(values: Sequence[float], digits: int = 3) -> str:
-    """Return the mean, with the standard deviation over seeds where there are several, as text."""
-    if not np.isfinite(values).all():
-        return "undefined"
-    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.{digits}f}{spread}"
 
 
 def accuracy(zoo: str) -> list[str]:
@@ -181,7 +157,7 @@ def transfer() -> list[str]:
             cells += [
                 show([each["figures"]["tau"]["value"] for each in found]),
                 show([each["figures"]["coverage"]["value"] for each in found]),
-                show([each["unlike"] for each in found], 2),
+                show([each["unlike"] for each in found]),
             ]
         rows.append([LABELS[name], group[0]["reads"], *cells])
     heading = ["functional", "reads"]

@@ -51,14 +51,12 @@ def table_command(task: str) -> Callable[..., None]:
     ) -> None:
         console = Console(quiet=quiet, json=json)
         from mnfn_cli.errors import printable
-        from mnfn_cli.pretrained import find_run
         from mnfn_cli.storage.atomic import write_text
         from mnfn_cli.storage.outputs import Output
         from mnfn_cli.tasks.application import apply_run
         from mnfn_cli.weightspace.layout import Reading
 
         run_plugins(console, plugin)
-        run = find_run(run)
         if out is not None:
             claim([Output(out)], [checkpoints, run], force=force)
         with job(console, device) as context:
@@ -109,14 +107,12 @@ def networks_command(task: str) -> Callable[..., None]:
     ) -> None:
         console = Console(quiet=quiet, json=json)
         from mnfn_cli.errors import printable
-        from mnfn_cli.pretrained import find_run
         from mnfn_cli.report.pictures import draw_grid
         from mnfn_cli.storage.outputs import Output
         from mnfn_cli.tasks.application import apply_run, written
         from mnfn_cli.weightspace.layout import Reading
 
         run_plugins(console, plugin)
-        run = find_run(run)
         drawn = [] if picture is None else [Output(picture)]
         claim([written(checkpoints, out), *drawn], [checkpoints, run], force=force)
         with job(console, device) as context:

@@ -71,7 +71,6 @@ def evaluate(
     console = Console(quiet=quiet, json=json)
     import torch
 
-    from mnfn_cli.pretrained import find_run
     from mnfn_cli.report.evaluation import EVALUATION, to_document, write_evaluation
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.tasks.condition import parse_scales, parse_shifts
@@ -81,7 +80,6 @@ def evaluate(
     from mnfn_cli.training.run_folder import zoos_of
 
     run_plugins(console, plugin)
-    runs = [find_run(run) for run in runs]
     ranges, turns = parse_scales(scales), parse_shifts(shifts)
     dtype = {"fp32": None, "fp64": torch.float64}[precision]
     claim([Output(out, EVALUATION)], [*runs, *(zoo or zoos_of(runs))], force=force)

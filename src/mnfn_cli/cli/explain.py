@@ -59,14 +59,12 @@ def explain(
     """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import printable
-    from mnfn_cli.pretrained import find_run
     from mnfn_cli.report.explanation import draw_explanation
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.tasks import explanation
     from mnfn_cli.weightspace.layout import Reading
 
     run_plugins(console, plugin)
-    run = find_run(run)
     claim([Output(out)], [checkpoint, run], force=force)
     with job(console, device) as context:
         found = explanation.explain(

@@ -30,11 +30,24 @@ Seed = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no notes and no progress.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 ZooPath = Annotated[Path, typer.Argument(metavar="ZOO", help="The folder of a zoo.", show_default=False)]
+
+
+def _find_run(path: Path | None) -> Path | None:
+    from mnfn_cli.pretrained import find_run
+
+    return path if path is None else find_run(path)
+
+
+def _find_runs(paths: list[Path] | None) -> list[Path | None]:
+    return [_find_run(path) for path in paths or ()]
+
+
 RunPath = Annotated[
     Path,
     typer.Argument(
         metavar="RUN",
         help="The folder of a finished run, or the name of one that comes with mnfn (mnfn pretrained).",
+        callback=_find_run,
         show_default=False,
     ),
 ]
@@ -54,6 +67,7 @@ RunPaths = Annotated[
     typer.Argument(
         metavar="RUN",
         help="The folders of finished runs, or names of such that come with mnfn (mnfn pretrained).",
+        callback=_find_runs,
         show_default=False,
     ),
 ]

@@ -79,7 +79,7 @@ class Functional(nn.Module):
         return torch.ones(features.batch, dtype=torch.bool)
 
     def training_loss(self, features: Any, loss: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return what a training step minimises: by default the task's loss, and more where more is learned.
+        """Return what a training step of a classifier minimises: the task's loss, and more where more is learned.
 
         Args:
             features: raw weights of a batch, as in ``prepare``.

@@ -48,11 +48,8 @@ class Trees(ClosedFormFunctional):
     """Predict accuracy by trees on features that need no training.
 
     Args:
-        spec: the weight space of the networks.
-        features: the letters of the feature sets, ``S`` or ``P`` or both.
-        probes: the number of fixed inputs of ``P``.
-        input_size: (height, width) of the networks' pictures where the specification does not know it.
-        forest: the options of ``Forest``.
+        features: the features.
+        head: the trees, not fitted yet.
         bounded: whether predictions are in [0, 1] or any numbers.
 
     Shapes:
@@ -62,19 +59,9 @@ class Trees(ClosedFormFunctional):
 
     input_dtype = torch.float64
 
-    def __init__(
-        self,
-        spec: NetworkSpec,
-        features: Sequence[str],
-        probes: int,
-        input_size: Sequence[int] | None,
-        forest: ForestOptions,
-        bounded: bool = True,
-    ) -> None:
+    def __init__(self, features: FixedFeatures, head: Forest, bounded: bool) -> None:
         super().__init__()
-        self.bounded = bounded
-        self.features = FixedFeatures(spec, features, probes, input_size)
-        self.head = Forest(forest, _seed())
+        self.features, self.head, self.bounded = features, head, bounded
 
     def fit(self, features: WeightSpaceFeatures, targets: Tensor) -> None:
         """Fit the trees to accuracies ``(networks,)``."""
@@ -97,13 +84,10 @@ class TreesOnTestSet(Functional):
     prediction is that of the learned test set.
 
     Args:
-        spec: the weight space of the networks.
-        features: the letters of the feature sets, ``Y`` and maybe ``S`` and ``P``.
-        probes: the number of fixed inputs of ``P``.
-        input_size: (height, width) of the networks' pictures where the specification does not know it.
-        forest: the options of ``Forest``.
+        test_set: the learned test set, not trained yet.
+        others: the features beside its summary; None for none.
+        head: the trees, not fitted yet.
         bounded: whether predictions are in [0, 1] or any numbers.
-        learned: the options of ``LearnedTestSet``.
 
     Shapes:
         The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``. The output is ``(batch,)``
@@ -112,22 +96,9 @@ class TreesOnTestSet(Functional):
 
     input_dtype = torch.float64
 
-    def __init__(
-        self,
-        spec: NetworkSpec,
-        features: Sequence[str],
-        probes: int,
-        input_size: Sequence[int] | None,
-        forest: ForestOptions,
-        bounded: bool = True,
-        **learned: Any,
-    ) -> None:
+    def __init__(self, test_set: LearnedTestSet, others: FixedFeatures | None, head: Forest, bounded: bool) -> None:
         super().__init__()
-        self.bounded = bounded
-        self.test_set = LearnedTestSet(spec, input_size=input_size, bounded=bounded, **learned)
-        others = [letter for letter in features if letter != "Y"]
-        self.others = FixedFeatures(spec, others, probes, input_size) if others else None
-        self.head = Forest(forest, _seed())
+        self.test_set, self.others, self.head, self.bounded = test_set, others, head, bounded
 
     def finish(self, features: WeightSpaceFeatures, targets: Tensor) -> bool:
         """Fit the trees to accuracies ``(networks,)``."""
@@ -167,17 +138,28 @@ def build_trees(
     bounded: bool = True,
     **learned: Any,
 ) -> Functional:
-    """Return ``TreesOnTestSet`` if the letter ``Y`` is among the features, else ``Trees``."""
-    options = ForestOptions(**forest)
-    if "Y" in features:
-        return TreesOnTestSet(spec, features, probes, input_size, options, bounded, **learned)
-    return Trees(spec, features, probes, input_size, options, bounded)
+    """Return ``TreesOnTestSet`` if the letter ``Y`` is among the features, else ``Trees``.
+
+    Args:
+        spec: the weight space of the networks.
+        features: the letters of the feature sets, some of ``Y``, ``S`` and ``P``.
+        probes: the number of fixed inputs of ``P``.
+        input_size: (height, width) of the networks' pictures where the specification does not know it.
+        forest: the arguments of ``ForestOptions``.
+        bounded: whether predictions are in [0, 1] or any numbers.
+        learned: the options of ``LearnedTestSet``.
+
+    Raises:
+        UsageError: the networks must be run, and the size of their pictures is unknown.
+    """
+    head = Forest(ForestOptions(**forest), torch.initial_seed() % 2**31)  # the seed follows from the recipe's
+    fixed = [letter for letter in features if letter != "Y"]
+    if "Y" not in features:
+        return Trees(FixedFeatures(spec, fixed, probes, input_size), head, bounded)
+    test_set = LearnedTestSet(spec, input_size=input_size, bounded=bounded, **learned)
+    others = FixedFeatures(spec, fixed, probes, input_size) if fixed else None
+    return TreesOnTestSet(test_set, others, head, bounded)
 
 
 def _within(predicted: Tensor, bounded: bool) -> Tensor:
     return predicted.clamp(0, 1) if bounded else predicted
-
-
-def _seed() -> int:
-    """Return a seed for the trees: that of torch's random state, which depends on the recipe's."""
-    return torch.initial_seed() % 2**31

@@ -19,9 +19,10 @@ from cnn_zoo_files import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from interrupted_runs import StopAfter
 
 from mnfn_cli.errors import DataError, InterruptedRun, OutputError, UsageError
-from mnfn_cli.runtime.context import Context, Interruption
+from mnfn_cli.runtime.context import Context
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo import plan as writing
 from mnfn_cli.zoo.importers.small_cnn_zoo import plan_small_cnn_zoo
@@ -194,19 +195,6 @@ def test_networks_that_are_not_finite(cnn_zoo, tmp_path):
     np.save(own / "weights.npy", array)
     with pytest.raises(DataError, match="is not finite"):
         plan_small_cnn_zoo(own, protocol="nfn", skip_bad=True)
-
-
-class StopAfter(Interruption):
-    """Asks to stop at the n-th time that it is asked."""
-
-    def __init__(self, checks):
-        super().__init__()
-        self.left = checks
-
-    def check(self, where, what_to_do):
-        self.left -= 1
-        if self.left < 0:
-            raise InterruptedRun(where, f"interrupted; {what_to_do}")
 
 
 def test_an_interrupted_import_goes_on_to_the_same_bytes(cnn_zoo, tmp_path, monkeypatch):
