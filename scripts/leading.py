@@ -30,37 +30,43 @@ SEEDS = "0,1,2"
 SIZES = (250, 700, 1400, 5000)
 VALIDATE = 200
 MAIN = 1400
-STEPS = ["training.epochs=null", "training.steps=4375", "training.validate_every=175"]
-"""Of functionals that read weights by gradient steps: as many steps as 25 epochs of 1,400 networks have."""
-
 ON_WEIGHTS = ("monomial", "statnn", "np", "hnp", "gnn")
-LEADING = (
-    "canonical-statistics",
-    "monomial-canonical",
-    "gnn-canonical",
-    "trees",
-    "learned-test-set",
-    "hybrid",
-)
+"""Published functionals. They always take as many steps as 25 epochs of 1,400 networks have."""
+
+CANONICAL = {"canonical-statistics": 1760, "monomial-canonical": 2640, "gnn-canonical": 2640}
+"""Functionals on canonical weights, with the steps that their epochs have on 1,400 networks: they never take more."""
+
+ON_INPUTS = ("trees", "learned-test-set", "hybrid")
 ZOOS = {
     "relu": ["--activation", "relu", "--count", "7143", "--seed", "4026"],
     "tanh": ["--activation", "tanh", "--count", "2000", "--seed", "4027"],
-    "relu-8x8": ["--size", "8", "--channels", "16,16", "--activation", "relu", "--count", "1200", "--seed", "4028"],
+    "relu-8x8": ["--size", "8", "--channels", "16,16", "--activation", "relu", "--count", "2000", "--seed", "4028"],
     "relu-short": ["--activation", "relu", "--epochs", "3", "--count", "600", "--seed", "4029"],
     "relu-negative": ["--images", "negative.npz", "--activation", "relu", "--count", "600", "--seed", "4030"],
 }
 TRANSFER = ("relu-short", "relu-negative")
-TRAINED_ON = {**{f"relu-{size}": "relu" for size in SIZES}, "tanh": "tanh", "relu-8x8": "relu"}
+TRAINED_ON = {"relu-1400": "relu", "tanh": "tanh", "relu-8x8": "relu"}
+TRAINED_ON |= {f"relu-{size}": "relu" for size in SIZES if size != MAIN}
 
 
 def sweeps() -> list[tuple[str, list[str]]]:
     """Return the name and the arguments of every sweep."""
     found = []
     for zoo, family in TRAINED_ON.items():
-        for kind, names, more in (("weights", ON_WEIGHTS, STEPS), ("leading", LEADING, [])):
+        groups = {"inputs": (ON_INPUTS, [])}
+        if zoo == f"relu-{max(SIZES)}":
+            groups |= {name: ((name,), _steps(steps)) for name, steps in CANONICAL.items()}
+        else:
+            groups["canonical"] = (tuple(CANONICAL), [])
+        groups["weights"] = (ON_WEIGHTS, _steps(4375))
+        for kind, (names, length) in groups.items():
             recipes = [word for name in names for word in ("--recipe", f"generalization/{family}-{name}")]
-            found.append((f"{kind}-{zoo}", ["sweep", *recipes, "--seeds", SEEDS, "--zoo", zoo, *more]))
+            found.append((f"sweep-{zoo}-{kind}", ["sweep", *recipes, "--seeds", SEEDS, "--zoo", zoo, *length]))
     return found
+
+
+def _steps(number: int) -> list[str]:
+    return ["training.epochs=null", f"training.steps={number}", f"training.validate_every={number // 25}"]
 
 
 def make(folder: Path, at_once: int) -> None:
@@ -69,9 +75,8 @@ def make(folder: Path, at_once: int) -> None:
     digits = load_digits()
     pictures = (255 - digits.images * 255 / 16).round().astype(np.uint8)
     np.savez(folder / "negative.npz", images=pictures.repeat(2, axis=1).repeat(2, axis=2), labels=digits.target)
-    for zoo, options in ZOOS.items():
-        images = [] if "--images" in options else ["--images", "digits"]
-        _run(folder, zoo, ["zoo", "build", "cnn", *images, *options])
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(lambda zoo: _build(folder, *zoo), ZOOS.items()))
     table = open_zoo(folder / "relu").table
     ids = {split: sorted(table.filter(table["split"] == split)["id"].to_list()) for split in ("train", "val")}
     for size in SIZES:
@@ -92,8 +97,14 @@ def make(folder: Path, at_once: int) -> None:
 
 
 def _runs(folder: Path, zoo: str) -> list[Path]:
-    """Return the runs of both sweeps on a zoo."""
-    return [run for kind in ("weights", "leading") for run in sorted((folder / f"{kind}-{zoo}").glob("*-seed*"))]
+    """Return the runs on a zoo."""
+    names = [name for name, _ in sweeps() if name.startswith(f"sweep-{zoo}-")]
+    return [run for name in names for run in sorted((folder / name).glob("*-seed*"))]
+
+
+def _build(folder: Path, zoo: str, options: Sequence[str]) -> None:
+    images = [] if "--images" in options else ["--images", "digits"]
+    _run(folder, zoo, ["zoo", "build", "cnn", *images, *options])
 
 
 def _run(folder: Path, output: str, arguments: Sequence[str]) -> None:
@@ -120,7 +131,7 @@ def collect(folder: Path) -> None:
         made = json.loads((folder / name / "zoo.json").read_text())["made"]
         _keep(f"zoo-{name}", {"command": made["command"], "options": options, "networks": len(zoo.ids)})
     for name, _ in sweeps():
-        _keep(f"sweep-{name}", json.loads((folder / name / "results.json").read_text()))
+        _keep(name, json.loads((folder / name / "results.json").read_text()))
     for zoo in (f"relu-{MAIN}", "tanh"):
         _keep(f"moved-{zoo}", json.loads((folder / f"moved-{zoo}" / "evaluation.json").read_text()))
     for file in sorted((*folder.glob("transfer-*.json"), *folder.glob("just-test-*.json"))):

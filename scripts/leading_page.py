@@ -41,8 +41,8 @@ def load(name: str) -> Any:
 
 
 def trained_on(zoo: str) -> Rows:
-    """Return the results of both sweeps on a zoo."""
-    return [*load(f"sweep-weights-{zoo}"), *load(f"sweep-leading-{zoo}")]
+    """Return the results of all sweeps on a zoo."""
+    return [row for file in sorted(RESULTS.glob(f"sweep-{zoo}-*.json")) for row in json.loads(file.read_text())]
 
 
 def by_model(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
@@ -173,7 +173,8 @@ def section() -> list[str]:
         "",
         "Zoos of new seeds, built after code and recipes were fixed. *Weights alone*: no network is run. *Runs the",
         "network*: on inputs that the functional learned or drew; nothing but the checkpoint is needed.",
-        "[What they are](functionals.md). Monomial, STATNN, NP, HNP and GNN took 4,375 steps of 8 networks each time.",
+        "[What they are](functionals.md). Monomial, STATNN, NP, HNP and GNN took 4,375 steps of 8 networks each time,",
+        "those on canonical weights the epochs of their recipes, but no more steps than these are on 1,400 networks.",
         "",
     ]
     for zoo, words in NETWORKS.items():
