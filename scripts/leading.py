@@ -30,13 +30,17 @@ SEEDS = "0,1,2"
 SIZES = (250, 700, 1400, 5000)
 VALIDATE = 200
 MAIN = 1400
-ON_WEIGHTS = ("monomial", "statnn", "np", "hnp", "gnn")
-"""Published functionals. They always take as many steps as 25 epochs of 1,400 networks have."""
+KINDS = {
+    "inputs": ("trees", "learned-test-set", "hybrid"),
+    "statistics": ("canonical-statistics",),
+    "canonical": ("monomial-canonical", "gnn-canonical"),
+    "weights": ("monomial", "statnn", "np", "hnp", "gnn"),
+}
+"""Kinds of functional that are trained in one sweep."""
 
-CANONICAL = {"canonical-statistics": 1760, "monomial-canonical": 2640, "gnn-canonical": 2640}
-"""Functionals on canonical weights, with the steps that their epochs have on 1,400 networks: they never take more."""
+LONGEST = {"statistics": (1400, 1760), "canonical": (1400, 2640), "weights": (700, 4375)}
+"""On more training networks than these a kind takes so many steps: those of the recipe's epochs on these networks."""
 
-ON_INPUTS = ("trees", "learned-test-set", "hybrid")
 ZOOS = {
     "relu": ["--activation", "relu", "--count", "7143", "--seed", "4026"],
     "tanh": ["--activation", "tanh", "--count", "2000", "--seed", "4027"],
@@ -45,28 +49,27 @@ ZOOS = {
     "relu-negative": ["--images", "negative.npz", "--activation", "relu", "--count", "600", "--seed", "4030"],
 }
 TRANSFER = ("relu-short", "relu-negative")
-TRAINED_ON = {"relu-1400": "relu", "tanh": "tanh", "relu-8x8": "relu"}
-TRAINED_ON |= {f"relu-{size}": "relu" for size in SIZES if size != MAIN}
+TRAINED_ON = {"relu-1400": 1400, "tanh": 1400, "relu-8x8": 1400, "relu-250": 250, "relu-700": 700, "relu-5000": 5000}
+"""Zoos, and how many networks train."""
 
 
 def sweeps() -> list[tuple[str, list[str]]]:
-    """Return the name and the arguments of every sweep."""
+    """Return the name and the arguments of every sweep; published functionals on fewer or other networks come last."""
     found = []
-    for zoo, family in TRAINED_ON.items():
-        groups = {"inputs": (ON_INPUTS, [])}
-        if zoo == f"relu-{max(SIZES)}":
-            groups |= {name: ((name,), _steps(steps)) for name, steps in CANONICAL.items()}
-        else:
-            groups["canonical"] = (tuple(CANONICAL), [])
-        groups["weights"] = (ON_WEIGHTS, _steps(4375))
-        for kind, (names, length) in groups.items():
-            recipes = [word for name in names for word in ("--recipe", f"generalization/{family}-{name}")]
-            found.append((f"sweep-{zoo}-{kind}", ["sweep", *recipes, "--seeds", SEEDS, "--zoo", zoo, *length]))
-    return found
-
-
-def _steps(number: int) -> list[str]:
-    return ["training.epochs=null", f"training.steps={number}", f"training.validate_every={number // 25}"]
+    for zoo, networks in TRAINED_ON.items():
+        for kind, names in KINDS.items():
+            arguments = [f"--recipe=generalization/{zoo.partition('-')[0]}-{name}" for name in names]
+            arguments += ["--seeds", SEEDS, "--zoo", zoo]
+            limit, steps = LONGEST.get(kind, (networks, 0))
+            if networks > limit:
+                arguments += [
+                    "training.epochs=null",
+                    f"training.steps={steps}",
+                    f"training.validate_every={steps // 25}",
+                ]
+            found.append((f"sweep-{zoo}-{kind}", ["sweep", *arguments]))
+    late = [sweep for sweep in found if sweep[0].endswith("-weights")][2:]
+    return [*(sweep for sweep in found if sweep not in late), *late]
 
 
 def make(folder: Path, at_once: int) -> None:
