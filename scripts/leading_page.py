@@ -173,8 +173,8 @@ def section() -> list[str]:
         "",
         "Zoos of new seeds, built after code and recipes were fixed. *Weights alone*: no network is run. *Runs the",
         "network*: on inputs that the functional learned or drew; nothing but the checkpoint is needed.",
-        "[What they are](functionals.md). Functionals take the epochs of their recipes, but no more steps than these are",
-        "on 1,400 networks; monomial, STATNN, NP, HNP and GNN, as published, no more than their 50 epochs are on 700.",
+        "[What they are](functionals.md). Functionals take the epochs of their recipes, but at most the steps of",
+        "these on 1,400 networks; monomial, STATNN, NP, HNP and GNN, as published, at most those of 50 epochs on 700.",
         "",
     ]
     for zoo, words in NETWORKS.items():
