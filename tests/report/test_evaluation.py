@@ -2,10 +2,14 @@
 
 import json
 from dataclasses import replace
+from itertools import combinations
 from math import isnan, nan
 
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from mnfn_cli.report.evaluation import markdown, published_rows, write_evaluation
@@ -13,6 +17,7 @@ from mnfn_cli.report.figures import plot_robustness
 from mnfn_cli.report.published import published_tau
 from mnfn_cli.tasks.condition import Condition, Range
 from mnfn_cli.tasks.evaluation import Evaluation, Row
+from mnfn_cli.tasks.metrics import Reordered, reordered
 
 ORIGINAL = Condition("scale")
 
@@ -46,6 +51,30 @@ def test_the_tables(evaluation):
         "| monomial | original | original | 0.922 |",
         "| monomial | original | U[1, 10], permuted | 0.920 |",
     ]
+
+
+def test_flags_and_ranks_have_columns_where_there_are_some(evaluation):
+    first, *others = evaluation.rows
+    both = replace(evaluation, rows=(replace(first, flagged=0.05, reordered=Reordered(3, 2e-5)), *others))
+    heading, _, row, other, *_ = markdown(both).splitlines()[2:]
+    assert "| R2 | L1 | flagged |" in heading and heading.endswith("| pairs reordered, at most so far apart |")
+    assert "| 0.050 |" in row and row.endswith("| 3, 2.0e-05 |") and other.endswith("| - |")
+    entry = both.to_json()["rows"][0]
+    assert (entry["flagged"], entry["reordered_pairs"], entry["reordered_apart"]) == (0.05, 3, 2e-5)
+    assert "flagged" not in both.to_json()["rows"][1]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 12))
+def test_reordered_pairs_are_those_of_a_plain_loop(seed, count):
+    random = np.random.default_rng(seed)
+    first, second = random.integers(0, 5, (2, count)) / 4
+    changed = [
+        abs(first[i] - first[j])
+        for i, j in combinations(range(count), 2)
+        if (first[i] < first[j], first[i] > first[j]) != (second[i] < second[j], second[i] > second[j])
+    ]
+    assert reordered(first, second) == (len(changed), max(changed, default=0.0))
+    assert reordered(first, 2 * first + 1) == (0, 0.0)
 
 
 def test_a_model_that_was_not_published_has_one_table(evaluation):

@@ -1,8 +1,9 @@
-"""Controls on real accuracies: true labels teach something, shuffled labels teach nothing."""
+"""Controls on real accuracies: shuffled labels teach nothing, and random inputs teach less than learned ones."""
 
 import pytest
 import torch
 
+from mnfn_cli.models.learned_test_set import LearnedTestSet
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.tasks.training import train_run
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -11,6 +12,7 @@ from mnfn_cli.zoo.images import load_images
 from mnfn_cli.zoo.writer import save_zoo
 
 COUNT, TRAINED = 320, 200
+SHORT = ("model.members=1", "model.questions=32", "model.asked=16", "training.steps=60", "training.validate_every=60")
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +53,19 @@ def tau_of(path, damaged, name, shuffled, *overrides):
 @pytest.mark.parametrize(
     ("name", "overrides", "least"),
     [
-        (
-            "relu-learned-test-set",
-            (
-                "model.members=1",
-                "model.questions=32",
-                "model.asked=16",
-                "training.steps=60",
-                "training.validate_every=60",
-            ),
-            0.6,
-        ),
+        ("relu-learned-test-set", SHORT, 0.6),
         ("relu-trees", ("model.forest.trees=40", "model.forest.rounds=20", "model.probes=12"), 0.5),
     ],
 )
 def test_shuffled_labels_teach_nothing(damaged, tmp_path, name, overrides, least):
     assert tau_of(tmp_path / "true", damaged, name, False, *overrides) > least
     assert abs(tau_of(tmp_path / "shuffled", damaged, name, True, *overrides)) < 0.3
+
+
+def test_learned_inputs_are_better_than_random_ones(damaged, tmp_path, monkeypatch):
+    """The answers to random inputs are learned in both cases; the inputs themselves have a rate of 0 in one."""
+    learned = tau_of(tmp_path / "learned", damaged, "relu-learned-test-set", False, *SHORT)
+    own = LearnedTestSet.rate_factor
+    monkeypatch.setattr(LearnedTestSet, "rate_factor", lambda *args: 0.0 if ".inputs." in args[1] else own(*args))
+    frozen = tau_of(tmp_path / "random", damaged, "relu-learned-test-set", False, *SHORT)
+    assert 0.2 < frozen < learned - 0.1

@@ -94,8 +94,9 @@ def evaluate(
     document = to_document(evaluation)
     figure, task = evaluation.figure, task_class(evaluation.task)
     columns = {"networks": "test networks", figure: figure, "low": "low 95 %", "high": "high 95 %"}
-    columns |= {"coverage": "coverage"} if any("coverage" in row for row in document["rows"]) else {}
-    columns |= {"largest_change": "largest change", "reads": "reads"}
+    shown = {"coverage": "coverage", "flagged": "flagged", "largest_change": "largest change"}
+    shown |= {"reordered_pairs": "pairs reordered", "reordered_apart": "at most apart", "reads": "reads"}
+    columns |= {name: title for name, title in shown.items() if any(name in row for row in document["rows"])}
     if len(runs) > 1:
         columns = {"run": "run", "model": "model", **columns}
     title = f"{out}: {evaluation.count} test networks (split: {evaluation.split_protocol})"
@@ -125,4 +126,6 @@ def evaluate(
     if any(turns):
         console.note(SHIFTED)
     console.note(f"largest change is that of a {task.seen}, against the original networks")
+    if any("reordered_pairs" in row for row in document["rows"]):
+        console.note("pairs reordered are pairs of networks that are ranked otherwise than the original networks")
     console.result(document, *tables)

@@ -55,5 +55,5 @@ class Ensemble(nn.Module):
             return torch.stack([member(features) for member in self.members]).mean(dim=0)
         count = len(self.members)
         parts = [member(features[number::count]) for number, member in enumerate(self.members)]
-        rows = [torch.arange(number, len(features), count, device=features.device) for number in range(count)]
-        return torch.cat(parts)[torch.cat(rows).argsort()]
+        order = torch.arange(len(features), device=features.device)
+        return torch.cat(parts)[torch.cat([order[number::count] for number in range(count)]).argsort()]

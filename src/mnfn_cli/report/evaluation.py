@@ -12,7 +12,7 @@ from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import Record, read_record
 from mnfn_cli.tasks.condition import Condition
-from mnfn_cli.tasks.evaluation import Evaluation
+from mnfn_cli.tasks.evaluation import Evaluation, Row
 from mnfn_cli.tasks.seed_means import Mean, means_over_seeds
 from mnfn_cli.tasks.task import task_class
 
@@ -100,17 +100,21 @@ def markdown(evaluation: Evaluation) -> str:
     """
     several = len(evaluation.augmented) > 1
     precision = evaluation.precision.removeprefix("torch.")
-    figure, others = evaluation.figure, list(dict.fromkeys(name for row in evaluation.rows for name in row.others))
+    figure, others = evaluation.figure, list(dict.fromkeys(name for row in evaluation.rows for name in _others(row)))
     seen = task_class(evaluation.task).seen
     heading = ["reads", "test networks", figure, "95 % interval", *map(_title, others), f"largest change of a {seen}"]
+    ranked = any(row.reordered for row in evaluation.rows)
+    heading += ["pairs reordered, at most so far apart"] if ranked else []
     heading = (["run", "model"] if several else []) + heading
     split = f" (split: {evaluation.split_protocol})" if evaluation.split_protocol else ""
     lines = [f"{evaluation.count} test networks{split}, {precision}", "", *_head(heading)]
     for row in evaluation.rows:
         value = "undefined (constant output)" if row.value != row.value else f"{row.value:.3f}"
         low_high = "-" if row.low != row.low else f"{row.low:.3f} to {row.high:.3f}"
-        more = [f"{row.others[name]:.3f}" if name in row.others else "-" for name in others]
+        more = [f"{_others(row)[name]:.3f}" if name in _others(row) else "-" for name in others]
         cells = [row.reads, row.condition.label, value, low_high, *more, f"{row.largest_change:.1e}"]
+        if ranked:
+            cells.append(f"{row.reordered.pairs}, {row.reordered.apart:.1e}" if row.reordered else "-")
         lines.append(_line(([row.run, row.model] if several else []) + cells))
     if means := shown_means(evaluation):
         lines += ["", "Means over seeds, with standard deviations:", ""]
@@ -133,8 +137,12 @@ def markdown(evaluation: Evaluation) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _others(row: Row) -> dict[str, float]:
+    return {**row.others} | ({} if row.flagged is None else {"flagged": row.flagged})
+
+
 def _title(other: str) -> str:
-    return other if other == "coverage" else other.upper()
+    return other if other in ("coverage", "flagged") else other.upper()
 
 
 def _head(cells: list[str]) -> list[str]:

@@ -16,9 +16,10 @@ from mnfn_cli.symmetry import Access
 from mnfn_cli.tasks.condition import Condition, Range, conditions_of, groups_of
 from mnfn_cli.tasks.data import Split, load_split, split_protocol
 from mnfn_cli.tasks.finished_run import Run, label_runs
-from mnfn_cli.tasks.metrics import Metric
+from mnfn_cli.tasks.metrics import Metric, Reordered, reordered
 from mnfn_cli.tasks.result import SpaceFigures, by_weight_space
 from mnfn_cli.tasks.task import task_class
+from mnfn_cli.weightspace.mixed import Networks
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
 
@@ -38,6 +39,8 @@ class Row:
         largest_change: the largest absolute difference between a number that is observed (``Task.observed``), such as a
             prediction, and that for the original network.
         by_weight_space: the figure within each weight space, if there are several.
+        flagged: the share of networks that are flagged as unlike the training zoo; None for runs without the flag.
+        reordered: of predicted numbers, the pairs of networks that are ranked otherwise than the original ones.
     """
 
     run: str
@@ -50,6 +53,23 @@ class Row:
     largest_change: float
     by_weight_space: tuple[SpaceFigures, ...] = ()
     reads: Access = "weights alone"
+    flagged: float | None = None
+    reordered: Reordered | None = None
+
+    def to_json(self, figure: str) -> dict[str, Any]:
+        """Return a JSON object, in which ``figure`` is the name of the value."""
+        entry: dict[str, Any] = {"run": self.run, "model": self.model, "reads": self.reads}
+        entry |= {figure: self.value, "low": self.low, "high": self.high, **self.others}
+        entry |= {} if self.flagged is None else {"flagged": self.flagged}
+        entry["largest_change"] = self.largest_change
+        if self.reordered is not None:
+            entry |= {"reordered_pairs": self.reordered.pairs, "reordered_apart": self.reordered.apart}
+        scale = self.condition.scale
+        entry |= {"networks": self.condition.label, "scale": scale and scale[:2]}
+        entry |= {"log_uniform": True} if scale and scale.log_uniform else {}
+        entry |= {"shifts": self.condition.shifts} if self.condition.shifts else {}
+        entry |= {"by_weight_space": [e.to_json() for e in self.by_weight_space]} if self.by_weight_space else {}
+        return entry
 
 
 @dataclass(frozen=True)
@@ -92,26 +112,7 @@ class Evaluation:
         logarithms of the factors are uniform.
         """
         document = asdict(self)
-        document["rows"] = [
-            {
-                **{
-                    "run": row.run,
-                    "model": row.model,
-                    "reads": row.reads,
-                    self.figure: row.value,
-                    "low": row.low,
-                    "high": row.high,
-                },
-                **row.others,
-                "largest_change": row.largest_change,
-                "networks": row.condition.label,
-                "scale": row.condition.scale and row.condition.scale[:2],
-                **({"log_uniform": True} if row.condition.scale and row.condition.scale.log_uniform else {}),
-                **({"shifts": row.condition.shifts} if row.condition.shifts else {}),
-                **({"by_weight_space": [e.to_json() for e in row.by_weight_space]} if row.by_weight_space else {}),
-            }
-            for row in self.rows
-        ]
+        document["rows"] = [row.to_json(self.figure) for row in self.rows]
         return document
 
     def of_run(self, run: str) -> list[Row]:
@@ -209,7 +210,7 @@ def _score(runs: Sequence[Run], test: Split, conditions: Sequence[Condition], se
         for condition, features in versions:
             observed = run.task.observed(run.predict(features.to(dtype=dtype)))
             original = observed if original is None else original
-            rows.append(_row(run, condition, observed, original, test))
+            rows.append(_row(run, condition, features, observed, original, test))
             context.progress.advance()
     return rows
 
@@ -239,12 +240,13 @@ def _load_test(run: Run, opened: Sequence[Zoo]) -> Split:
     return load_split(opened, "test", run.task.targets, skipped, run.specs)
 
 
-def _row(run: Run, condition: Condition, observed: Tensor, original: Tensor, test: Split) -> Row:
+def _row(run: Run, condition: Condition, features: Networks, observed: Tensor, original: Tensor, test: Split) -> Row:
     def score(rows: NDArray[np.int64]) -> tuple[Metric, Mapping[str, float]]:
         pictures = [test.pictures[row] for row in rows]
         return run.task.score(observed[rows], test.targets[rows].cpu(), pictures, run.calibration.intervals)
 
     figure, others = score(np.arange(len(test.ids)))
+    familiarity = run.calibration.familiarity
     value, low, high = (float("nan") if number is None else number for number in (figure.value, *figure.interval))
     return Row(
         str(run.folder.path),
@@ -257,4 +259,6 @@ def _row(run: Run, condition: Condition, observed: Tensor, original: Tensor, tes
         largest_change=float((observed - original).abs().max()),
         by_weight_space=by_weight_space(run.specs, test.features, lambda rows: {run.task.headline(): score(rows)[0]}),
         reads=run.recipe.model.reads,
+        flagged=None if familiarity is None else float((familiarity.scores(features) > 1).mean()),
+        reordered=reordered(original.numpy(), observed.numpy()) if observed.dim() == 1 else None,
     )

@@ -1,7 +1,7 @@
 """Metrics of predictions, and their bootstrap intervals."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,33 @@ def accuracy(predicted: Vector, true: Vector) -> float:
 def mean_difference(errors: Vector, baseline: Vector) -> float:
     """Return the mean of ``errors - baseline``; with a baseline of zeros the mean error."""
     return float((errors - baseline).mean())
+
+
+class Reordered(NamedTuple):
+    """Pairs of networks that two predictions put into different orders.
+
+    Args:
+        pairs: their number.
+        apart: the largest distance between the first predictions of such a pair; 0 if there is none.
+    """
+
+    pairs: int
+    apart: float
+
+
+def reordered(first: Vector, second: Vector) -> Reordered:
+    """Compare the orders of networks by two predictions; equal predictions are an order of their own.
+
+    >>> reordered(np.array([0.1, 0.2, 0.5]), np.array([0.2, 0.1, 0.5]))
+    Reordered(pairs=1, apart=0.1)
+    """
+    pairs, apart = 0, 0.0
+    for row in range(1, len(first)):
+        before = first[:row] - first[row]
+        changed = np.sign(before) != np.sign(second[:row] - second[row])
+        pairs += int(changed.sum())
+        apart = max(apart, float(np.abs(before[changed]).max(initial=0.0)))
+    return Reordered(pairs, apart)
 
 
 class Metric(Record):
