@@ -85,15 +85,17 @@ def make(folder: Path, at_once: int) -> None:
     for size in SIZES:
         last = {"val": ids["val"][VALIDATE - 1], "train": ids["train"][size - 1]}
         chosen = [f"split = '{split}' AND id <= '{name}'" for split, name in last.items()]
-        _run(folder, f"relu-{size}", ["zoo", "filter", "relu", " OR ".join(["split = 'test'", *chosen])])
+        run_once(folder, f"relu-{size}", ["zoo", "filter", "relu", " OR ".join(["split = 'test'", *chosen])])
     with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(lambda sweep: _run(folder, *sweep), sweeps()))
+        list(pool.map(lambda sweep: run_once(folder, *sweep), sweeps()))
     for zoo in (f"relu-{MAIN}", "tanh"):
         runs = [str(run.relative_to(folder)) for run in _runs(folder, zoo)]
-        _run(folder, f"moved-{zoo}", ["evaluate", *runs, "--scales", "1e4,log:1e-4:1e4"])
+        run_once(folder, f"moved-{zoo}", ["evaluate", *runs, "--scales", "1e4,log:1e-4:1e4"])
     for run in _runs(folder, f"relu-{MAIN}"):
         for zoo in TRANSFER:
-            _run(folder, f"transfer-{zoo}-{run.name}.json", ["predict", str(run.relative_to(folder)), zoo, "--json"])
+            run_once(
+                folder, f"transfer-{zoo}-{run.name}.json", ["predict", str(run.relative_to(folder)), zoo, "--json"]
+            )
     script = Path(__file__).with_name("just_test.py")
     for zoo in ("relu", "tanh", "relu-8x8"):
         subprocess.run([sys.executable, script, zoo, "-o", f"just-test-{zoo}.json"], cwd=folder, check=True)
@@ -107,10 +109,10 @@ def _runs(folder: Path, zoo: str) -> list[Path]:
 
 def _build(folder: Path, zoo: str, options: Sequence[str]) -> None:
     images = [] if "--images" in options else ["--images", "digits"]
-    _run(folder, zoo, ["zoo", "build", "cnn", *images, *options])
+    run_once(folder, zoo, ["zoo", "build", "cnn", *images, *options])
 
 
-def _run(folder: Path, output: str, arguments: Sequence[str]) -> None:
+def run_once(folder: Path, output: str, arguments: Sequence[str]) -> None:
     """Print a command and run it on one thread; not if its output is there, except a sweep, which continues."""
     if (folder / output).exists() and arguments[0] != "sweep":
         return
