@@ -9,25 +9,25 @@ takes some four hours with ``--at-once 2``.
 
 import argparse
 import json
-import os
-import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
 
 from mnfn_cli import open_zoo
+from mnfn_cli.tasks.application import apply_run
+from run_once import run_once
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results" / "leading"
-MNFN = Path(sys.executable).with_name("mnfn")
-SEEDS = "0,1,2"
-SIZES = (250, 700, 1400, 5000)
+SEEDS = ("0", "1", "2")
+ONE_AT_A_TIME = Lock()
 VALIDATE = 200
 MAIN = 1400
 KINDS = {
@@ -49,27 +49,29 @@ ZOOS = {
     "relu-negative": ["--images", "negative.npz", "--activation", "relu", "--count", "600", "--seed", "4030"],
 }
 TRANSFER = ("relu-short", "relu-negative")
-TRAINED_ON = {"relu-1400": 1400, "tanh": 1400, "relu-8x8": 1400, "relu-250": 250, "relu-700": 700, "relu-5000": 5000}
-"""Zoos, and how many networks train."""
+TRAINED_ON = {"tanh": 1400, "relu-1400": 1400, "relu-8x8": 1400, "relu-250": 250, "relu-700": 700, "relu-5000": 5000}
+"""Zoos, and the number of their training networks."""
 
 
 def sweeps() -> list[tuple[str, list[str]]]:
-    """Return the name and the arguments of every sweep; published functionals on fewer or other networks come last."""
-    found = []
+    """Return the name and the arguments of every sweep, those first that say most.
+
+    Published functionals on fewer, on more and on other networks come last, first with one seed.
+    """
+    first, late, last = [], [], []
     for zoo, networks in TRAINED_ON.items():
         for kind, names in KINDS.items():
-            arguments = [f"--recipe=generalization/{zoo.partition('-')[0]}-{name}" for name in names]
-            arguments += ["--seeds", SEEDS, "--zoo", zoo]
+            arguments = ["sweep", *(f"--recipe=generalization/{zoo.partition('-')[0]}-{name}" for name in names)]
             limit, steps = LONGEST.get(kind, (networks, 0))
-            if networks > limit:
-                arguments += [
-                    "training.epochs=null",
-                    f"training.steps={steps}",
-                    f"training.validate_every={steps // 25}",
-                ]
-            found.append((f"sweep-{zoo}-{kind}", ["sweep", *arguments]))
-    late = [sweep for sweep in found if sweep[0].endswith("-weights")][2:]
-    return [*(sweep for sweep in found if sweep not in late), *late]
+            length = ["training.epochs=null", f"training.steps={steps}", f"training.validate_every={steps // 25}"]
+            arguments += ["--zoo", zoo, *(length if networks > limit else [])]
+            name = f"sweep-{zoo}-{kind}"
+            if kind == "weights" and zoo not in (f"relu-{MAIN}", "tanh"):
+                late.append((name, [*arguments, "--seeds", SEEDS[0]]))
+                last.append((f"{name}-more", [*arguments, "--seeds", ",".join(SEEDS[1:])]))
+            else:
+                first.append((name, [*arguments, "--seeds", ",".join(SEEDS)]))
+    return [*first, *late, *last]
 
 
 def make(folder: Path, at_once: int) -> None:
@@ -79,23 +81,18 @@ def make(folder: Path, at_once: int) -> None:
     pictures = (255 - digits.images * 255 / 16).round().astype(np.uint8)
     np.savez(folder / "negative.npz", images=pictures.repeat(2, axis=1).repeat(2, axis=2), labels=digits.target)
     with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(lambda zoo: _build(folder, *zoo), ZOOS.items()))
-    table = open_zoo(folder / "relu").table
-    ids = {split: sorted(table.filter(table["split"] == split)["id"].to_list()) for split in ("train", "val")}
-    for size in SIZES:
-        last = {"val": ids["val"][VALIDATE - 1], "train": ids["train"][size - 1]}
-        chosen = [f"split = '{split}' AND id <= '{name}'" for split, name in last.items()]
-        run_once(folder, f"relu-{size}", ["zoo", "filter", "relu", " OR ".join(["split = 'test'", *chosen])])
-    with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(lambda sweep: run_once(folder, *sweep), sweeps()))
+        built = {zoo: pool.submit(_build, folder, zoo, options) for zoo, options in ZOOS.items()}
+        for done in [pool.submit(_sweep, folder, built, *sweep) for sweep in sweeps()]:
+            done.result()
     for zoo in (f"relu-{MAIN}", "tanh"):
         runs = [str(run.relative_to(folder)) for run in _runs(folder, zoo)]
         run_once(folder, f"moved-{zoo}", ["evaluate", *runs, "--scales", "1e4,log:1e-4:1e4"])
     for run in _runs(folder, f"relu-{MAIN}"):
         for zoo in TRANSFER:
-            run_once(
-                folder, f"transfer-{zoo}-{run.name}.json", ["predict", str(run.relative_to(folder)), zoo, "--json"]
-            )
+            applied = apply_run(run, folder / zoo)
+            document = {"tau": applied.figures["tau"].value, "coverage": applied.facts["coverage"]}
+            document |= {"flagged": applied.facts["unlike"]}
+            _write(folder / f"transfer-{zoo}-{run.name}.json", document)
     script = Path(__file__).with_name("just_test.py")
     for zoo in ("relu", "tanh", "relu-8x8"):
         subprocess.run([sys.executable, script, zoo, "-o", f"just-test-{zoo}.json"], cwd=folder, check=True)
@@ -107,24 +104,31 @@ def _runs(folder: Path, zoo: str) -> list[Path]:
     return [run for name in names for run in sorted((folder / name).glob("*-seed*"))]
 
 
+def _sweep(folder: Path, built: Mapping[str, Future[None]], name: str, arguments: Sequence[str]) -> None:
+    """Run a sweep when its zoo is there; of the largest zoo a part is taken."""
+    zoo = arguments[arguments.index("--zoo") + 1]
+    if zoo not in ZOOS:
+        built["relu"].result()
+        with ONE_AT_A_TIME:
+            _take_part(folder, zoo)
+    else:
+        built[zoo].result()
+    run_once(folder, name, arguments)
+
+
+def _take_part(folder: Path, zoo: str) -> None:
+    """Filter the zoo of ReLU networks: the first of its training networks, and of its validation networks."""
+    table = open_zoo(folder / "relu").table
+    chosen = ["split = 'test'"]
+    for split, count in (("val", VALIDATE), ("train", TRAINED_ON[zoo])):
+        last = sorted(table.filter(table["split"] == split)["id"].to_list())[count - 1]
+        chosen.append(f"split = '{split}' AND id <= '{last}'")
+    run_once(folder, zoo, ["zoo", "filter", "relu", " OR ".join(chosen)])
+
+
 def _build(folder: Path, zoo: str, options: Sequence[str]) -> None:
     images = [] if "--images" in options else ["--images", "digits"]
     run_once(folder, zoo, ["zoo", "build", "cnn", *images, *options])
-
-
-def run_once(folder: Path, output: str, arguments: Sequence[str]) -> None:
-    """Print a command and run it on one thread; not if its output is there, except a sweep, which continues."""
-    if (folder / output).exists() and arguments[0] != "sweep":
-        return
-    command = [*arguments, "-o", output] if "--json" not in arguments else list(arguments)
-    print(f"$ {shlex.join(['mnfn', *command])}", flush=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if "--json" not in arguments:
-        subprocess.run([MNFN, *command, "-q"], cwd=folder, check=True, env=environment)
-        return
-    done = subprocess.run([MNFN, *command], cwd=folder, check=True, env=environment, stdout=subprocess.PIPE, text=True)
-    document = {name: value for name, value in json.loads(done.stdout).items() if name != "networks"}
-    (folder / output).write_text(json.dumps(document, indent=1) + "\n")
 
 
 def collect(folder: Path) -> None:
@@ -136,7 +140,10 @@ def collect(folder: Path) -> None:
         made = json.loads((folder / name / "zoo.json").read_text())["made"]
         _keep(f"zoo-{name}", {"command": made["command"], "options": options, "networks": len(zoo.ids)})
     for name, _ in sweeps():
-        _keep(name, json.loads((folder / name / "results.json").read_text()))
+        if (folder / name / "results.json").exists():
+            _keep(name, json.loads((folder / name / "results.json").read_text()))
+        else:
+            print(f"{name}: not there yet")
     for zoo in (f"relu-{MAIN}", "tanh"):
         _keep(f"moved-{zoo}", json.loads((folder / f"moved-{zoo}" / "evaluation.json").read_text()))
     for file in sorted((*folder.glob("transfer-*.json"), *folder.glob("just-test-*.json"))):
@@ -144,7 +151,11 @@ def collect(folder: Path) -> None:
 
 
 def _keep(name: str, document: Any) -> None:
-    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    _write(RESULTS / f"{name}.json", document)
+
+
+def _write(file: Path, document: Any) -> None:
+    file.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from inr_results import NEW_SEEDS, collect
-from leading import run_once
+from run_once import run_once
 
 ZOOS = {
     "one-start": ["--images", "digits", "--seed", "4031"],

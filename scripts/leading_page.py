@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from results import commands, show, table, taus
+from tables import commands, number, show, table, taus
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RESULTS = DOCS / "results" / "leading"
@@ -104,28 +104,39 @@ def moved(zoo: str) -> list[str]:
     for name in (name for name in LABELS if name in groups):
         versions = groups[name]
         heading = ["functional", "reads", *versions, "largest change of tau", "of a prediction"]
+        heading += ["most pairs reordered", "at most so far apart"]
         cells = [[float("nan") if row["tau"] is None else row["tau"] for row in found] for found in versions.values()]
         change = np.abs(np.array(cells[1:]) - np.array(cells[0])).max()
         largest = max(row["largest_change"] for found in versions.values() for row in found)
         shown = [show(values).partition(" ")[0] for values in cells]
-        rows.append(
-            [LABELS[name], reads[name], *shown, f"{change:.4f}" if change == change else "undefined", f"{largest:.1e}"]
+        moved_by = [f"{change:.4f}" if change == change else "undefined", f"{largest:.1e}"]
+        pairs, apart = (
+            max(row[figure] for found in versions.values() for row in found)
+            for figure in ("reordered_pairs", "reordered_apart")
         )
+        rows.append([LABELS[name], reads[name], *shown, *moved_by, str(pairs), f"{apart:.1e}"])
     return [*table(heading, rows), "", f"    {evaluation['command'].replace(' -q', '')}", ""]
 
 
-def growth() -> list[str]:
-    """Draw tau against the number of training networks, and return the table of it."""
+def _grown() -> tuple[dict[str, list[list[float]]], dict[str, str]]:
+    """Return tau of each functional for every number of training networks, and what it reads."""
     found = {size: by_model(trained_on(f"relu-{size}")) for size in SIZES}
-    curves = {name: [taus(found[size][name]) for size in SIZES] for name in LABELS if name in found[SIZES[0]]}
-    reads = {name: found[SIZES[0]][name][0]["reads"] for name in curves}
-    _draw(curves, reads, load("just-test-relu"))
+    curves = {name: [taus(found[size][name]) for size in SIZES] for name in found[SIZES[0]]}
+    return curves, {name: found[SIZES[0]][name][0]["reads"] for name in curves}
+
+
+def growth() -> list[str]:
+    """Return the figure of tau against the number of training networks, and the table of it."""
+    curves, reads = _grown()
     rows = [[LABELS[name], reads[name], *map(show, values)] for name, values in curves.items()]
     heading = ["functional", "reads", *(f"{size:,} networks" for size in SIZES)]
     return [f"![tau against the number of training networks](pictures/{GROWTH.name})", "", *table(heading, rows), ""]
 
 
-def _draw(curves: Mapping[str, list[list[float]]], reads: Mapping[str, str], sceptic: Mapping[str, Any]) -> None:
+def draw_growth() -> None:
+    """Draw tau against the number of training networks, beside tests on labelled pictures and the labels' noise."""
+    curves, reads = _grown()
+    sceptic = load("just-test-relu")
     import matplotlib
 
     matplotlib.use("agg")
@@ -155,9 +166,9 @@ def transfer() -> list[str]:
         for zoo in TRANSFER:
             found = [load(f"transfer-{zoo}-generalization-relu-{name}-seed{row['seed']}") for row in group]
             cells += [
-                show([each["figures"]["tau"]["value"] for each in found]),
-                show([each["figures"]["coverage"]["value"] for each in found]),
-                show([each["unlike"] for each in found]),
+                show([number(each["tau"]) for each in found]),
+                show([each["coverage"] for each in found]),
+                show([each["flagged"] for each in found]),
             ]
         rows.append([LABELS[name], group[0]["reads"], *cells])
     heading = ["functional", "reads"]

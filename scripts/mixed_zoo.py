@@ -8,10 +8,8 @@ What is there already in FOLDER is not made again, so an interrupted call contin
 
 import argparse
 import json
-import shlex
-import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,8 @@ import polars as pl
 
 from mnfn_cli import open_zoo
 from mnfn_cli.tasks.metrics import kendall_tau
+from run_once import run_once
+from tables import show, table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RESULTS = DOCS / "results" / "mixed"
@@ -52,37 +52,16 @@ def make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for seed, (name, (activation, width)) in enumerate(zip(NAMES, PARTS, strict=True), 1):
         options = ["--activation", activation, "--channels", f"{width},{width},{width}", "--seed", str(seed)]
-        _run(folder, name, "zoo", "build", "cnn", "--images", "digits", *options, "--count", "250", "-o", name)
-    _run(folder, "mixed", "zoo", "merge", *NAMES, "-o", "mixed")
+        run_once(folder, name, ["zoo", "build", "cnn", "--images", "digits", *options, "--count", "250"])
+    run_once(folder, "mixed", ["zoo", "merge", *NAMES])
     for zoo in ("mixed", *NAMES):
-        seeds = ",".join(map(str, SEEDS))
-        _run(folder, "", "sweep", *RECIPES, "--seeds", seeds, "--zoo", zoo, "-o", f"sweep-{zoo}", "training.epochs=30")
+        seeds = ["--seeds", ",".join(map(str, SEEDS))]
+        run_once(folder, f"sweep-{zoo}", ["sweep", *RECIPES, *seeds, "--zoo", zoo, "training.epochs=30"])
     for zoo in NAMES:
-        longer = ["training.epochs=180", "training.validate_every=66"]
-        _run(
-            folder,
-            "",
-            "sweep",
-            "--recipe",
-            "generalization/mixed-gnn",
-            "--seeds",
-            "0",
-            "--zoo",
-            zoo,
-            "-o",
-            f"steps-{zoo}",
-            *longer,
-        )
+        longer = ["--zoo", zoo, "training.epochs=180", "training.validate_every=66"]
+        run_once(folder, f"steps-{zoo}", ["sweep", "--recipe", "generalization/mixed-gnn", "--seeds", "0", *longer])
     runs = [f"sweep-mixed/generalization-mixed-{model}-seed0" for model in MODELS]
-    _run(folder, "evaluation", "evaluate", *runs, "--scales", "1,1e4", "-o", "evaluation")
-
-
-def _run(folder: Path, output: str, *arguments: str) -> None:
-    """Print a command and run it in a folder, unless its output is there; a sweep continues by itself."""
-    if output and (folder / output).exists():
-        return
-    print(f"$ {shlex.join(['mnfn', *arguments])}", flush=True)
-    subprocess.run([MNFN, *arguments], cwd=folder, check=True)
+    run_once(folder, "evaluation", ["evaluate", *runs, "--scales", "1,1e4"])
 
 
 def collect(folder: Path) -> None:
@@ -118,17 +97,6 @@ def keep(name: str, document: Any) -> None:
 def load(name: str) -> Any:
     """Return a kept file."""
     return json.loads((RESULTS / f"{name}.json").read_text())
-
-
-def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return a Markdown table."""
-    lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
-    return [*lines, *("| " + " | ".join(row) + " |" for row in rows)]
-
-
-def show(values: Sequence[float]) -> str:
-    """Return the mean and the standard deviation over seeds, as text."""
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
 
 
 def of_model(rows: Rows, model: str) -> Rows:

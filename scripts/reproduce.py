@@ -17,7 +17,7 @@ from typing import Any
 from mnfn_cli.report.published import MINUTES_ON_A100, TABLES, TRAINING_NETWORKS
 from mnfn_cli.tasks.sweep import Trial
 from reproduce_plan import EXPERIMENTS, RANGES, Experiment
-from results import LABELS, table
+from tables import LABELS, table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RESULTS = DOCS / "results" / "reproduce"

@@ -9,28 +9,21 @@ What is kept lies in docs/results/generalization. The benchmarks write their fil
 import argparse
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from leading_page import draw_growth, section
 from mnfn_cli import open_zoo
 from mnfn_cli.report.published import ABLATION, DATA_SET, published_tau
 from mnfn_cli.tasks.condition import Condition, Range
+from tables import LABELS, commands, number, show, table, taus
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RESULTS = DOCS / "results" / "generalization"
 PICTURES = DOCS / "pictures"
-LABELS = {
-    "monomial": "monomial",
-    "monomial-complete": "monomial, complete",
-    "statnn": "STATNN",
-    "np": "NP",
-    "hnp": "HNP",
-    "gnn": "GNN",
-    "mlp": "MLP",
-}
 ACTIVATIONS = {"relu": "ReLU", "tanh": "tanh"}
 RANGES = (10, 100, 1000, 10000)
 PICTURED = "relu-one-seed"
@@ -74,35 +67,6 @@ def _write(name: str, document: Any) -> None:
 def load(name: str) -> Any:
     """Return a kept file."""
     return json.loads((RESULTS / f"{name}.json").read_text())
-
-
-def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return a Markdown table."""
-    lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
-    return [*lines, *("| " + " | ".join(row) + " |" for row in rows)]
-
-
-def commands(*documents: Any) -> list[str]:
-    """Return the commands that made the documents, each once, as a block of code."""
-    found = [row["command"].replace(" -q ", " ") for rows in documents for row in rows]
-    return ["", *(f"    {command}" for command in dict.fromkeys(found)), ""]
-
-
-def taus(rows: Rows) -> list[float]:
-    """Return the test tau of each result of a sweep; NaN where it is undefined."""
-    return [_number(row["test"]["tau"]["value"]) for row in rows]
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
-def show(values: Sequence[float]) -> str:
-    """Return the mean, with the standard deviation over seeds where there are several, as text."""
-    if not np.isfinite(values).all():
-        return "undefined"
-    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
 
 
 def key(recipe: str) -> str:
@@ -182,7 +146,7 @@ def robustness(*names: str) -> list[str]:
             groups.setdefault(model_of(row), {}).setdefault(row["networks"], []).append(row)
         for model, versions in ((model, groups[model]) for model in LABELS if model in groups):
             heading = ["model", "seeds", *versions, "largest change of tau", "of a prediction"]
-            cells = {version: [_number(row["tau"]) for row in found] for version, found in versions.items()}
+            cells = {version: [number(row["tau"]) for row in found] for version, found in versions.items()}
             start, *rest = cells.values()
             moved = np.abs(np.array(rest) - np.array(start)).max()
             changes = [row["largest_change"] for found in versions.values() for row in found]
@@ -257,8 +221,8 @@ def augmented(activation: str, learned: Mapping[str, tuple[str, str]]) -> list[s
                 [
                     LABELS[name],
                     networks,
-                    show([_number(on_original["original"]["tau"])]),
-                    show([_number(moved["tau"])]),
+                    show([number(on_original["original"]["tau"])]),
+                    show([number(moved["tau"])]),
                     show(taus(by_recipe(sweep)[name])),
                     f"{published:.3f}" if published == published else "",
                 ]
@@ -348,6 +312,7 @@ def page() -> str:
         "normalisation and the mean has 5 channels and a ReLU.",
         "",
         *ablation(),
+        *section(),
         "## What the models cost",
         "",
         f"On the ReLU zoo, models in turns, {load('cost')['threads']} thread. Peak memory is of a process of its own,",
@@ -364,6 +329,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="*")
     for folder in parser.parse_args().folders:
         collect(folder)
+    draw_growth()
     (DOCS / "results.md").write_text(page())
 
 

@@ -8,6 +8,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch):
+    """Scripts find each other, as they do when one is run."""
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+
+
 def script(name):
     found = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     module = importlib.util.module_from_spec(found)
