@@ -1,49 +1,67 @@
 """Metrics of predictions, and their bootstrap intervals."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnfn_cli.storage.records import Record
-
-Vector = NDArray[np.float64]
+from mnfn_cli.tasks.rank_correlation import Counts, ResampledTau, Vector
 
 BOOTSTRAP_SAMPLES = 1000
+NUMBERS_AT_ONCE = 1 << 16
+"""The largest number of counts of resampled networks that are held at a time: more would leave the cache."""
 
 
-def kendall_tau(predicted: Vector, true: Vector) -> float:
-    """Return Kendall's tau-b, a rank correlation in [-1, 1]; NaN where one of the vectors is constant."""
-    from scipy.stats import kendalltau
+@dataclass(frozen=True)
+class Statistic:
+    """A number about predicted and true values, of the networks as they are and of resamples of them.
 
-    if np.ptp(predicted) == 0 or np.ptp(true) == 0:
-        return float("nan")
-    return float(kendalltau(predicted, true).statistic)
+    Args:
+        prepare: a function of both vectors, ``(networks,)``. It returns a function of how often each network occurs in
+            each of some resamples, ``(resamples, networks)``, which returns the number for each, ``(resamples,)``; NaN
+            where it is undefined.
+    """
 
+    prepare: Callable[[Any, Any], Callable[[Counts], Vector]]
 
-def r_squared(predicted: Vector, true: Vector) -> float:
-    """Return the coefficient of determination; NaN where the true values are constant."""
-    spread = float(((true - true.mean()) ** 2).sum())
-    return 1 - float(((predicted - true) ** 2).sum()) / spread if spread > 0 else float("nan")
-
-
-def l1_error(predicted: Vector, true: Vector) -> float:
-    """Return the mean absolute error."""
-    return float(np.abs(predicted - true).mean())
+    def __call__(self, predicted: Any, true: Any) -> float:
+        """Return the number; NaN where it is undefined."""
+        return float(self.prepare(predicted, true)(np.ones((1, len(true))))[0])
 
 
-METRICS: Mapping[str, Callable[[Vector, Vector], float]] = {"tau": kendall_tau, "r2": r_squared, "l1": l1_error}
+def _mean(values: Vector) -> Callable[[Counts], Vector]:
+    return lambda counts: counts @ values / counts.sum(axis=1)
 
 
-def accuracy(predicted: Vector, true: Vector) -> float:
-    """Return the fraction of equal entries."""
-    return float((predicted == true).mean())
+def _r_squared(predicted: Vector, true: Vector) -> Callable[[Counts], Vector]:
+    error, from_middle = _mean((predicted - true) ** 2), true - true.mean()
+    mean, square = _mean(from_middle), _mean(from_middle**2)
+
+    def resampled(counts: Counts) -> Vector:
+        spread = square(counts) - mean(counts) ** 2
+        # A spread of rounding errors is none.
+        spread = np.where(spread > 1e-14 * square(counts), spread, np.nan)
+        result: Vector = 1 - error(counts) / spread
+        return result
+
+    return resampled
 
 
-def mean_difference(errors: Vector, baseline: Vector) -> float:
-    """Return the mean of ``errors - baseline``; with a baseline of zeros the mean error."""
-    return float((errors - baseline).mean())
+kendall_tau = Statistic(ResampledTau)
+"""Kendall's tau-b, a rank correlation in [-1, 1]; NaN where one of the vectors is constant."""
+r_squared = Statistic(_r_squared)
+"""The coefficient of determination; NaN where the true values are constant."""
+l1_error = Statistic(lambda predicted, true: _mean(np.abs(predicted - true)))
+"""The mean absolute error."""
+accuracy = Statistic(lambda predicted, true: _mean((predicted == true).astype(float)))
+"""The fraction of equal entries."""
+mean_difference = Statistic(lambda errors, baseline: _mean(errors - baseline))
+"""The mean of ``errors - baseline``; with a baseline of zeros the mean error."""
+
+METRICS: Mapping[str, Statistic] = {"tau": kendall_tau, "r2": r_squared, "l1": l1_error}
 
 
 class Reordered(NamedTuple):
@@ -104,16 +122,16 @@ def listed(figures: Mapping[str, Metric]) -> str:
 
 
 def with_interval(
-    metric: Callable[[Any, Any], float],
-    predicted: Vector,
-    true: Vector,
+    statistic: Statistic,
+    predicted: Any,
+    true: Any,
     groups: Sequence[Hashable] | None = None,
     seed: int = 0,
 ) -> Metric:
-    """Compute a metric with its 95 % percentile bootstrap interval.
+    """Compute a statistic with its 95 % percentile bootstrap interval.
 
     Args:
-        metric: a function of predicted and true values that returns a number, NaN where it is undefined.
+        statistic: the statistic.
         predicted: the predicted values, one for each network.
         true: the true values, one for each network.
         groups: a label for each network. Networks with the same label, such as INRs of the same picture, are resampled
@@ -122,14 +140,17 @@ def with_interval(
     """
     random = np.random.default_rng(seed)
     numbers = np.arange(len(true)) if groups is None else _numbered(groups)
-    members = [np.nonzero(numbers == number)[0] for number in range(int(numbers.max()) + 1)]
-    draws = []
-    for _ in range(BOOTSTRAP_SAMPLES):
-        rows = np.concatenate([members[draw] for draw in random.integers(0, len(members), len(members))])
-        draws.append(metric(predicted[rows], true[rows]))
-    usable = np.array([draw for draw in draws if draw == draw])
+    size, resampled = int(numbers.max()) + 1, statistic.prepare(predicted, true)
+    at_once = max(1, NUMBERS_AT_ONCE // len(true))
+    found = []
+    for start in range(0, BOOTSTRAP_SAMPLES, at_once):
+        draws = range(start, min(start + at_once, BOOTSTRAP_SAMPLES))
+        counts = [np.bincount(random.integers(0, size, size), minlength=size) for _ in draws]
+        found.append(resampled(np.stack(counts)[:, numbers].astype(float)))
+    drawn = np.concatenate(found)
+    usable = drawn[~np.isnan(drawn)]
     low, high = (float(q) for q in np.quantile(usable, [0.025, 0.975])) if len(usable) else (None, None)
-    value = metric(predicted, true)
+    value = statistic(predicted, true)
     defined = value == value
     return Metric(value=value if defined else None, interval=(low, high), defined=defined)
 
