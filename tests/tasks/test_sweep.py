@@ -56,7 +56,10 @@ def test_a_sweep_continues_and_runs_nothing_twice(digits_zoo, tmp_path, monkeypa
     assert [result["command"] for result in kept] == ["Python"] * 3 + ["as it was typed"]
     assert (resumed, trained) == ([trials[2].folder], [trials[3].folder])
     assert [row["variant"] for row in rows] == ["model.channels=[3]", "model.channels=[3,2]"]
-    errors = [json.loads((tmp_path / t.folder / "result.json").read_text())["test"]["l1"]["value"] for t in trials]
+    results = [json.loads((tmp_path / trial.folder / "result.json").read_text()) for trial in trials]
+    for name in ("test", "intervals", "unlike"):
+        assert [run.get(name) for run in kept] == [result.get(name) for result in results]
+    errors = [result["test"]["l1"]["value"] for result in results]
     assert rows[0]["l1"] == pytest.approx((errors[0] + errors[1]) / 2)
     assert markdown(run_sweep(trials, tmp_path)) == (tmp_path / "results.md").read_text() and len(trained) == 1
 

@@ -172,7 +172,7 @@ def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
                 "seed": trial.seed,
                 **{name: result[name] for name in ("model", "parameters", "steps", "test", "validation")},
                 "reads": read.reads,
-                **({"by_weight_space": result["by_weight_space"]} if "by_weight_space" in result else {}),
+                **{name: result[name] for name in ("intervals", "unlike", "by_weight_space") if name in result},
                 "networks": result["data"]["networks"],
                 "zoos": [zoo["fingerprint"] for zoo in result["data"]["zoos"]],
                 "split_protocol": result["data"]["split_protocol"],
