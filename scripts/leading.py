@@ -94,8 +94,8 @@ def make(folder: Path, at_once: int) -> None:
             document |= {"flagged": applied.facts["unlike"]}
             _write(folder / f"transfer-{zoo}-{run.name}.json", document)
     script = Path(__file__).with_name("just_test.py")
-    for zoo in ("relu", "tanh", "relu-8x8"):
-        subprocess.run([sys.executable, script, zoo, "-o", f"just-test-{zoo}.json"], cwd=folder, check=True)
+    for name in ("relu", "tanh", "relu-8x8"):
+        subprocess.run([sys.executable, script, name, "-o", f"just-test-{name}.json"], cwd=folder, check=True)
 
 
 def _runs(folder: Path, zoo: str) -> list[Path]:

@@ -17,12 +17,13 @@ ZOOS = {
     "photos": ["--images", "photos", "--seed", "4033"],
     "ten-starts": ["--images", "digits", "--copies", "10", "--seed", "4032"],
 }
-EDITORS = ("graded", "monomial-strict", "np")
-RECIPES = {
-    "one-start": ["classification/digits-probe", *(f"editing/digits-dilate-{editor}" for editor in EDITORS)],
-    "photos": [f"editing/photos-contrast-{editor}" for editor in EDITORS],
-    "ten-starts": ["classification/digits-graded"],
-}
+RECIPES = (
+    ("one-start", "classification/digits-probe"),
+    *(("one-start", f"editing/digits-dilate-{editor}") for editor in ("graded", "monomial-strict", "np")),
+    ("photos", "editing/photos-contrast-graded"),
+    ("ten-starts", "classification/digits-graded"),
+    *(("photos", f"editing/photos-contrast-{editor}") for editor in ("monomial-strict", "np")),
+)
 SEEDS = (0, 1, 2)
 
 
@@ -32,13 +33,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
-    for zoo, options in ZOOS.items():
-        run_once(folder, zoo, ["zoo", "build", "siren", *options])
-        for recipe in RECIPES[zoo]:
-            for seed in SEEDS:
-                run = f"{recipe.replace('/', '-')}-{seed}"
-                run_once(folder, run, ["train", "--recipe", recipe, "--zoo", zoo, "--seed", str(seed)])
-                collect(folder / run, NEW_SEEDS / zoo)
+    for zoo, recipe in RECIPES:
+        run_once(folder, zoo, ["zoo", "build", "siren", *ZOOS[zoo]])
+        for seed in SEEDS:
+            run = f"{recipe.replace('/', '-')}-{seed}"
+            run_once(folder, run, ["train", "--recipe", recipe, "--zoo", zoo, "--seed", str(seed)])
+            collect(folder / run, NEW_SEEDS / zoo)
 
 
 if __name__ == "__main__":

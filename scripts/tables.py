@@ -24,7 +24,7 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def commands(*documents: Any) -> list[str]:
     """Return the commands that made the documents, each once, as a block of code."""
-    found = [row["command"].replace(" -q ", " ") for rows in documents for row in rows]
+    found = [f"{row['command']} ".replace(" -q ", " ").rstrip() for rows in documents for row in rows]
     return ["", *(f"    {command}" for command in dict.fromkeys(found)), ""]
 
 
