@@ -1,4 +1,4 @@
-"""Help and recipes start fast: they import no torch. And this check can fail."""
+"""Help, recipes and a look at a zoo start fast: they import no torch. And this check can fail."""
 
 import subprocess
 import sys
@@ -40,6 +40,11 @@ def test_help_imports_nothing_heavy():
 )
 def test_recipes_import_no_torch(arguments, loaded):
     assert loaded_by(arguments) == loaded
+
+
+@pytest.mark.parametrize("command", ["info", "verify"])
+def test_looking_at_a_zoo_imports_no_torch(digits_zoo, command):
+    assert "torch" not in loaded_by(["zoo", command, str(digits_zoo.path)])
 
 
 def test_this_test_can_fail():

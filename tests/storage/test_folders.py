@@ -1,9 +1,10 @@
 """Outputs appear complete or not at all; old ones stay until the new one is complete; one writer at a time."""
 
 import json
-import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 import time
 
 import pytest
@@ -203,24 +204,27 @@ def test_a_file_in_the_way(tmp_path):
         existing_folder(tmp_path / "file", "zoo")
 
 
-def hold(path, seconds):
-    with locked(path):
-        time.sleep(seconds)
+HOLD = """
+import pathlib, sys, time
+from mnfn_cli.storage.locks import locked
+
+with locked(pathlib.Path(sys.argv[1])):
+    time.sleep(60)
+"""
 
 
 def test_the_second_writer_is_told_who_holds_it(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    other = context.Process(target=hold, args=(tmp_path / "out", 60))
-    other.start()
+    other = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "out"])
     lock = tmp_path / ".out.mnfn-lock"
     while not (lock.exists() and lock.read_text()):
+        assert other.poll() is None
         time.sleep(0.02)
     started = time.monotonic()
     with pytest.raises(OutputError, match=f"process {other.pid} on"), locked(tmp_path / "out"):
         pass
     assert time.monotonic() - started < 2
     other.kill()
-    other.join()
+    other.wait()
     with locked(tmp_path / "out"):  # a killed holder holds nothing
         pass
     assert content(tmp_path) == []

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage import tensors as module
+from mnfn_cli.storage import tensor_headers
 from mnfn_cli.storage.tensors import all_finite, map_tensors, read_tensors, save_tensors
 
 ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -73,7 +73,7 @@ def test_metadata_may_be_null(tmp_path):
 
 
 def test_too_many_tensors(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MAX_TENSORS", 3)
+    monkeypatch.setattr(tensor_headers, "MAX_TENSORS", 3)
     save_tensors(tmp_path / "x.safetensors", {str(i): torch.zeros(1) for i in range(5)})
     with pytest.raises(DataError, match="at most 3"):
         read_tensors(tmp_path / "x.safetensors")

@@ -5,8 +5,9 @@ import torch
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.rendering import is_inr, pixel_grid, render
+from mnfn_cli.weightspace.rendering import pixel_grid, render
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.weightspace.spec_checks import is_inr
 
 SPEC = NetworkSpec.mlp([2, 5, 4, 3], activation="sin", omega=7.0)
 

@@ -12,7 +12,7 @@ from mnfn_cli.storage.marks import State, mark
 from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo import writer
+from mnfn_cli.zoo import shards, writer
 from mnfn_cli.zoo.shards import tensor_names
 from mnfn_cli.zoo.store import open_zoo, verify_zoo
 from mnfn_cli.zoo.writer import save_zoo
@@ -118,10 +118,14 @@ def test_damage_is_named(tmp_path):
         open_zoo(tmp_path / "zoo")
 
 
-def test_networks_that_are_not_finite_are_all_named(tmp_path):
-    features = WeightSpaceFeatures.randn(SPEC, 10)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_networks_that_are_not_finite_are_all_named(tmp_path, monkeypatch, dtype):
+    monkeypatch.setattr(shards, "NUMBERS_AT_ONCE", 50)
+    features = WeightSpaceFeatures.randn(SPEC, 10, dtype=dtype)
+    features.weights[0][0, 0] = torch.finfo(dtype).max
+    features.weights[0][1, 0] = torch.finfo(dtype).smallest_normal / 2
     features.weights[1][3, 0, 0, 0, 0, 0] = float("nan")
-    features.biases[2][7] = float("inf")
+    features.biases[2][7] = float("-inf")
     table = {"id": [f"n{i}" for i in range(10)], "split": ["test"] * 10}
     zoo = save_zoo(tmp_path / "zoo", SPEC, features, table)
     assert zoo.bad_networks() == [(3, "layers.1.weight is not finite"), (7, "layers.2.bias is not finite")]

@@ -1,12 +1,8 @@
 """Write safetensors files atomically, and read them with plain errors."""
 
-import json
 import re
-import stat
-import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,9 +11,8 @@ from torch import Tensor
 
 from mnfn_cli.errors import DataError, StorageError
 from mnfn_cli.storage.atomic import replacing
+from mnfn_cli.storage.tensor_headers import read_header
 
-MAX_HEADER_BYTES = 100_000_000
-MAX_TENSORS = 10_000
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 
 
@@ -56,8 +51,7 @@ def read_tensors(path: Path, *, floats_only: bool = True) -> tuple[dict[str, Ten
     Raises:
         DataError: the file is missing, damaged or not a safetensors file, or a tensor has a refused dtype.
     """
-    check_regular_file(path)
-    header = _read_header(path)
+    header = read_header(path)
     if floats_only:
         for name, entry in header.items():
             counter = name.endswith("num_batches_tracked") and entry["dtype"] == "I64"
@@ -76,8 +70,7 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         DataError: the file is missing, damaged or not a safetensors file.
     """
-    check_regular_file(path)
-    _read_header(path)
+    read_header(path)
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
@@ -85,65 +78,7 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
         raise DataError(path, f"no readable safetensors file: {error}") from None
 
 
-def check_regular_file(path: Path) -> None:
-    """Raise ``DataError`` unless ``path`` is a regular file; reading a pipe or a device might never end."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise DataError(path, f"cannot read: {error.strerror}") from None
-    if not stat.S_ISREG(mode):
-        raise DataError(path, "is no regular file")
-
-
-def refuse_placeholder(path: Path, start: bytes) -> None:
-    """Raise ``DataError`` if the first bytes of a file are those of a page or a pointer that came in its place."""
-    if start.startswith(b"version https://git-lfs"):
-        raise DataError(path, "is a git-lfs pointer, not the file itself; fetch it with git lfs pull")
-    if start.lstrip()[:5].lower() in (b"<!doc", b"<html"):
-        raise DataError(path, "is an HTML page, not a file of weights; download it again")
-
-
 def all_finite(tensor: Tensor) -> bool:
     """Return whether a tensor holds neither NaN nor infinity."""
     # The sum of x * 0 is NaN exactly if an entry is not finite, and no boolean mask is allocated.
     return bool(torch.isfinite((tensor * 0).sum()))
-
-
-def _read_header(path: Path) -> dict[str, Any]:
-    """Return the JSON header, after checks that the safetensors library lacks or words for programmers."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            start = file.read(64)
-            refuse_placeholder(path, start)
-            if len(start) < 8:
-                raise DataError(path, f"has {size} bytes; a safetensors file has at least 8")
-            length = struct.unpack("<Q", start[:8])[0]
-            if start.startswith((b"PK\x03\x04", b"\x80\x02")) and start[8:9] != b"{":
-                raise DataError(path, "is a PyTorch file, not a safetensors file; name it .pt")
-            if length > min(size - 8, MAX_HEADER_BYTES):
-                raise DataError(path, f"header of {length} bytes in a file of {size}: damaged, or no safetensors file")
-            file.seek(8)
-            content = file.read(length)
-    except OSError as error:
-        raise DataError(path, f"cannot read: {error.strerror}") from None
-    try:
-        header = json.loads(content.decode(), object_pairs_hook=_no_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise DataError(path, f"header is no JSON object: {error}") from None
-    if not isinstance(header, dict):
-        raise DataError(path, "header is no JSON object")
-    if len(header) > MAX_TENSORS:
-        raise DataError(path, f"{len(header)} tensors; at most {MAX_TENSORS} are read")
-    for name, entry in header.items():
-        if name != "__metadata__" and not (isinstance(entry, dict) and isinstance(entry.get("dtype"), str)):
-            raise DataError(f"{path}:{name}", "header entry is no tensor")
-    return header
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"'{twice}' is there twice")
-    return dict(pairs)

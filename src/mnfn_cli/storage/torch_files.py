@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.atomic import file_system_errors, replacing
-from mnfn_cli.storage.tensors import MAX_TENSORS, check_regular_file, refuse_placeholder
+from mnfn_cli.storage.regular_files import check_regular_file, refuse_placeholder
+from mnfn_cli.storage.tensor_headers import MAX_TENSORS
 
 TORCH_SUFFIXES = (".pt", ".pth")
 NESTED = ("state_dict", "model_state_dict", "model")

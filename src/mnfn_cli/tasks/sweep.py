@@ -165,6 +165,9 @@ def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
         folder = RunFolder(output / trial.folder)
         read = read_result(folder.path)
         result = read.to_json()
+        more: dict[str, Any] = {
+            name: result[name] for name in ("intervals", "unlike", "by_weight_space") if name in result
+        }
         found.append(
             {
                 "recipe": trial.recipe,
@@ -172,7 +175,7 @@ def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:
                 "seed": trial.seed,
                 **{name: result[name] for name in ("model", "parameters", "steps", "test", "validation")},
                 "reads": read.reads,
-                **{name: result[name] for name in ("intervals", "unlike", "by_weight_space") if name in result},
+                **more,
                 "networks": result["data"]["networks"],
                 "zoos": [zoo["fingerprint"] for zoo in result["data"]["zoos"]],
                 "split_protocol": result["data"]["split_protocol"],

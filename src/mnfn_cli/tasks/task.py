@@ -22,8 +22,8 @@ from mnfn_cli.tasks.functional import apply_functional
 from mnfn_cli.tasks.intervals import Intervals
 from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.tasks.result import Result, SpaceFigures
-from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.weightspace.spec_checks import is_inr
 from mnfn_cli.zoo.checkpoints import Checkpoints
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.mixed import weight_spaces

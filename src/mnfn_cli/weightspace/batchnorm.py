@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.weightspace.naming import Module, UnsettledError, bare_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EPSILON = 1e-5
 """What torch adds to the variance unless told otherwise; a file does not record it."""
@@ -26,7 +27,7 @@ class BatchNormNames:
     name: str
     tensors: Mapping[str, str]
 
-    def fold(self, state_dict: Mapping[str, Tensor], weight: Tensor, bias: Tensor) -> list[Tensor]:
+    def fold(self, state_dict: "Mapping[str, Tensor]", weight: "Tensor", bias: "Tensor") -> "list[Tensor]":
         """Return the weight and the bias of the one layer that equals the layer and the batch normalisation behind it.
 
         The layer gives ``a = W x + b``, and the normalisation ``g (a - m) / sqrt(v + epsilon) + c``. Together they are
@@ -34,20 +35,20 @@ class BatchNormNames:
         are computed in float64 and rounded once. Zero padding stays what it is, since it belongs to ``x``.
         """
         held = {kind: state_dict[name].double() for kind, name in self.tensors.items()}
-        scale = (held["running_var"] + EPSILON).rsqrt() * held.get("weight", torch.ones((), dtype=torch.float64))
+        scale = (held["running_var"] + EPSILON).rsqrt() * held.get("weight", 1.0)
         shifted = scale * (bias.double() - held["running_mean"]) + held.get("bias", 0.0)
         scaled = weight.double() * scale.view(-1, *(1,) * (weight.dim() - 1))
         return [scaled.to(weight.dtype), shifted.to(bias.dtype)]
 
-    def identity(self, shift: Tensor) -> dict[str, Tensor]:
+    def identity(self, shift: "Tensor") -> "dict[str, Tensor]":
         """Return the tensors of a batch normalisation that adds ``shift`` to every channel and does nothing else."""
-        zeros, ones = torch.zeros_like(shift), torch.ones_like(shift)
+        zeros, ones = shift.new_zeros(shift.shape), shift.new_ones(shift.shape)
         plain = {
             "weight": ones,
             "bias": shift,
             "running_mean": zeros if "bias" in self.tensors else -shift,
             "running_var": ones - EPSILON,
-            "num_batches_tracked": torch.tensor(0),
+            "num_batches_tracked": shift.new_zeros(()).long(),
         }
         return {name: plain[kind] for kind, name in self.tensors.items()}
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mnfn_cli.weightspace.batchnorm import BatchNormNames, assign_batchnorms
 from mnfn_cli.weightspace.layer_order import named_order, order_layers
 from mnfn_cli.weightspace.naming import Module, Shape, UnsettledError, bare_name, find_modules
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Layout:
             if not name.endswith("num_batches_tracked")
         )
 
-    def read(self, state_dict: Mapping[str, Tensor]) -> list[Tensor]:
+    def read(self, state_dict: "Mapping[str, Tensor]") -> "list[Tensor]":
         """Return the tensors W(1), b(1), W(2), ... in the shapes of the file, with batch normalisations folded in."""
         found = []
         for layer in self.layers:
@@ -99,7 +100,7 @@ class Layout:
             found += [weight, bias] if layer.batchnorm is None else layer.batchnorm.fold(state_dict, weight, bias)
         return found
 
-    def write(self, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+    def write(self, tensors: "Sequence[Tensor]") -> "dict[str, Tensor]":
         """Return a state dict with the names and the shapes of the file.
 
         A batch normalisation becomes an identity, except that it takes over the bias of a layer without one. A layer
@@ -114,7 +115,7 @@ class Layout:
             if layer.bias is not None:
                 state_dict[layer.bias] = bias
             if layer.batchnorm is not None:
-                state_dict |= layer.batchnorm.identity(bias if layer.bias is None else torch.zeros_like(bias))
+                state_dict |= layer.batchnorm.identity(bias if layer.bias is None else bias.new_zeros(bias.shape))
             elif layer.bias is None and bool(bias.any()):
                 state_dict[layer.weight.removesuffix("weight") + "bias"] = bias
         return state_dict

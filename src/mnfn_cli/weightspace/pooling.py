@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
-
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from mnfn_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _FORM = re.compile(r"(max|avg)([1-9]\d{0,2})(?:/([1-9]\d{0,2}))?(:before)?", re.ASCII)
 
@@ -57,7 +57,9 @@ class Pooling:
         """Return the side of the map after the pooling, from its side before it; 0 if no window fits."""
         return max((length - self.size) // self.stride + 1, 0)
 
-    def __call__(self, maps: Tensor) -> Tensor:
+    def __call__(self, maps: "Tensor") -> "Tensor":
         """Return ``(..., channels, height, width)`` after the pooling; the last two axes shrink."""
+        import torch.nn.functional as F
+
         pool = F.max_pool2d if self.kind == "max" else F.avg_pool2d
         return pool(maps.flatten(0, -4), self.size, self.stride).unflatten(0, maps.shape[:-3])

@@ -9,11 +9,6 @@ from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
-def is_inr(spec: NetworkSpec) -> bool:
-    """Return whether networks are INRs of pictures: SIRENs from two coordinates to one or three colour values."""
-    return spec.activation == "sin" and not spec.kernels and spec.widths[0] == 2 and spec.widths[-1] in (1, 3)
-
-
 def pixel_grid(
     size: tuple[int, int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
 ) -> Tensor:

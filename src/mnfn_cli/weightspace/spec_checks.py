@@ -58,3 +58,8 @@ def check_input_size(spec: "NetworkSpec", image_size: tuple[int, int]) -> None:
         before = sizes[-2] if len(sizes) > 1 else image_size
         problem = f"{size_text(image_size)} pictures give maps of {size_text(before)}; the dense layer after the"
         raise UsageError("inputs", f"{problem} convolutions reads {size_text(spec.kernels[-1])}")
+
+
+def is_inr(spec: "NetworkSpec") -> bool:
+    """Return whether networks are INRs of pictures: SIRENs from two coordinates to one or three colour values."""
+    return spec.activation == "sin" and not spec.kernels and spec.widths[0] == 2 and spec.widths[-1] in (1, 3)

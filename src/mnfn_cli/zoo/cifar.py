@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.tensors import check_regular_file
+from mnfn_cli.storage.regular_files import check_regular_file
 from mnfn_cli.zoo.idx import MAX_VALUES
 
 CHANNELS, SIDE = 3, 32

@@ -9,8 +9,9 @@ import torch
 from mnfn_cli.errors import NumericError
 from mnfn_cli.symmetry import GROUP_NAMES, Group
 from mnfn_cli.weightspace.alignment import Alignment, align
-from mnfn_cli.weightspace.rendering import is_inr, pixel_grid
+from mnfn_cli.weightspace.rendering import pixel_grid
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.weightspace.spec_checks import is_inr
 from mnfn_cli.zoo.pair import Pair
 from mnfn_cli.zoo.probes import TOLERANCE, OutputDifference, compare_outputs, input_shape, random_inputs
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.tensors import check_regular_file
+from mnfn_cli.storage.regular_files import check_regular_file
 
 MAX_VALUES = 2**30
 """The largest number of values that is read from one file of pictures or labels. It bounds the memory."""

@@ -10,8 +10,8 @@ from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.storage.records import parse_record
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.weightspace.spec_checks import is_inr
 from mnfn_cli.zoo.record import Fit
 from mnfn_cli.zoo.shards import tensor_names
 from mnfn_cli.zoo.store import Zoo

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.tensors import check_regular_file
+from mnfn_cli.storage.regular_files import check_regular_file
 from mnfn_cli.weightspace.naming import natural_key
 
 if TYPE_CHECKING:

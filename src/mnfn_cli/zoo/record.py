@@ -10,8 +10,8 @@ from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, fie
 from mnfn_cli.errors import MnfnError, UsageError
 from mnfn_cli.storage.records import OpenRecord, Record, VersionedRecord
 from mnfn_cli.weightspace.layout import Layout
-from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.weightspace.spec_checks import is_inr
 
 PIXEL_RANGE = (-1.0, 1.0)
 

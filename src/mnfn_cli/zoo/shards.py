@@ -1,13 +1,27 @@
 """The shards of a zoo: safetensors files with the stacked weights of many networks."""
 
 import re
+from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 
+import numpy as np
+
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.tensors import map_tensors
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.storage.tensor_headers import read_header, tensor_shapes
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import Space, ZooRecord
+
+EXPONENTS = {
+    "F64": ("<u8", 0x7FF << 52),
+    "F32": ("<u4", 0xFF << 23),
+    "F16": ("<u2", 0x1F << 10),
+    "BF16": ("<u2", 0xFF << 7),
+}
+"""For each dtype the unsigned integer of its size, and the bits of the exponent; all are set in NaN and in infinity."""
+
+NUMBERS_AT_ONCE = 1 << 18
+"""The largest number of numbers that are looked at together: more would leave the cache."""
 
 
 def tensor_names(spec: NetworkSpec) -> list[str]:
@@ -21,28 +35,48 @@ def shard_name(space: str | None, number: int, count: int) -> str:
     return f"{prefix}-{number:05d}-of-{count:05d}.safetensors"
 
 
-def map_shards(folder: Path, record: ZooRecord, space: Space) -> list[WeightSpaceFeatures]:
-    """Open the shards of one weight space of a zoo, as memory-mapped raw weights ``(networks, 1, ...)``.
-
-    Raises:
-        DataError: a shard is damaged, or its tensors do not have the shapes of the weight space.
-    """
+def shard_files(record: ZooRecord, space: Space) -> list[str]:
+    """Return the names of the shards of one weight space of a zoo, in order."""
     several = len(record.spaces) > 1
     pattern = rf"weights-{re.escape(space.name) + '-' if several else ''}[0-9]{{5}}-of-[0-9]{{5}}\.safetensors"
-    names = sorted(name for name in record.files if re.fullmatch(pattern, name))
-    return [_shard_features(folder / name, space.spec) for name in names]
+    return sorted(name for name in record.files if re.fullmatch(pattern, name))
 
 
-def _shard_features(path: Path, spec: NetworkSpec) -> WeightSpaceFeatures:
-    tensors = map_tensors(path)
-    names = tensor_names(spec)
-    if set(tensors) != set(names):
-        raise DataError(path, f"tensors {', '.join(sorted(set(tensors) ^ set(names)))} do not fit the spec")
+def count_networks(path: Path, spec: NetworkSpec) -> int:
+    """Return the number of networks in a shard. Its header is read, and nothing else.
+
+    Raises:
+        DataError: the shard is damaged, or its tensors do not have the shapes of the weight space.
+    """
+    found, names = tensor_shapes(path), tensor_names(spec)
+    if set(found) != set(names):
+        raise DataError(path, f"tensors {', '.join(sorted(set(found) ^ set(names)))} do not fit the spec")
     shapes = [shape for pair in zip(spec.weight_shapes, spec.bias_shapes, strict=True) for shape in pair]
     for name, shape in zip(names, shapes, strict=True):
-        if tuple(tensors[name].shape[1:]) != shape:
-            raise DataError(f"{path}:{name}", f"shape {tuple(tensors[name].shape[1:])} a network, expected {shape}")
-        if len(tensors[name]) != len(tensors[names[0]]):
-            raise DataError(f"{path}:{name}", f"{len(tensors[name])} networks, other tensors {len(tensors[names[0]])}")
-    ordered = [tensors[name][:, None] for name in names]
-    return WeightSpaceFeatures(ordered[0::2], ordered[1::2])
+        if found[name][1:] != shape:
+            raise DataError(f"{path}:{name}", f"shape {found[name][1:]} a network, expected {shape}")
+        if found[name][0] != found[names[0]][0]:
+            raise DataError(f"{path}:{name}", f"{found[name][0]} networks, other tensors {found[names[0]][0]}")
+    return found[names[0]][0]
+
+
+def not_finite(path: Path, spec: NetworkSpec, rows: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """Yield (row, tensor) for each tensor of some networks of a shard that holds a number that is not finite.
+
+    Raises:
+        DataError: a tensor holds no floating-point numbers.
+    """
+    header = read_header(path)
+    entries = [header[name] for name in tensor_names(spec)]
+    start = path.stat().st_size - max(entry["data_offsets"][1] for entry in entries)
+    for name, entry in zip(tensor_names(spec), entries, strict=True):
+        numbers = prod(entry["shape"][1:])
+        if entry["dtype"] not in EXPONENTS:
+            raise DataError(f"{path}:{name}", f"dtype {entry['dtype']}; weights are {', '.join(EXPONENTS)}")
+        dtype, exponent = EXPONENTS[entry["dtype"]]
+        bits = np.memmap(path, dtype, "r", start + entry["data_offsets"][0], (entry["shape"][0], numbers))
+        at_once = max(1, NUMBERS_AT_ONCE // numbers)
+        for first in range(0, len(rows), at_once):
+            chosen = rows[first : first + at_once]
+            wrong = ((bits[chosen] & bits.dtype.type(exponent)) == exponent).any(axis=1)
+            yield from ((chosen[number], name) for number in np.nonzero(wrong)[0].tolist())

@@ -1,29 +1,27 @@
 """Read zoos: shards of stacked tensors, a table with a row for each network, and zoo.json (docs/formats.md)."""
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import torch
-from torch import Tensor
 
 from mnfn_cli.errors import DataError, MnfnError
 from mnfn_cli.storage.atomic import sha256
 from mnfn_cli.storage.folders import existing_folder
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.records import read_record
-from mnfn_cli.storage.tensors import all_finite, map_tensors
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.layout import Layout
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import Space, ZooRecord
-from mnfn_cli.zoo.shards import map_shards, tensor_names
+from mnfn_cli.zoo.shards import count_networks, not_finite, shard_files
 from mnfn_cli.zoo.table import SPACE_COLUMN, check_table, read_table
 
 if TYPE_CHECKING:
     import polars as pl
+    from torch import Tensor
+
+    from mnfn_cli.weightspace.features import WeightSpaceFeatures
+    from mnfn_cli.zoo.weights import StoredWeights
 
 
 def _own_files(folder: Path) -> frozenset[str] | None:
@@ -39,7 +37,7 @@ ZOO = Kind("zoo", _own_files)
 
 
 class Zoo:
-    """An open zoo. Its weights are memory-mapped and stay on disk until they are read.
+    """An open zoo. Its weights are memory-mapped and stay on disk until they are read; torch is imported then.
 
     A zoo may hold several weight spaces. Each of its ``parts`` is a view with the networks of one of them; ``spec``,
     ``layout`` and ``read`` are there for one weight space only.
@@ -59,7 +57,6 @@ class Zoo:
         record: ZooRecord,
         table: "pl.DataFrame",
         spaces: Sequence[Space],
-        shards: Mapping[str, Sequence[WeightSpaceFeatures]],
         numbers: Sequence[int] | None = None,
     ) -> None:
         self.path = path
@@ -67,11 +64,6 @@ class Zoo:
         self.table = table
         self.spaces = tuple(spaces)
         self.numbers = range(table.height) if numbers is None else numbers
-        self._all_shards = shards
-        self._shards = shards[self.spaces[0].name]
-        self._starts = [0]
-        for shard in self._shards:
-            self._starts.append(self._starts[-1] + shard.batch)
 
     def __len__(self) -> int:
         return self.table.height
@@ -106,7 +98,7 @@ class Zoo:
         for space in self.spaces:
             rows = [row for row, name in enumerate(names) if name == space.name]
             numbers = [self.numbers[row] for row in rows]
-            views.append(Zoo(self.path, self.record, self.table[rows], [space], self._all_shards, numbers))
+            views.append(Zoo(self.path, self.record, self.table[rows], [space], numbers))
         return views
 
     @property
@@ -126,7 +118,14 @@ class Zoo:
             return list(range(len(self)))
         return [row for row, name in enumerate(self.table["split"]) if name == split]
 
-    def read(self, rows: slice | Sequence[int] | None = None) -> WeightSpaceFeatures:
+    @cached_property
+    def _weights(self) -> "StoredWeights":
+        from mnfn_cli.zoo.weights import StoredWeights
+
+        files = shard_files(self.record, self._only_space)
+        return StoredWeights(self.spec, [self.path / name for name in files])
+
+    def read(self, rows: slice | Sequence[int] | None = None) -> "WeightSpaceFeatures":
         """Return the raw weights of some rows, or of all, ``(rows, 1, ...)``, in the stored dtype.
 
         A slice inside one shard is a view of the memory map; other selections are copied.
@@ -134,29 +133,9 @@ class Zoo:
         Raises:
             DataError: the networks have several weight spaces.
         """
-        spec = self.spec
-        if rows is None:
-            rows = slice(None)
-        if isinstance(rows, slice):
-            start, stop, step = rows.indices(len(self))
-            if step == 1:
-                shard = max(bisect_right(self._starts, start) - 1, 0)
-                if stop <= self._starts[min(shard + 1, len(self._shards))]:
-                    return self._shards[shard].select(slice(start - self._starts[shard], stop - self._starts[shard]))
-            rows = range(start, stop, step)
-        by_shard: dict[int, tuple[list[int], list[int]]] = {}
-        for position, row in enumerate(rows):
-            shard = bisect_right(self._starts, row) - 1
-            positions, local = by_shard.setdefault(shard, ([], []))
-            positions.append(position)
-            local.append(row - self._starts[shard])
-        if not by_shard:
-            return WeightSpaceFeatures.zeros(spec, 0)
-        parts = [self._shards[shard].select(torch.tensor(local)) for shard, (_, local) in by_shard.items()]
-        order = torch.tensor([position for positions, _ in by_shard.values() for position in positions])
-        return WeightSpaceFeatures.cat(parts).select(order.argsort()) if len(parts) > 1 else parts[0]
+        return self._weights.read(slice(None) if rows is None else rows)
 
-    def pictures(self) -> tuple[dict[str, int], Tensor] | None:
+    def pictures(self) -> "tuple[dict[str, int], Tensor] | None":
         """Return the original pictures of the INRs, if the zoo holds them.
 
         Returns:
@@ -169,6 +148,8 @@ class Zoo:
         file = self.path / "images.safetensors"
         if file.name not in self.record.files or "image_id" not in self.table.columns:
             return None
+        from mnfn_cli.storage.tensors import map_tensors
+
         pictures = map_tensors(file).get("pictures")
         if pictures is None:
             return None
@@ -178,7 +159,7 @@ class Zoo:
             raise DataError(f"{file}:pictures", f"shape {tuple(pictures.shape)}; the table has {len(names)} image_id")
         return {name: row for row, name in enumerate(names)}, pictures
 
-    def pictures_of(self, rows: Sequence[int] | None = None) -> Tensor | None:
+    def pictures_of(self, rows: Sequence[int] | None = None) -> "Tensor | None":
         """Return the picture of each network, ``(rows, channels, height, width)``; None for a zoo without pictures."""
         found = self.pictures()
         if found is None:
@@ -189,20 +170,18 @@ class Zoo:
 
     def bad_networks(self, rows: Sequence[int] | None = None) -> list[tuple[int, str]]:
         """Return (row, message) for each network, among some rows or all, with a weight or bias that is not finite."""
-        wanted = None if rows is None else {self.numbers[row] for row in rows}
+        wanted = set(self.numbers) if rows is None else {self.numbers[row] for row in rows}
         places = {number: row for row, number in enumerate(self.numbers)}
         found: dict[int, str] = {}
         for part in self.parts:
-            chosen = [row for row, number in enumerate(part.numbers) if wanted is None or number in wanted]
-            for start in range(0, len(chosen), 1024):
-                block = chosen[start : start + 1024]
-                features = part.read(block)
-                for name, tensor in zip(tensor_names(part.spec), features.tensors(), strict=True):
-                    if all_finite(tensor):
-                        continue
-                    finite = torch.isfinite(tensor).flatten(1).all(dim=1)
-                    for offset in torch.nonzero(~finite).flatten().tolist():
-                        found.setdefault(places[part.numbers[block[offset]]], f"{name} is not finite")
+            space, start = part.spaces[0], 0
+            for file in shard_files(self.record, space):
+                count = count_networks(self.path / file, space.spec)
+                here = part.numbers[start : start + count]
+                chosen = [row for row in range(count) if here[row] in wanted]
+                for row, name in not_finite(self.path / file, space.spec, chosen):
+                    found.setdefault(places[here[row]], f"{name} is not finite")
+                start += count
         return sorted(found.items())
 
     def require_column(self, name: str) -> None:
@@ -228,14 +207,16 @@ def open_zoo(path: str | Path) -> Zoo:
             raise DataError(folder / name, f"{(folder / name).stat().st_size} bytes, expected {entry.bytes}")
     table = read_table(folder / "table.csv")
     check_table(folder / "table.csv", table, record.spaces)
-    shards = {space.name: map_shards(folder, record, space) for space in record.spaces}
-    stored = {name: sum(shard.batch for shard in found) for name, found in shards.items()}
+    stored = {
+        space.name: sum(count_networks(folder / name, space.spec) for name in shard_files(record, space))
+        for space in record.spaces
+    }
     if not sum(stored.values()) == table.height == record.count:
         found = (
             f"{sum(stored.values())} networks in the tensors, {table.height} in the table, {record.count} in zoo.json"
         )
         raise DataError(folder, found)
-    zoo = Zoo(folder, record, table, record.spaces, shards)
+    zoo = Zoo(folder, record, table, record.spaces)
     for part in zoo.parts:
         if len(part) != stored[part.spaces[0].name]:
             name = part.spaces[0].name

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from mnfn_cli.errors import DataError, UsageError
-from mnfn_cli.storage.tensors import check_regular_file
+from mnfn_cli.storage.regular_files import check_regular_file
 from mnfn_cli.zoo.importers.cnn_metrics import ACTIVATION, number
 
 if TYPE_CHECKING:

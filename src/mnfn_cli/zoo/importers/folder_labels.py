@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mnfn_cli.errors import DataError, UsageError
-from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.weightspace.spec_checks import is_inr
 from mnfn_cli.zoo.importers.columns import ACCURACY, CLASS, check_accuracies, check_classes, numbers, typed
 from mnfn_cli.zoo.importers.label_file import FileNames, LabelFile, Row, read_label_file
 from mnfn_cli.zoo.importers.network_files import CheckedFile

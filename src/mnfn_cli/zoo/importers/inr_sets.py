@@ -9,8 +9,8 @@ from mnfn_cli.errors import DataError
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.weightspace.layout import Layout, Reading, find_layout
 from mnfn_cli.weightspace.naming import Shape, find_modules
-from mnfn_cli.weightspace.rendering import is_inr
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.weightspace.spec_checks import is_inr
 from mnfn_cli.zoo.importers.architecture import Architecture
 from mnfn_cli.zoo.importers.bad_files import require_usable
 from mnfn_cli.zoo.importers.inr_facts import InrOptions, with_coordinates

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from mnfn_cli.errors import DataError, UsageError
-from mnfn_cli.storage.tensors import check_regular_file
+from mnfn_cli.storage.regular_files import check_regular_file
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.naming import natural_key
 from mnfn_cli.weightspace.spec import NetworkSpec

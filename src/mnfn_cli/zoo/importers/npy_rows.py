@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.tensors import check_regular_file
+from mnfn_cli.storage.regular_files import check_regular_file
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER_BYTES = 10_000

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.tensors import check_regular_file
+from mnfn_cli.storage.regular_files import check_regular_file
 
 MOST_BYTES = 256 * 2**20
 """The largest size of a file that is read, in bytes."""
