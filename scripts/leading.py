@@ -56,7 +56,7 @@ TRAINED_ON = {"tanh": 1400, "relu-1400": 1400, "relu-8x8": 1400, "relu-250": 250
 def sweeps() -> list[tuple[str, list[str]]]:
     """Return the name and the arguments of every sweep, those first that say most.
 
-    Published functionals on fewer, on more and on other networks come last, first with one seed.
+    Published functionals come last, on other zoos than the main one, and there first with one seed.
     """
     first, late, last = [], [], []
     for zoo, networks in TRAINED_ON.items():
@@ -65,12 +65,14 @@ def sweeps() -> list[tuple[str, list[str]]]:
             limit, steps = LONGEST.get(kind, (networks, 0))
             length = ["training.epochs=null", f"training.steps={steps}", f"training.validate_every={steps // 25}"]
             arguments += ["--zoo", zoo, *(length if networks > limit else [])]
-            name = f"sweep-{zoo}-{kind}"
-            if kind == "weights" and zoo not in (f"relu-{MAIN}", "tanh"):
+            name, seeds = f"sweep-{zoo}-{kind}", ",".join(SEEDS)
+            if kind != "weights" or zoo == f"relu-{MAIN}":
+                first.append((name, [*arguments, "--seeds", seeds]))
+            elif zoo == "tanh":
+                late.append((name, [*arguments, "--seeds", seeds]))
+            else:
                 late.append((name, [*arguments, "--seeds", SEEDS[0]]))
                 last.append((f"{name}-more", [*arguments, "--seeds", ",".join(SEEDS[1:])]))
-            else:
-                first.append((name, [*arguments, "--seeds", ",".join(SEEDS)]))
     return [*first, *late, *last]
 
 

@@ -32,12 +32,13 @@ class BatchNormNames:
 
         The layer gives ``a = W x + b``, and the normalisation ``g (a - m) / sqrt(v + epsilon) + c``. Together they are
         a layer with the weight ``s W`` and the bias ``s (b - m) + c``, where ``s = g / sqrt(v + epsilon)``. The numbers
-        are computed in float64 and rounded once. Zero padding stays what it is, since it belongs to ``x``.
+        are computed in float64 and rounded once. Zero padding stays what it is, since it belongs to ``x``. All tensors
+        may have the same axes for networks in front.
         """
         held = {kind: state_dict[name].double() for kind, name in self.tensors.items()}
         scale = (held["running_var"] + EPSILON).rsqrt() * held.get("weight", 1.0)
         shifted = scale * (bias.double() - held["running_mean"]) + held.get("bias", 0.0)
-        scaled = weight.double() * scale.view(-1, *(1,) * (weight.dim() - 1))
+        scaled = weight.double() * scale.reshape(*scale.shape, *(1,) * (weight.dim() - scale.dim()))
         return [scaled.to(weight.dtype), shifted.to(bias.dtype)]
 
     def identity(self, shift: "Tensor") -> "dict[str, Tensor]":

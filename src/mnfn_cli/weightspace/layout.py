@@ -92,11 +92,15 @@ class Layout:
         )
 
     def read(self, state_dict: "Mapping[str, Tensor]") -> "list[Tensor]":
-        """Return the tensors W(1), b(1), W(2), ... in the shapes of the file, with batch normalisations folded in."""
+        """Return the tensors W(1), b(1), W(2), ... in the shapes of the file, with batch normalisations folded in.
+
+        All tensors may have the same axes for networks in front.
+        """
         found = []
         for layer in self.layers:
             weight = state_dict[layer.weight]
-            bias = weight.new_zeros(weight.shape[:1]) if layer.bias is None else state_dict[layer.bias]
+            neurons = weight.shape[: weight.dim() - len(layer.shape) + 1]
+            bias = weight.new_zeros(neurons) if layer.bias is None else state_dict[layer.bias]
             found += [weight, bias] if layer.batchnorm is None else layer.batchnorm.fold(state_dict, weight, bias)
         return found
 

@@ -1,18 +1,20 @@
 """Load the networks to which a run is applied: from a file, a folder of files, or a zoo."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from mnfn_cli.errors import DataError, MnfnError, UsageError
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.layout import Layout, Reading
-from mnfn_cli.weightspace.mixed import Networks, join_networks
+from mnfn_cli.weightspace.mixed import Networks, Piece, join_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.mixed import place_of_spec, read_networks
-from mnfn_cli.zoo.single_files import SingleFile, list_files, read_network
+from mnfn_cli.zoo.single_files import SingleFile, layout_of, list_files, not_finite, read_state_dict, unpack
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
 
@@ -150,45 +152,86 @@ def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Ch
     return Checkpoints(names, features, labels, errors, zoo, good, unknown_start=unknown)
 
 
+@dataclass
+class _Alike:
+    """Files whose tensors have the same names, shapes and dtypes, and that state the same weight space, or none."""
+
+    number: int
+    layout: Layout
+    dtypes: Mapping[str, torch.dtype]
+    positions: list[int]
+    tensors: list[Mapping[str, Tensor]]
+
+
 def _from_files(path: Path, wanted: Wanted, skip_bad: bool) -> Checkpoints:
-    good: list[SingleFile] = []
-    labels: list[Any] = []
-    parts: list[tuple[int, WeightSpaceFeatures]] = []
-    errors: list[DataError] = []
-    for file in list_files(path):
+    files = list_files(path)
+    found: dict[int, SingleFile] = {}
+    errors: dict[int, DataError] = {}
+    groups: dict[Hashable, _Alike] = {}
+    for position, file in enumerate(files):
         try:
-            number, features, single = _read_file(file, wanted)
-            wanted.check_start(file, single.metadata.get("init"), single.metadata.get("start"))
-            label = _label(single, wanted)
+            tensors, metadata = read_state_dict(file)
+            held = frozenset((name, tensor.shape, tensor.dtype) for name, tensor in tensors.items())
+            key = (metadata.get("spec"), held)
+            if key not in groups:
+                dtypes = {name: tensor.dtype for name, tensor in tensors.items()}
+                groups[key] = _Alike(*_place(file, tensors, metadata, wanted), dtypes, [], [])
+            wanted.check_start(file, metadata.get("init"), metadata.get("start"))
         except DataError as error:
-            errors.append(error)
+            errors[position] = error
             continue
-        good.append(single)
-        labels.append(label)
-        parts.append((number, features))
-    if errors and not skip_bad:
-        raise DataError.together(errors)
-    unknown = sum(wanted.start is not None and "init" not in single.metadata for single in good)
-    names = [single.path.stem for single in good]
-    return Checkpoints(names, _joined(parts, wanted.specs), labels, errors, files=good, unknown_start=unknown)
+        group = groups[key]
+        group.positions.append(position)
+        group.tensors.append(tensors)
+        found[position] = SingleFile(file, group.layout, group.dtypes, metadata)
+    parts = []
+    for group in groups.values():
+        stacked = {name: torch.stack([tensors[name] for tensors in group.tensors]) for name in group.dtypes}
+        features, problems = unpack(group.layout, stacked, wanted.specs[group.number])
+        errors |= {
+            group.positions[row]: not_finite(files[group.positions[row]], name) for row, name in problems.items()
+        }
+        parts.append((group, features))
+    labels: dict[int, Any] = {}
+    for position in sorted(found.keys() - errors.keys()):
+        try:
+            labels[position] = _label(found[position], wanted)
+        except DataError as error:
+            errors[position] = error
+    in_order = [errors[position] for position in sorted(errors)]
+    if in_order and not skip_bad:
+        raise DataError.together(in_order)
+    places = {position: place for place, position in enumerate(labels)}
+    pieces: list[Piece] = []
+    for group, features in parts:
+        rows = [row for row, position in enumerate(group.positions) if position in places]
+        good = features if len(rows) == features.batch else features.select(rows)
+        pieces.append((group.number, [places[group.positions[row]] for row in rows], good))
+    singles = [found[position] for position in labels]
+    unknown = sum(wanted.start is not None and "init" not in single.metadata for single in singles)
+    names = [single.path.stem for single in singles]
+    networks = _joined(pieces, wanted.specs)
+    return Checkpoints(names, networks, list(labels.values()), in_order, files=singles, unknown_start=unknown)
 
 
-def _read_file(file: Path, wanted: Wanted) -> tuple[int, WeightSpaceFeatures, SingleFile]:
-    """Read a file with one network, and find the number of its weight space among those that are wanted.
+def _place(
+    file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], wanted: Wanted
+) -> tuple[int, Layout]:
+    """Find the number of a network's weight space among those that are wanted, and how the file holds it.
 
     Raises:
-        DataError: the file cannot be read, or it fits none of the weight spaces, or several.
+        DataError: the network fits none of the weight spaces, or several.
     """
     found, errors = [], []
     for number, spec in enumerate(wanted.specs):
         try:
-            found.append((number, *read_network(file, spec, wanted.reading, wanted.layouts)))
+            found.append((number, layout_of(file, tensors, metadata, spec, wanted.reading, wanted.layouts)))
         except DataError as error:
             errors.append(error)
     if len(found) == 1:
         return found[0]
     if found:
-        fitting = "\n".join(f"{wanted.specs[number]};" for number, _, _ in found)
+        fitting = "\n".join(f"{wanted.specs[number]};" for number, _ in found)
         problem = f"its tensors fit several weight spaces of the run, and the file does not say which:\n{fitting}"
         raise DataError(file, f"{problem}\nmnfn zoo export writes files that do, or put the networks into a zoo")
     if len({error.problem for error in errors}) == 1:
@@ -196,11 +239,12 @@ def _read_file(file: Path, wanted: Wanted) -> tuple[int, WeightSpaceFeatures, Si
     raise DataError(file, f"holds a network of no weight space that the run reads:\n{wanted.known}")
 
 
-def _joined(parts: list[tuple[int, WeightSpaceFeatures]], specs: Sequence[NetworkSpec]) -> Networks:
+def _joined(pieces: list[Piece], specs: Sequence[NetworkSpec]) -> Networks:
     """Put networks into one batch; if their dtypes differ, in float64, which holds all of them exactly."""
-    if len({tensor.dtype for _, part in parts for tensor in part.tensors()}) > 1:
-        parts = [(number, part.map(lambda tensor: tensor.double())) for number, part in parts]
-    return join_networks([(number, [position], part) for position, (number, part) in enumerate(parts)], specs)
+    pieces = [piece for piece in pieces if piece[1]]
+    if len({tensor.dtype for _, _, part in pieces for tensor in part.tensors()}) > 1:
+        pieces = [(number, places, part.map(lambda tensor: tensor.double())) for number, places, part in pieces]
+    return join_networks(pieces, specs)
 
 
 def _label(single: SingleFile, wanted: Wanted) -> Any:

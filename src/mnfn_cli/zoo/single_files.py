@@ -124,10 +124,7 @@ def read_state_dict(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def read_network(
-    file: Path,
-    spec: NetworkSpec,
-    reading: Reading = Reading(),
-    known: Sequence[Layout] = (),
+    file: Path, spec: NetworkSpec, reading: Reading = Reading(), known: Sequence[Layout] = ()
 ) -> tuple[WeightSpaceFeatures, SingleFile]:
     """Read a file with one network.
 
@@ -144,24 +141,59 @@ def read_network(
         DataError: the file cannot be read, its network has another weight space, or a number is not finite.
     """
     tensors, metadata = read_state_dict(file)
+    layout = layout_of(file, tensors, metadata, spec, reading, known)
+    network, problems = unpack(layout, {name: tensor[None] for name, tensor in tensors.items()}, spec)
+    for problem in problems.values():
+        raise not_finite(file, problem)
+    return network, SingleFile(file, layout, {name: tensor.dtype for name, tensor in tensors.items()}, metadata)
+
+
+def layout_of(
+    file: Path,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    spec: NetworkSpec,
+    reading: Reading = Reading(),
+    known: Sequence[Layout] = (),
+) -> Layout:
+    """Find which tensors of a file are which layer; for arguments and errors see ``read_network``."""
     if "spec" in metadata and not spec.agrees_with(found := read_spec(metadata["spec"])):
         raise DataError(file, f"is a network {found}; the run reads {spec}")
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     layout = next((layout for layout in known if layout.describes(shapes)), None)
     if layout is None or reading.layers:
         layout = find_layout(shapes, str(file), spec.weight_shapes, reading)
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not all_finite(tensor):
-            raise DataError(f"{file}:{name}", "is not finite (NaN or infinity)")
-    single = SingleFile(file, layout, {name: tensor.dtype for name, tensor in tensors.items()}, metadata)
-    network = unpack(layout, tensors, spec)
-    if not all(map(all_finite, network.tensors())):
-        raise DataError(file, "is not finite (NaN or infinity) once batch normalisation is folded in")
-    return network, single
+    return layout
 
 
-def unpack(layout: Layout, tensors: Mapping[str, Tensor], spec: NetworkSpec) -> WeightSpaceFeatures:
-    """Return the network in a file as raw weights ``(1, 1, ...)``, in the shapes of its weight space."""
+def unpack(
+    layout: Layout, tensors: Mapping[str, Tensor], spec: NetworkSpec
+) -> tuple[WeightSpaceFeatures, dict[int, str]]:
+    """Return networks as raw weights ``(networks, 1, ...)``, in the shapes of their weight space.
+
+    Args:
+        layout: which tensors are which layer.
+        tensors: the tensors of files that are laid out alike, ``(networks, ...)`` each.
+        spec: the weight space.
+
+    Returns:
+        the networks, and by position the name of the first tensor of a network that is not finite; an empty text where
+        its tensors are, but not what they give with batch normalisations folded in.
+    """
     found = layout.read(tensors)
-    weights = [weight.reshape(1, 1, *shape) for weight, shape in zip(found[0::2], spec.weight_shapes, strict=True)]
-    return WeightSpaceFeatures(weights, [bias[None, None] for bias in found[1::2]])
+    weights = [weight.reshape(-1, 1, *shape) for weight, shape in zip(found[0::2], spec.weight_shapes, strict=True)]
+    features = WeightSpaceFeatures(weights, [bias[:, None] for bias in found[1::2]])
+    problems: dict[int, str] = {}
+    named = [(name, tensor) for name, tensor in tensors.items() if tensor.is_floating_point()]
+    for name, tensor in [*named, *(("", tensor) for tensor in found)]:
+        if not all_finite(tensor):
+            wrong = ~tensor.isfinite().flatten(1).all(dim=1)
+            problems = dict.fromkeys(wrong.nonzero().flatten().tolist(), name) | problems
+    return features, problems
+
+
+def not_finite(file: Path, tensor: str) -> DataError:
+    """Return the error for a file with a number that is not finite, in a tensor or after the folding (``unpack``)."""
+    if tensor:
+        return DataError(f"{file}:{tensor}", "is not finite (NaN or infinity)")
+    return DataError(file, "is not finite (NaN or infinity) once batch normalisation is folded in")

@@ -147,7 +147,8 @@ class NetworkReader:
             path = checked.file.path
             if stamp_of(path) != checked.stamp:
                 raise DataError(path, "was changed while it was imported; import again")
-            parts.append(unpack(layout, read_state_dict(path)[0], spec).to(dtype=dtype))
+            tensors = {name: tensor[None] for name, tensor in read_state_dict(path)[0].items()}
+            parts.append(unpack(layout, tensors, spec)[0].to(dtype=dtype))
         return WeightSpaceFeatures.cat(parts)
 
     def _space_of(self, file: NetworkFile, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> int:
