@@ -77,7 +77,19 @@ def accuracy(zoo: str) -> list[str]:
     heading = ["functional", "reads", "numbers learned", "tau, mean ± sd over seeds", "95 % interval, seed 0"]
     heading += ["90 % intervals hold", "their median width", "flagged (5 % promised)", "seconds a run"]
     sceptic = load(f"just-test-{zoo.partition('-')[0] if zoo != 'relu-8x8' else zoo}")
-    return [*table(heading, rows), "", *_sceptic(sceptic), *commands(results)]
+    return [*table(heading, rows), "", *_coverage(results), *_sceptic(sceptic), *commands(results)]
+
+
+def _coverage(results: Rows) -> list[str]:
+    """Say how many runs have intervals that hold less or more of the test networks than chance explains."""
+    found = [row["intervals"] for row in results if row.get("intervals")]
+    far = sum(abs(figures["coverage"] - figures["level"]) > figures["two_standard_errors"] for figures in found)
+    bound = max(figures["two_standard_errors"] for figures in found)
+    return [
+        f"Of {len(found)} runs, whose intervals were calibrated on halves of the same validation networks, {far} lie",
+        f"further than two standard errors ({bound:.3f}) from the promised 0.9.",
+        "",
+    ]
 
 
 def _sceptic(found: Mapping[str, Any]) -> list[str]:
@@ -143,7 +155,7 @@ def draw_growth() -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(9.6, 5.2), layout="constrained")
-    axes.set_prop_cycle(color=[*(f"C{number}" for number in range(10)), "black"])
+    axes.set_prop_cycle(color=[*pyplot.rcParamsDefault["axes.prop_cycle"].by_key()["color"], "black"])
     for name, values in curves.items():
         style = "-" if reads[name] == "runs the network" else "--"
         axes.plot(SIZES, list(map(np.mean, values)), style, marker="o", markersize=3, label=LABELS[name])
