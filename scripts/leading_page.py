@@ -86,8 +86,8 @@ def _coverage(results: Rows) -> list[str]:
     far = sum(abs(figures["coverage"] - figures["level"]) > figures["two_standard_errors"] for figures in found)
     bound = max(figures["two_standard_errors"] for figures in found)
     return [
-        f"Of {len(found)} runs, whose intervals were calibrated on halves of the same validation networks, {far} lie",
-        f"further than two standard errors ({bound:.3f}) from the promised 0.9.",
+        f"Of {len(found)} runs, whose intervals were calibrated on halves of the same validation networks, those of {far}",
+        f"hold a share further than two standard errors ({bound:.3f}) from the promised 0.9.",
         "",
     ]
 
@@ -200,8 +200,8 @@ def section() -> list[str]:
     lines = [
         "## Functionals that lead",
         "",
-        "Zoos of new seeds, built after code and recipes were fixed. *Weights alone*: no network is run. *Runs the",
-        "network*: on inputs that the functional learned or drew; nothing but the checkpoint is needed.",
+        "Zoos of new seeds, built after code and recipes were fixed (commit `a6dd2f9`). *Weights alone*: no network is",
+        "run. *Runs the network*: on inputs that it learned or drew; nothing but the checkpoint is needed.",
         "[What they are](functionals.md). Functionals take the epochs of their recipes, but at most the steps of",
         "these on 1,400 networks; monomial, STATNN, NP, HNP and GNN, as published, at most those of 50 epochs on 700.",
         "",
