@@ -86,8 +86,8 @@ def _coverage(results: Rows) -> list[str]:
     far = sum(abs(figures["coverage"] - figures["level"]) > figures["two_standard_errors"] for figures in found)
     bound = max(figures["two_standard_errors"] for figures in found)
     return [
-        f"Of {len(found)} runs, whose intervals were calibrated on halves of the same validation networks, those of {far}",
-        f"hold a share further than two standard errors ({bound:.3f}) from the promised 0.9.",
+        f"Of {len(found)} runs, whose intervals were calibrated on halves of the same validation networks, those of",
+        f"{far} hold a share further than two standard errors ({bound:.3f}) from the promised 0.9.",
         "",
     ]
 
