@@ -173,14 +173,15 @@ def _from_files(path: Path, wanted: Wanted, skip_bad: bool) -> Checkpoints:
             tensors, metadata = read_state_dict(file)
             held = frozenset((name, tensor.shape, tensor.dtype) for name, tensor in tensors.items())
             key = (metadata.get("spec"), held)
-            if key not in groups:
+            group = groups.get(key)
+            if group is None:
                 dtypes = {name: tensor.dtype for name, tensor in tensors.items()}
-                groups[key] = _Alike(*_place(file, tensors, metadata, wanted), dtypes, [], [])
+                group = _Alike(*_place(file, tensors, metadata, wanted), dtypes, [], [])
             wanted.check_start(file, metadata.get("init"), metadata.get("start"))
         except DataError as error:
             errors[position] = error
             continue
-        group = groups[key]
+        groups[key] = group
         group.positions.append(position)
         group.tensors.append(tensors)
         found[position] = SingleFile(file, group.layout, group.dtypes, metadata)
