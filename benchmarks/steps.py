@@ -22,14 +22,16 @@ def training_step(
         spec: the weight space of the networks. Their weights are random, and so are the targets.
         batch: the number of networks in a batch.
         size: the (height, width) of the pictures that an editor renders.
-        device: the device of the model and of the networks. On a GPU the function waits until the step is done.
+        device: the device of the model and of the networks. On a GPU the function waits until the step is done; on the
+            meta device a model that standardises does so with the numbers that it was built with.
     """
     recipe = load_recipe(name)
     features = WeightSpaceFeatures.randn(spec, batch).map(lambda tensor: 0.2 * tensor.to(device))
     model = build_model(f"{recipe.task}/{recipe.model.name}", spec, **recipe.model.options()).to(device)
-    if hasattr(model, "prepare"):
+    if hasattr(model, "prepare") and device != "meta":
         model.prepare(features)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+    joined = "foreach" if device == "meta" else "fused"
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, **{joined: True})
     labels = torch.arange(batch, device=device) % CLASSES
     pictures = torch.rand(batch, spec.widths[-1], *size, device=device)
 

@@ -3,8 +3,8 @@
 python scripts/reproduce.py
 
 Commands and numbers of steps come from ``reproduce_plan`` and from the recipes, published figures from
-``mnfn_cli.report.published``, and times of steps from the files that ``benchmarks/paper_step.py`` wrote into
-docs/results/reproduce, one for each device.
+``mnfn_cli.report.published``, and times of steps from the files in docs/results/reproduce, one for each device, that
+``benchmarks/paper_step.py`` measured or ``benchmarks/paper_operations.py`` estimated.
 """
 
 import json
@@ -120,15 +120,24 @@ def published(title: str) -> list[str]:
     return [*table([f"published {found.figure}{unit}", *found.columns], rows), ""]
 
 
+def stored() -> list[Mapping[str, Any]]:
+    """Return the kept documents of step times."""
+    return [json.loads(file.read_text()) for file in RESULTS.glob("step-*.json")]
+
+
 def devices() -> list[Mapping[str, Any]]:
-    """Return the documents of measured step times, the CPU's first."""
-    found = [json.loads(file.read_text()) for file in RESULTS.glob("step-times-*.json")]
-    return sorted(found, key=lambda document: (document["kind"] != "cpu", document["device"]))
+    """Return the documents of step times, the CPU's first: the measured ones, and estimates until a GPU is measured."""
+    found = stored()
+    on_gpu = any(document["kind"] == "cuda" for document in found)
+    kept = [document for document in found if document["kind"] != "estimate" or not on_gpu]
+    return sorted(kept, key=lambda document: (document["kind"] != "cpu", document["device"]))
 
 
 def in_words(device: Mapping[str, Any]) -> str:
     """Return the heading of a device."""
-    return "one CPU thread" if device["kind"] == "cpu" else device["device"]
+    if device["kind"] == "estimate":
+        return f"{device['device']} (estimate)"
+    return "one CPU thread" if device["kind"] == "cpu" else str(device["device"])
 
 
 def zoo_of(trial: Trial) -> str:
@@ -187,14 +196,29 @@ def times() -> list[str]:
     """Return the section on hours."""
     known = devices()
     parts = ["## Expected hours", "", *summary(), "", HOURS, ""]
-    parts += [f"* {in_words(device)}: {device['device']}, torch {device['torch']}" for device in known]
-    if all(device["kind"] == "cpu" for device in known):
-        parts += ["* a GPU: not measured; the second of these commands would add its columns"]
+    measured = [device for device in known if device["kind"] != "estimate"]
+    parts += [f"* {in_words(device)}: {device['device']}, torch {device['torch']}" for device in measured]
+    parts += [_estimate(device) for device in known if device["kind"] == "estimate"]
     commands = [
-        f"python benchmarks/paper_step.py{option} -o docs/results/reproduce/step-times-{kind}.json"
-        for option, kind in (("", "cpu"), (" --device cuda", "cuda"))
+        f"python benchmarks/{script} -o docs/results/reproduce/step-{kind}.json"
+        for script, kind in (
+            ("paper_step.py", "times-cpu"),
+            ("paper_step.py --device cuda", "times-cuda"),
+            ("paper_operations.py", "estimates-a100"),
+        )
     ]
     return [*parts, "", *(f"    {command}" for command in [*commands, "python scripts/reproduce.py"]), ""]
+
+
+def _estimate(device: Mapping[str, Any]) -> str:
+    start, bandwidth = 1e6 * device["seconds_to_start"], device["bytes_per_second"] / 1e12
+    speed = device["float32_operations_per_second"] / 1e12
+    counts = [step["operations"] for step in device["steps"].values()]
+    return f"""\
+* {in_words(device)}: no GPU was at hand, so nothing was measured; the second of the commands
+  below would put measured columns in place of these. The operations of a step
+  ({min(counts):,} to {max(counts):,}) were counted on torch's meta device. Each is taken to last as long as the longest of {start:.0f} microseconds to start, its bytes at
+  {bandwidth} TB/s and its float32 arithmetic at {speed} TFLOP/s. It is an order of magnitude."""
 
 
 def page() -> str:

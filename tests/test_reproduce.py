@@ -150,6 +150,7 @@ def test_the_page_is_generated(monkeypatch):
     found.loader.exec_module(script)
     assert script.page() == PAGE
     gpu = {"device": "a GPU", "kind": "cuda", "torch": "2", "steps": script.devices()[0]["steps"]}
-    monkeypatch.setattr(script, "devices", lambda known=script.devices: [*known(), gpu])
-    assert "not measured" in PAGE and "not measured" not in script.page()
+    monkeypatch.setattr(script, "stored", lambda known=script.stored: [*known(), gpu])
+    assert "nothing was measured" in PAGE and "(estimate)" in PAGE
+    assert "nothing was measured" not in script.page() and "(estimate)" not in script.page()
     assert "| ms a step, a GPU | hours a run | hours in all |" in script.page()
