@@ -216,9 +216,9 @@ def _estimate(device: Mapping[str, Any]) -> str:
     counts = [step["operations"] for step in device["steps"].values()]
     return f"""\
 * {in_words(device)}: no GPU was at hand, so nothing was measured; the second of the commands
-  below would put measured columns in place of these. The operations of a step
-  ({min(counts):,} to {max(counts):,}) were counted on torch's meta device. Each is taken to last as long as the longest of {start:.0f} microseconds to start, its bytes at
-  {bandwidth} TB/s and its float32 arithmetic at {speed} TFLOP/s. It is an order of magnitude."""
+  below would put measured columns in place of these. The operations of a step ({min(counts):,} to {max(counts):,})
+  were counted on torch's meta device. Each is taken to last as long as the longest of {start:.0f} microseconds to
+  start, its bytes at {bandwidth} TB/s and its float32 arithmetic at {speed} TFLOP/s. It is an order of magnitude."""
 
 
 def page() -> str:
