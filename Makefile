@@ -64,7 +64,7 @@ bench: install
 	@$(BIN)/python benchmarks/compare.py
 	@$(BIN)/python benchmarks/predict.py
 	@$(BIN)/python benchmarks/import_files.py
-	@$(BIN)/python benchmarks/help_time.py
+	@$(BIN)/python benchmarks/start_time.py
 	@$(BIN)/python benchmarks/count_params.py
 	@$(BIN)/python benchmarks/siren_build.py
 	@$(BIN)/python benchmarks/import_small_cnn_zoo.py --networks 10000

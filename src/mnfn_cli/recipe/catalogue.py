@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from mnfn_cli.errors import RecipeError
@@ -31,9 +32,13 @@ def list_recipes() -> list[CatalogueEntry]:
     >>> [entry.name for entry in list_recipes() if "tanh-mono" in entry.name][:2]
     ['generalization/tanh-monomial', 'generalization/tanh-monomial-canonical']
     """
-    folder = next(folder for folder in _FOLDERS if folder.is_dir())
+    return list(_recipes_in(next(folder for folder in _FOLDERS if folder.is_dir())))
+
+
+@cache
+def _recipes_in(folder: Path) -> tuple[CatalogueEntry, ...]:
     paths = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.glob("*/*.yaml")}
-    return [CatalogueEntry(name, _summary(path), path) for name, path in sorted(paths.items())]
+    return tuple(CatalogueEntry(name, _summary(path), path) for name, path in sorted(paths.items()))
 
 
 def find_recipe(name_or_path: str) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from mnfn_cli.errors import RecipeError, StorageError
-from mnfn_cli.recipe.yaml12 import CoreLoader, scalar_value
+from mnfn_cli.recipe.yaml12 import CoreLoader, compose, scalar_value
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 20
@@ -97,8 +97,8 @@ def read_value(text: str, where: str) -> Any:
 
 def _read(text: str, place: _Place, faults: list[RecipeError]) -> Any:
     try:
-        _check_events(text, place)
-        root = yaml.compose(text, CoreLoader)
+        events = _checked_events(text, place)
+        root = compose(events)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise RecipeError(place(line), f"the character U+{error.character:04X} is not allowed") from None
@@ -122,11 +122,13 @@ def _syntax_problem(error: yaml.MarkedYAMLError) -> str:
     return f"not valid YAML: {problem}"
 
 
-def _check_events(text: str, place: _Place) -> None:
+def _checked_events(text: str, place: _Place) -> list[yaml.Event]:
     """Refuse aliases, tags and deep nesting before the YAML is composed, which is recursive and follows aliases."""
     depth = documents = 0
     faults = []
+    events = []
     for event in yaml.parse(text, CoreLoader):
+        events.append(event)
         where = place(_line(event.start_mark))
         if isinstance(event, yaml.AliasEvent):
             faults.append(RecipeError(where, f"the alias '*{event.anchor}'; write the value out"))
@@ -146,6 +148,7 @@ def _check_events(text: str, place: _Place) -> None:
             raise RecipeError(where, "a second document begins here; a recipe is one document")
     if faults:
         raise RecipeError.together(faults)
+    return events
 
 
 def _value(node: yaml.Node, place: _Place, faults: list[RecipeError]) -> Any:

@@ -4,7 +4,8 @@ PyYAML by default follows YAML 1.1, in which ``1e-3`` is text, ``no`` is false a
 """
 
 import re
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import yaml
@@ -30,6 +31,23 @@ class CoreLoader(yaml.SafeLoader):
     """Loads text as YAML nodes with the tags of the core schema."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own way
+
+
+class _EventComposer(CoreLoader):
+    """Composes nodes of events that were parsed before."""
+
+    def __init__(self, events: Iterable[yaml.Event]) -> None:
+        super().__init__("")
+        self._events = deque(events)
+
+    def check_event(self, *choices: type[yaml.Event]) -> bool:
+        return bool(self._events) and (not choices or isinstance(self._events[0], choices))
+
+    def peek_event(self) -> yaml.Event:
+        return self._events[0]
+
+    def get_event(self) -> yaml.Event:
+        return self._events.popleft()
 
 
 class CoreDumper(yaml.SafeDumper):
@@ -67,6 +85,15 @@ _VALUES: dict[str, Callable[[str], Any]] = {
     "float": _float,
     "str": str,
 }
+
+
+def compose(events: Iterable[yaml.Event]) -> yaml.Node | None:
+    """Return the root node of the only document among the events of ``yaml.parse``; None if there is no document.
+
+    >>> compose(yaml.parse("1e-3", CoreLoader)).tag
+    'tag:yaml.org,2002:float'
+    """
+    return _EventComposer(events).get_single_node()
 
 
 def scalar_value(node: yaml.ScalarNode) -> Any:

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 
-import numpy as np
-
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.tensor_headers import read_header, tensor_shapes
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -66,6 +64,8 @@ def not_finite(path: Path, spec: NetworkSpec, rows: Sequence[int]) -> Iterator[t
     Raises:
         DataError: a tensor holds no floating-point numbers.
     """
+    import numpy as np  # most commands only count networks
+
     header = read_header(path)
     entries = [header[name] for name in tensor_names(spec)]
     start = path.stat().st_size - max(entry["data_offsets"][1] for entry in entries)
