@@ -40,7 +40,7 @@ class _EventComposer(CoreLoader):
         super().__init__("")
         self._events = deque(events)
 
-    def check_event(self, *choices: type[yaml.Event]) -> bool:
+    def check_event(self, *choices: Any) -> bool:
         return bool(self._events) and (not choices or isinstance(self._events[0], choices))
 
     def peek_event(self) -> yaml.Event:
