@@ -17,7 +17,7 @@ help:
 	@echo "make crash     kill an import between any two changes of the disk"
 	@echo "make lint      check style, types and imports (ruff, mypy, import-linter)"
 	@echo "make format    format the code (ruff)"
-	@echo "make bench     measure speed, as ratios (REFERENCE=path to a clone of Monomial-NFN for the published layers;"
+	@echo "make bench     measure speed and memory in one table of ratios (REFERENCE=path to a clone of Monomial-NFN for the published layers;"
 	@echo "               ZOO=path to a zoo of CNNs for the cost of every model)"
 	@echo "make clean     remove .venv, .cache and demo/"
 
@@ -59,17 +59,7 @@ format: install
 	@$(BIN)/ruff format src tests benchmarks scripts
 
 bench: install
-	@$(BIN)/python benchmarks/zoo_build.py
-	@$(BIN)/python benchmarks/augment.py $(if $(REFERENCE),--reference $(REFERENCE))
-	@$(BIN)/python benchmarks/compare.py
-	@$(BIN)/python benchmarks/predict.py
-	@$(BIN)/python benchmarks/import_files.py
-	@$(BIN)/python benchmarks/start_time.py
-	@$(BIN)/python benchmarks/count_params.py
-	@$(BIN)/python benchmarks/siren_build.py
-	@$(BIN)/python benchmarks/import_small_cnn_zoo.py --networks 10000
-	@$(BIN)/python benchmarks/inr_step.py
-	@$(BIN)/python benchmarks/train_step.py $(if $(REFERENCE),--reference $(REFERENCE))
+	@$(BIN)/python benchmarks/table.py $(if $(REFERENCE),--reference $(REFERENCE))
 	$(if $(ZOO),@$(BIN)/python benchmarks/cost.py $(ZOO))
 
 clean:

@@ -10,52 +10,23 @@ python benchmarks/paper_operations.py -o docs/results/reproduce/step-estimates-a
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.tasks.counting import usual_space
+from operations import operations_of
 from paper_step import RECIPES, SIZES
 from steps import training_step
 
+DEVICE = "NVIDIA A100, 40 GB"
 CARD = {
-    "device": "NVIDIA A100, 40 GB",
     "seconds_to_start": 1e-5,
     "bytes_per_second": 1.555e12,
     "float32_operations_per_second": 1.95e13,
 }
 """Bandwidth and speed from the card's data sheet; some ten microseconds are usual for torch to start a kernel."""
-
-
-class Operations(TorchDispatchMode):
-    """Count the operations inside the block, what they read and write, and what they compute."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count, self.bytes, self.flops, self.seconds = 0, 0, 0, 0.0
-
-    def __torch_dispatch__(
-        self, function: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        """Run an operation and count it."""
-        kwargs = kwargs or {}
-        out = function(*args, **kwargs)
-        if not function.is_view:
-            tensors = [leaf for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, Tensor)]
-            moved = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-            count = flop_registry.get(function.overloadpacket)
-            flops = count(*args, **kwargs, out_val=out) if count else 0
-            self.count, self.bytes, self.flops = self.count + 1, self.bytes + moved, self.flops + flops
-            limits = moved / CARD["bytes_per_second"], flops / CARD["float32_operations_per_second"]
-            self.seconds += max(CARD["seconds_to_start"], *limits)
-        return out
 
 
 def count() -> dict[str, dict[str, float]]:
@@ -66,17 +37,18 @@ def count() -> dict[str, dict[str, float]]:
             recipe = load_recipe(name)
             spec, batch = usual_space(name, recipe), recipe.training.batch_size
             step = training_step(name, spec, batch, SIZES.get(spec.widths[-1], (28, 28)), "meta")
-            step()
-            with Operations() as found:
-                step()
+            found = operations_of(step)
+            seconds = found.seconds(
+                CARD["seconds_to_start"], CARD["bytes_per_second"], CARD["float32_operations_per_second"]
+            )
             counted[name] = {
                 "batch": batch,
-                "seconds": round(found.seconds, 6),
-                "operations": found.count,
-                "gigabytes": round(found.bytes / 1e9, 4),
-                "gigaflops": round(found.flops / 1e9, 4),
+                "seconds": round(seconds, 6),
+                "operations": len(found.bytes),
+                "gigabytes": round(sum(found.bytes) / 1e9, 4),
+                "gigaflops": round(sum(found.flops) / 1e9, 4),
             }
-            print(f"{name:45}{batch:4}{found.count:7} operations{1e3 * found.seconds:10.2f} ms", flush=True)
+            print(f"{name:45}{batch:4}{len(found.bytes):7} operations{1e3 * seconds:10.2f} ms", flush=True)
     return counted
 
 
@@ -85,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--out", type=Path)
     arguments = parser.parse_args()
-    document = {**CARD, "kind": "estimate", "torch": torch.__version__, "steps": count()}
+    document = {"device": DEVICE, **CARD, "kind": "estimate", "torch": torch.__version__, "steps": count()}
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(document, indent=1) + "\n")
