@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "siren_build": (),
     "import_files": (),
     "predict": (),
+    "bootstrap": (),
     "start_time": (),
     "count_params": (),
     "compare": (),

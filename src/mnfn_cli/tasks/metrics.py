@@ -11,8 +11,8 @@ from mnfn_cli.storage.records import Record
 from mnfn_cli.tasks.rank_correlation import Counts, ResampledTau, Vector
 
 BOOTSTRAP_SAMPLES = 1000
-NUMBERS_AT_ONCE = 1 << 16
-"""The largest number of counts of resampled networks that are held at a time: more would leave the cache."""
+NUMBERS_AT_ONCE = 1 << 23
+"""The largest number of counts of resampled networks that are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,12 @@ def reordered(first: Vector, second: Vector) -> Reordered:
     >>> reordered(np.array([0.1, 0.2, 0.5]), np.array([0.2, 0.1, 0.5]))
     Reordered(pairs=1, apart=0.1)
     """
-    pairs, apart = 0, 0.0
-    for row in range(1, len(first)):
-        before = first[:row] - first[row]
-        changed = np.sign(before) != np.sign(second[:row] - second[row])
-        pairs += int(changed.sum())
-        apart = max(apart, float(np.abs(before[changed]).max(initial=0.0)))
-    return Reordered(pairs, apart)
+    if len(first) < 2:
+        return Reordered(0, 0.0)
+    # In the order of the second prediction, a network is furthest from the largest first prediction before it.
+    sorted_first = first[np.lexsort((-first, second))]
+    apart = np.maximum.accumulate(sorted_first)[:-1] - sorted_first[1:]
+    return Reordered(ResampledTau(first, second).reordered(), float(apart.max(initial=0.0)))
 
 
 class Metric(Record):

@@ -1,10 +1,16 @@
 """Kendall's tau of many resamples of the same networks at once."""
 
+from collections.abc import Iterator
+from math import isqrt
+
 import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 Counts = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+SMALLEST_BUCKET = 256
 
 
 class ResampledTau:
@@ -12,10 +18,12 @@ class ResampledTau:
 
     Tau-b is ``(C - D) / sqrt((P - X) (P - Y))`` with the numbers ``C`` of pairs in the same order in both vectors,
     ``D`` of pairs in opposite orders, ``P`` of all pairs, and ``X`` and ``Y`` of pairs that are tied in one of them.
-    The order of the entries does not depend on how often they occur, so all sorting is done once. For n entries it
-    takes ``O(n log n)`` operations, and then as many for each resample: two entries whose ranks in the first vector
-    first differ in bit k are counted in step k, where the entries with equal higher bits stand together and are sorted
-    by the second vector (a merge sort, read from above).
+    The order of the entries does not depend on how often they occur, so all sorting is done once.
+
+    The entries are put into some ``sqrt(n)`` buckets by each vector, and ``C - D`` is counted in three parts: of pairs
+    in one bucket of the first vector, and of the others in one bucket of the second, by products with matrices of
+    signs; and of pairs whose buckets both differ, by cumulative sums of the table that counts entries by both buckets.
+    Each resample takes ``O(n sqrt(n))`` operations, nearly all of them in matrix products.
 
     Args:
         first, second: the vectors, ``(n,)``, without NaN.
@@ -26,54 +34,79 @@ class ResampledTau:
     """
 
     def __init__(self, first: Vector, second: Vector) -> None:
-        ranks = [np.unique(vector, return_inverse=True)[1] for vector in (first, second)]
-        self._order = np.argsort(ranks[0], kind="stable")
-        self._ranks = [rank[self._order] for rank in ranks]
-        self._steps = [self._step(bit) for bit in range(int(self._ranks[0].max()).bit_length())]
+        self._ranks = [np.unique(vector, return_inverse=True)[1] for vector in (first, second)]
+        self._buckets = [_buckets(ranks) for ranks in self._ranks]
 
     def __call__(self, counts: Counts) -> Vector:
         """Return tau for each row of ``counts``, ``(resamples, n)``; NaN where all entries of a vector are equal."""
-        counts = counts[:, self._order]
-        tied = [_pairs(_sums(counts[:, order], starts)).sum(axis=1) for order, starts in map(_groups, self._ranks)]
-        difference = np.zeros(len(counts))
-        for order, upper, starts, blocks in self._steps:
-            ordered = counts[:, order]
-            above = _sums(ordered * upper, starts)
-            below = _sums(ordered, starts) - above
-            until = below.cumsum(axis=1)
-            # Of those below in the same block, the ones that come before minus the ones that come after.
-            difference += np.einsum("ri,ri->r", above, 2 * until - below)
-            ends = np.append(blocks[1:], below.shape[1]) - 1
-            outside = until[:, blocks] - below[:, blocks] + until[:, ends]
-            difference -= np.einsum("ri,ri->r", _sums(above, blocks), outside)
         pairs = _pairs(counts.sum(axis=1))
+        tied = [_tied(ranks, counts) for ranks in self._ranks]
         with np.errstate(invalid="ignore", divide="ignore"):
-            tau = difference / np.sqrt(pairs - tied[0]) / np.sqrt(pairs - tied[1])
+            tau = self._difference(counts) / np.sqrt(pairs - tied[0]) / np.sqrt(pairs - tied[1])
         constant = (pairs == tied[0]) | (pairs == tied[1])
         return np.where(constant, np.nan, tau.clip(-1, 1))
 
-    def _step(self, bit: int) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
-        """Return the order of the entries, which of them are the upper ones, and where ties and blocks start.
+    def reordered(self) -> int:
+        """Return the number of pairs of entries that the two vectors put into different orders; a tie is an order."""
+        once = np.ones((1, len(self._ranks[0])))
+        both = self._ranks[0] * len(self._ranks[0]) + self._ranks[1]
+        first, second, joint = (
+            _tied(ranks, once)[0] for ranks in (*self._ranks, np.unique(both, return_inverse=True)[1])
+        )
+        opposite = (_pairs(once.sum()) - first - second + joint - self._difference(once)[0]) / 2
+        return int(opposite + first + second - 2 * joint)
 
-        Ties are entries of one block that are equal in the second vector; blocks are given as numbers of ties.
-        """
-        first, second = self._ranks
-        block = first >> (bit + 1)
-        order = np.lexsort((second, block))
-        changed = [np.diff(values[order], prepend=-1) != 0 for values in (block, second)]
-        starts = np.nonzero(changed[0] | changed[1])[0]
-        blocks = np.nonzero(changed[0][starts])[0]
-        return order, (first[order] >> bit & 1).astype(bool), starts, blocks
+    def _difference(self, counts: Counts) -> Vector:
+        """Return ``C - D`` for each row of ``counts``."""
+        difference = self._apart(counts)
+        # Sums of counts in one bucket are whole numbers that float32 holds exactly.
+        columns = counts.T.astype(np.float32, order="C")
+        for vector in range(2):
+            for entries in _members(self._buckets[vector], self._ranks[vector]):
+                first, second = (ranks[entries].astype(np.float32) for ranks in self._ranks)
+                signs = np.sign(first[:, None] - first) * np.sign(second[:, None] - second)
+                if vector == 1:
+                    bucket = self._buckets[0][entries]
+                    signs[bucket[:, None] == bucket] = 0
+                chosen = columns[entries]
+                difference += np.einsum("ir,ir->r", signs @ chosen, chosen, dtype=np.float64) / 2
+        return difference
+
+    def _apart(self, counts: Counts) -> Vector:
+        """Return ``C - D`` of the pairs whose buckets differ in both vectors."""
+        rows, columns = (int(bucket.max()) + 1 for bucket in self._buckets)
+        cell = self._buckets[0] * columns + self._buckets[1]
+        difference = np.empty(len(counts))
+        for number, weights in enumerate(counts):
+            table = np.bincount(cell, weights, rows * columns).reshape(rows, columns)
+            above = table.cumsum(axis=0) - table
+            until = above.cumsum(axis=1)
+            # Of the entries in the buckets above, those to the left minus those to the right.
+            difference[number] = (table * (2 * until - above - until[:, -1:])).sum()
+        return difference
 
 
-def _groups(ranks: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _buckets(ranks: Numbers) -> Numbers:
+    """Return for each entry the number of its bucket: neighbours in the order, and equal entries always together."""
+    size = max(SMALLEST_BUCKET, isqrt(len(ranks)))
+    sizes = np.bincount(ranks)
+    starts = sizes.cumsum() - sizes
+    # Entries that are equal, and more than a bucket should hold, have a bucket of their own.
+    bucket = 2 * (starts // size) + (sizes > size)
+    return np.unique(bucket, return_inverse=True)[1][ranks]
+
+
+def _members(buckets: Numbers, ranks: Numbers) -> Iterator[Numbers]:
+    """Yield the entries of each bucket whose ranks are not all equal."""
     order = np.argsort(ranks, kind="stable")
-    return order, np.nonzero(np.diff(ranks[order], prepend=-1))[0]
+    for entries in np.split(order, np.nonzero(np.diff(buckets[order]))[0] + 1):
+        if ranks[entries[0]] != ranks[entries[-1]]:
+            yield entries
 
 
-def _sums(counts: Counts, starts: NDArray[np.int64]) -> Counts:
-    """Return the sums of the columns from each start to the next."""
-    return counts if len(starts) == counts.shape[1] else np.add.reduceat(counts, starts, axis=1)
+def _tied(ranks: Numbers, counts: Counts) -> Vector:
+    """Return the number of pairs of entries that are equal in ``ranks``, for each row of ``counts``."""
+    return np.array([_pairs(np.bincount(ranks, weights)).sum() for weights in counts])
 
 
 def _pairs(counts: Counts) -> Counts:
