@@ -11,7 +11,7 @@ from mnfn_cli.storage.records import Record
 from mnfn_cli.tasks.rank_correlation import Counts, ResampledTau, Vector
 
 BOOTSTRAP_SAMPLES = 1000
-NUMBERS_AT_ONCE = 1 << 23
+NUMBERS_AT_ONCE = 1 << 24
 """The largest number of counts of resampled networks that are held at a time."""
 
 

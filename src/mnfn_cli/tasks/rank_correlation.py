@@ -106,7 +106,7 @@ def _members(buckets: Numbers, ranks: Numbers) -> Iterator[Numbers]:
 
 def _tied(ranks: Numbers, counts: Counts) -> Vector:
     """Return the number of pairs of entries that are equal in ``ranks``, for each row of ``counts``."""
-    return np.array([_pairs(np.bincount(ranks, weights)).sum() for weights in counts])
+    return np.array([_pairs(np.bincount(ranks, weights).astype(float)).sum() for weights in counts])
 
 
 def _pairs(counts: Counts) -> Counts:
