@@ -74,7 +74,7 @@ def roofline(document: Mapping[str, Any]) -> list[str]:
 ## Roofline
 
 One core of this machine ({document["device"]}) computes {gigaflops} GFLOP/s in a product of two
-matrices of 1,024 x 1,024, and copies {gigabytes} GB/s. A step that does less than {ridge} FLOP for each byte is bound by
+matrices of 1,024 x 1,024, and copies {gigabytes} GB/s. A step with less than {ridge} FLOP a byte is bound by
 memory, unless its tensors stay in the cache from one operation to the next. Bytes are those of every tensor of every
 operation, read or written once; the roof is the longer of the time of a step's arithmetic and that of its bytes at
 these speeds.
