@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.models.functional import Functional
+from mnfn_cli.nn.chunks import in_chunks
 from mnfn_cli.nn.head import Ensemble, mlp_head
 from mnfn_cli.nn.invariant_statistics import InvariantStatistics
 from mnfn_cli.nn.scaling import Standardize
@@ -19,8 +20,8 @@ class AccuracyPredictor(Functional):
 
     Args:
         spec: the weight space of the networks.
-        features: a module that maps raw weights (``WeightSpaceFeatures`` with one channel) to ``(batch, numbers)``;
-            None for a model that reads the statistics only.
+        features: a module that maps raw weights (``WeightSpaceFeatures`` with one channel) to ``(batch, numbers)``,
+            each network by itself; None for a model that reads the statistics only.
         numbers: the number of features of each network.
         head: the widths of the hidden layers of the MLP that maps the features to one logit.
         dropout: the dropout probability of the MLP's hidden units.
@@ -59,7 +60,7 @@ class AccuracyPredictor(Functional):
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Return predicted numbers, ``(batch,)``."""
-        found = [] if self.features is None else [self.features(self._prepared(features))]
+        found = [] if self.features is None else [in_chunks(self.features, self._prepared(features))]
         found += [] if self.statistics is None else [self.statistics(features)]
         logits = self.head(torch.cat(found, dim=1)).squeeze(1)
         return torch.sigmoid(logits) if self.bounded else logits

@@ -10,6 +10,7 @@ from mnfn_cli.errors import UsageError
 from mnfn_cli.models.accuracy import AccuracyPredictor
 from mnfn_cli.models.permutation import PermutationStack
 from mnfn_cli.nn.activation import EquivariantActivation
+from mnfn_cli.nn.blockwise import BlockwiseInvariant
 from mnfn_cli.nn.invariant import AbsoluteValue, MeanPool, NormalizeEntries
 from mnfn_cli.nn.messages import MessageLayer
 from mnfn_cli.nn.monomial import MonomialLinear
@@ -81,4 +82,7 @@ class MonomialGeneralization(AccuracyPredictor):
         if hnp_channels:
             layers.append(PermutationStack(spec, channels[-1], "hnp", hnp_channels))
         pool = MeanPool(spec, [*channels, *hnp_channels][-1])
-        super().__init__(spec, nn.Sequential(*layers, pool), pool.numbers, **options)
+        # Messages and HNP layers combine positions of several blocks.
+        in_blocks = layer == "linear" and not hnp_channels
+        stack = BlockwiseInvariant(layers, pool) if in_blocks else nn.Sequential(*layers, pool)
+        super().__init__(spec, stack, pool.numbers, **options)

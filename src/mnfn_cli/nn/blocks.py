@@ -19,9 +19,11 @@ For the scaling group, where ``d(i)[j]`` is the factor of neuron ``j`` of layer 
 For the sign group ``1 / d = d``, so ``W(L)`` has the character of ``b(L-1)``, and their blocks become one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -127,3 +129,40 @@ def equivariant_blocks(spec: NetworkSpec, sign_terms: bool) -> list[Block]:
     if spec.num_layers == 2:
         return [(first, last), output]
     return [(first,), *middle, *((family,) for family in inner[:-1]), (inner[-1], last), output]
+
+
+def parts_in(block: Block) -> list[Part]:
+    """Return the tensors of a block in the order in which their entries stand at each position."""
+    return [part for family in block for part in family]
+
+
+def entries_of(block: Block) -> int:
+    """Return the number of entries at one position of a block, for one channel."""
+    return sum(part.entries for part in parts_in(block))
+
+
+def arrange(blocks: Sequence[Block], features: WeightSpaceFeatures) -> list[Tensor]:
+    """Return the features as a tensor ``(batch, positions, entries * channels)`` for each block.
+
+    A block of one tensor, where most entries are, is a view of it if the tensor lies in memory in this order.
+    """
+    taken = [[part.take(features) for part in parts_in(block)] for block in blocks]
+    return [values[0] if len(values) == 1 else torch.cat(values, dim=2) for values in taken]
+
+
+def separate(blocks: Sequence[Block], arranged: Sequence[Tensor], channels: int) -> dict[str, Tensor]:
+    """Return views ``(batch, positions, entries * channels)`` of arranged features, one for each part, by its name."""
+    pieces: dict[str, Tensor] = {}
+    for block, values in zip(blocks, arranged, strict=True):
+        parts = parts_in(block)
+        taken = [values] if len(parts) == 1 else values.split([part.entries * channels for part in parts], dim=2)
+        pieces |= {part.name: piece for part, piece in zip(parts, taken, strict=True)}
+    return pieces
+
+
+def restore(blocks: Sequence[Block], arranged: Sequence[Tensor], channels: int) -> WeightSpaceFeatures:
+    """Undo ``arrange``: return views of the arranged features with the shapes of weights and biases."""
+    pieces = separate(blocks, arranged, channels)
+    tensors = {part.name: part.put(pieces[part.name], channels) for block in blocks for part in parts_in(block)}
+    layers = range(1, len(tensors) // 2 + 1)
+    return WeightSpaceFeatures([tensors[f"W({i})"] for i in layers], [tensors[f"b({i})"] for i in layers])

@@ -3,8 +3,12 @@
 Source: paper, Theorem 5.3.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from mnfn_cli.nn.blocks import Part, parts_of
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -49,6 +53,25 @@ class NormalizeEntries(nn.Module):
             biases.append(torch.addcmul(offset, gain, _unit(bias.movedim(1, 2), (2,))).movedim(2, 1))
         return WeightSpaceFeatures(weights, [*biases, features.biases[-1]])
 
+    def means(self, pieces: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the means over positions of the normalised features, ``(batch, entries * channels)``, by name.
+
+        The mean of ``gain * x / |x| + offset`` is ``gain`` times the mean of ``x / |x|``, plus ``offset``; so the
+        normalised features are never written.
+
+        Args:
+            pieces: the features of each tensor, ``(batch, positions, entries * channels)``, by its name.
+        """
+        weights = zip(self.weight_gains, self.weight_offsets, strict=True)
+        biases = zip(self.bias_gains, self.bias_offsets, strict=True)
+        learned = {f"W({i})": pair for i, pair in enumerate(weights, 1)}
+        learned |= {f"b({i})": pair for i, pair in enumerate(biases, 1)}
+        found = {name: pieces[name].mean(dim=1) for name in pieces.keys() - learned.keys()}
+        for name, (gain, offset) in learned.items():
+            mean: Tensor = _MeanDirection.apply(pieces[name].unflatten(2, (-1, gain.numel())))
+            found[name] = torch.addcmul(offset.flatten(), gain.flatten(), mean).flatten(1)
+        return found
+
 
 def _unit(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """Divide ``x`` by its length along ``axes``; a zero vector stays zero, with gradient 0.
@@ -62,12 +85,45 @@ def _unit(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     return scaled / torch.linalg.vector_norm(scaled, dim=axes, keepdim=True).clamp_min(1e-12)
 
 
+class _MeanDirection(torch.autograd.Function):
+    """Map ``x``, ``(batch, positions, free, numbers)``, to the mean of ``_unit(x)`` over positions.
+
+    With ``u = x / |x|``, ``P`` positions and the gradient ``g`` of the mean, the gradient of ``x`` is
+    ``(g - u (u . g)) / (P |x|)``. It is computed from ``x``, which a layer before has kept anyway. Automatic
+    differentiation would keep two more tensors of this size and write six.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        largest = x.abs().amax(dim=3, keepdim=True)
+        divisor = torch.where(largest > 0, largest, torch.inf)
+        scaled = x / divisor
+        length = torch.linalg.vector_norm(scaled, dim=3, keepdim=True).clamp_min(1e-12)
+        ctx.save_for_backward(x, divisor, length)
+        shares = (x.shape[1] * length).reciprocal()
+        return (shares.permute(0, 2, 3, 1) @ scaled.transpose(1, 2))[:, :, 0]
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        x, divisor, length = ctx.saved_tensors
+        scaled = x / divisor
+        gradient = gradient / x.shape[1]
+        along = (scaled.transpose(1, 2) @ gradient[..., None]).transpose(1, 2)  # |x| / largest times u . g
+        inverse = (length * divisor).reciprocal()
+        return scaled.mul_(along.mul_(-inverse / length.square())).addcmul_(inverse, gradient[:, None])
+
+
 class AbsoluteValue(nn.Module):
     """Take the absolute value of every entry, which removes signs; also that of ``b(L)``, as published."""
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return the absolute values."""
         return features.map(torch.abs)
+
+    def on_blocks(self, arranged: Sequence[Tensor]) -> list[Tensor]:
+        """Return the absolute values of arranged features."""
+        return [values.abs() for values in arranged]
 
 
 class MeanPool(nn.Module):
@@ -95,4 +151,8 @@ class MeanPool(nn.Module):
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Return the averages of all tensors, concatenated."""
-        return torch.cat([part.take(features).mean(dim=1) for part in self.parts], dim=1)
+        return self.join({part.name: part.take(features).mean(dim=1) for part in self.parts})
+
+    def join(self, means: Mapping[str, Tensor]) -> Tensor:
+        """Return the averages of all tensors, which are given by name, concatenated."""
+        return torch.cat([means[part.name] for part in self.parts], dim=1)

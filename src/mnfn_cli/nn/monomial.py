@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnfn_cli.errors import UsageError
-from mnfn_cli.nn.blocks import Block, Part, equivariant_blocks
+from mnfn_cli.nn.blocks import Part, arrange, entries_of, equivariant_blocks, parts_in, restore
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -57,7 +57,7 @@ class MonomialLinear(nn.Module):
         self._output = f"b({spec.num_layers})"
         self.blocks = equivariant_blocks(spec, sign_terms and spec.group == "sign")
         self.matrices = nn.ParameterList(
-            torch.empty(_entries(block) * out_channels, _entries(block) * in_channels) for block in self.blocks
+            torch.empty(entries_of(block) * out_channels, entries_of(block) * in_channels) for block in self.blocks
         )
         self.constant = nn.Parameter(torch.empty(spec.widths[-1] * out_channels))
         self.reset_parameters()
@@ -77,21 +77,12 @@ class MonomialLinear(nn.Module):
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return the image of the features under the map."""
-        tensors: dict[str, Tensor] = {}
-        for block, matrix in zip(self.blocks, self.matrices, strict=True):
-            parts = _parts(block)
-            constant = self.constant if parts[0].name == self._output else None
-            if len(parts) == 1:
-                # Most entries are here, and cat and split would copy them.
-                pieces: Sequence[Tensor] = [F.linear(parts[0].take(features), matrix, constant)]
-            else:
-                joined = torch.cat([part.take(features) for part in parts], dim=2)
-                sizes = [part.entries * self.out_channels for part in parts]
-                pieces = F.linear(joined, matrix).split(sizes, dim=2)
-            for part, piece in zip(parts, pieces, strict=True):
-                tensors[part.name] = part.put(piece, self.out_channels)
-        layers = range(1, self.spec.num_layers + 1)
-        return WeightSpaceFeatures([tensors[f"W({i})"] for i in layers], [tensors[f"b({i})"] for i in layers])
+        return restore(self.blocks, self.on_blocks(arrange(self.blocks, features)), self.out_channels)
+
+    def on_blocks(self, arranged: Sequence[Tensor]) -> list[Tensor]:
+        """Return the image of features that are arranged in the blocks of this layer (``nn.blocks.arrange``)."""
+        constants = (self.constant if parts_in(block)[0].name == self._output else None for block in self.blocks)
+        return [F.linear(*product) for product in zip(arranged, self.matrices, constants, strict=True)]
 
     def coefficients(self) -> dict[tuple[str, str], Tensor]:
         """Return the matrix of coefficients for each pair of an output and an input tensor, as views of the parameters.
@@ -102,8 +93,8 @@ class MonomialLinear(nn.Module):
         return {
             (target.name, source.name): self._coefficients(target, (source,))
             for block in self.blocks
-            for target in _parts(block)
-            for source in _parts(block)
+            for target in parts_in(block)
+            for source in parts_in(block)
         }
 
     def extra_repr(self) -> str:
@@ -113,7 +104,7 @@ class MonomialLinear(nn.Module):
     def _coefficients(self, target: Part, sources: tuple[Part, ...]) -> Tensor:
         """Return a view of the coefficients from ``sources``, which are neighbours in a block, into ``target``."""
         for block, matrix in zip(self.blocks, self.matrices, strict=True):
-            parts = _parts(block)
+            parts = parts_in(block)
             if target in parts:
                 row = sum(part.entries for part in parts[: parts.index(target)]) * self.out_channels
                 column = sum(part.entries for part in parts[: parts.index(sources[0])]) * self.in_channels
@@ -137,11 +128,3 @@ class MonomialLinear(nn.Module):
                         for source in family:
                             fans = source.entries * self.in_channels + target.entries * self.out_channels
                             yield (source,), sqrt(2 / fans), target
-
-
-def _parts(block: Block) -> list[Part]:
-    return [part for family in block for part in family]
-
-
-def _entries(block: Block) -> int:
-    return sum(part.entries for part in _parts(block))

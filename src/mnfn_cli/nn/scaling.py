@@ -1,12 +1,12 @@
 """Layers that change the sizes of weights and biases: from data, from a formula, learned, or to avoid overflow."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import sqrt
 
 import torch
 from torch import Tensor, nn
 
-from mnfn_cli.nn.blocks import equivariant_blocks
+from mnfn_cli.nn.blocks import arrange, equivariant_blocks, restore
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -124,20 +124,22 @@ class RescalePositions(nn.Module):
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
-        *homogeneous, _ = equivariant_blocks(spec, sign_terms=False)
-        self.families = [family for block in homogeneous for family in block]
+        self.blocks = equivariant_blocks(spec, sign_terms=False)
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return the rescaled features."""
-        weights, biases = list(features.weights), list(features.biases)
-        for family in self.families:
-            taken = [part.take(features) for part in family]
-            largest = torch.stack([values.detach().abs().amax(dim=2, keepdim=True) for values in taken]).amax(dim=0)
-            divisor = torch.where(largest > 0, largest, 1.0)
-            for part, values in zip(family, taken, strict=True):
-                tensors = weights if part.kind == "W" else biases
-                tensors[part.layer - 1] = part.put(values / divisor, features.channels)
-        return WeightSpaceFeatures(weights, biases)
+        return restore(self.blocks, self.on_blocks(arrange(self.blocks, features)), features.channels)
+
+    def on_blocks(self, arranged: Sequence[Tensor]) -> list[Tensor]:
+        """Return the rescaled features, arranged in blocks (``nn.blocks.arrange``), of which the last is ``b(L)``."""
+        *homogeneous, output = arranged
+        return [*(_over_largest(values) for values in homogeneous), output]
+
+
+def _over_largest(values: Tensor) -> Tensor:
+    """Divide ``(batch, positions, entries)`` by the largest absolute value at each position, held constant."""
+    largest = values.detach().abs().amax(dim=2, keepdim=True)
+    return values / torch.where(largest > 0, largest, 1.0)
 
 
 def _multiplied(
