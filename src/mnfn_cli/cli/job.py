@@ -59,7 +59,9 @@ def recipe_files(names: Iterable[str]) -> list[Path]:
 def job(console: Console, device: str = "cpu") -> Iterator["Context"]:
     """Yield the context of a command's work."""
     from mnfn_cli.runtime.context import Context, interruptible, resolve_device
+    from mnfn_cli.runtime.memory import keep_freed_memory
 
+    keep_freed_memory()
     chosen = resolve_device(device)
     with interruptible() as interruption:
         yield Context(chosen, console.progress(), interruption, command_line())

@@ -99,7 +99,7 @@ class ChannelDropout(nn.Module):
 
     def _drop(self, x: Tensor) -> Tensor:
         keep = x.new_empty(*x.shape[:2], *(1,) * (x.dim() - 2)).bernoulli_(1 - self.probability)
-        return x * keep / (1 - self.probability)
+        return x * keep.div_(1 - self.probability)
 
     def extra_repr(self) -> str:
         """Return the text that ``print(module)`` shows for this layer."""

@@ -1,9 +1,11 @@
 """Fourier features of every entry, and codes that tell layers which input and output a weight belongs to."""
 
 from math import pi
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -41,7 +43,25 @@ class GaussianFourierFeatures(nn.Module):
     def _encode(self, x: Tensor) -> Tensor:
         # Channels last, as the layers behind want them.
         phases = nn.functional.linear(x.movedim(1, -1), 2 * pi * self.frequencies)
-        return torch.cat([phases.sin(), phases.cos()], dim=-1).movedim(-1, 1)
+        waves: Tensor = _SinesAndCosines.apply(phases)
+        return waves.movedim(-1, 1)
+
+
+class _SinesAndCosines(torch.autograd.Function):
+    """Map ``(..., n)`` to ``[sin, cos]``, ``(..., 2n)``. Each is the derivative of the other and is computed once."""
+
+    @staticmethod
+    def forward(ctx: Any, phases: Tensor) -> Tensor:
+        waves = torch.cat([phases.sin(), phases.cos()], dim=-1)
+        ctx.save_for_backward(waves)
+        return waves
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        sines, cosines = ctx.saved_tensors[0].chunk(2, dim=-1)
+        of_sines, of_cosines = gradient.chunk(2, dim=-1)
+        return (of_sines * cosines).addcmul_(of_cosines, sines, value=-1)
 
 
 class InputOutputEncoding(nn.Module):
