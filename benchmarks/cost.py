@@ -35,8 +35,8 @@ class Candidate:
         self.features = zoo.read(range(PREDICTION_BATCH))
         self.batch = self.features.select(slice(0, STEP_BATCH))
         self.targets = torch.linspace(0, 1, STEP_BATCH)
-        _load_what_torch_loads_late()
-        self.before = _resident("VmRSS")
+        load_what_torch_loads_late()
+        self.before = resident("VmRSS")
         recipe = load_recipe(name)
         self.model = build_model(f"{recipe.task}/{recipe.model.name}", zoo.spec, **recipe.model.options())
         self.model.prepare(self.features)
@@ -62,10 +62,10 @@ class Candidate:
         """Return the bytes that steps took at most, beyond those held before the model was built."""
         for _ in range(MEMORY_STEPS):
             self.step()
-        return _resident("VmHWM") - self.before
+        return resident("VmHWM") - self.before
 
 
-def _resident(which: str) -> int:
+def resident(which: str) -> int:
     """Return the bytes of memory that this process holds now (``VmRSS``) or held at most (``VmHWM``); Linux.
 
     ``resource.getrusage`` would not do: its maximum is handed down to a new process from the one that started it.
@@ -75,7 +75,7 @@ def _resident(which: str) -> int:
     return 1024 * int(found[1])
 
 
-def _load_what_torch_loads_late() -> None:
+def load_what_torch_loads_late() -> None:
     """Take a step of a tiny model: the code that its first step loads is no model's memory."""
     model = torch.nn.Linear(1, 1)
     model(torch.ones(1, 1)).sum().backward()

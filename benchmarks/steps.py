@@ -1,9 +1,11 @@
 """A training step of a recipe on random networks of one weight space: forward, backward and Adam."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
 from mnfn_cli.recipe import load_recipe
@@ -50,3 +52,32 @@ def training_step(
             torch.cuda.synchronize()
 
     return step
+
+
+class _Products(TorchDispatchMode):
+    """Collects the shapes of the matrices of every product inside the block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[torch.Size, torch.Size]] = []
+
+    def __torch_dispatch__(
+        self, function: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if function in (torch.ops.aten.mm.default, torch.ops.aten.bmm.default, torch.ops.aten.addmm.default):
+            first, second = args[-2:]
+            self.shapes.append((first.shape, second.shape))
+        return function(*args, **(kwargs or {}))
+
+
+def products_of(step: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that multiplies random matrices of the shapes that a step multiplies, and does nothing else."""
+    with _Products() as found:
+        step()
+    pairs = [(torch.randn(first), torch.randn(second)) for first, second in found.shapes]
+
+    def run() -> None:
+        for first, second in pairs:
+            first @ second
+
+    return run

@@ -1,41 +1,59 @@
-"""Time of one training step, batch 8: our layers, the bare matrix products, and the published layers."""
+"""Time and peak memory of a training step: our layers, the bare matrix products, and the published layers.
+
+Times are taken in turns in one process. Peak memory is that of a process of its own while it takes steps, beyond what
+the process held before: the model, its gradients, Adam's moments, and the activations of a batch.
+"""
 
 import argparse
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from cost import load_what_torch_loads_late, resident
 from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
 from reference import Reference
+from rows import Row, record
 from timing import interleaved
 
-BATCH = 8
+HEADS = {"relu": 200, "tanh": 1000}
+"""The width of the published head by the activation of the networks."""
+TARGETS = {8: 2.0, 256: 1.15}
+"""What the step of the ReLU model should take, in units of its matrix products, by batch size."""
+MEMORY_TARGET = 0.6
+MEMORY_STEPS = 3
 
 
-def stepper(model: nn.Module, inputs: object, fused: bool) -> Callable[[], None]:
-    """Return one step of Adam on fixed inputs."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=fused)
-    targets = torch.rand(BATCH)
+def stepper(name: str, activation: str, batch: int, reference: Reference | None) -> Callable[[], None]:
+    """Return one step of Adam on fixed inputs by ``ours`` or by the ``published`` model."""
+    spec = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, activation=activation)
+    features = WeightSpaceFeatures.randn(spec, batch).map(lambda tensor: 0.1 * tensor)
+    model = build_model("generalization/monomial", spec) if name == "ours" else None
+    if model is None:
+        assert reference
+        model, features = reference.monomial(spec, HEADS[activation]), reference.features(features)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=name == "ours")
+    targets = torch.rand(batch)
 
     def step() -> None:
         optimizer.zero_grad()
-        F.binary_cross_entropy(model(inputs), targets).backward()
+        F.binary_cross_entropy(model(features), targets).backward()
         optimizer.step()
 
     return step
 
 
-def matrix_products(spec: NetworkSpec) -> Callable[[], None]:
+def matrix_products(batch: int) -> Callable[[], None]:
     """Return the products of the two inner weights, forward and backward, and nothing else: the bulk of a step."""
-    pairs = spec.widths[1] * spec.widths[2]
+    rows = batch * 16 * 16
     tensors: list[tuple[Tensor, Tensor, Tensor, bool]] = []
     for d, e in pairwise((1, 16, 16, 5)):
         for _ in range(2):
-            rows = BATCH * pairs
             tensors.append((torch.randn(rows, 9 * d), torch.randn(9 * e, 9 * d), torch.randn(rows, 9 * e), d > 1))
 
     def run() -> None:
@@ -48,28 +66,53 @@ def matrix_products(spec: NetworkSpec) -> Callable[[], None]:
     return run
 
 
+def peak_memory(name: str, batch: int, reference: Reference | None) -> int:
+    """Return the bytes that steps of the ReLU model take at most, beyond those held before it is built."""
+    load_what_torch_loads_late()
+    before = resident("VmRSS")
+    step = stepper(name, "relu", batch, reference)
+    for _ in range(MEMORY_STEPS):
+        step()
+    return resident("VmHWM") - before
+
+
+def memory_row(batch: int, path: Path) -> Row:
+    """Return our peak memory against that of the published code, each measured in a process of its own."""
+    command = [sys.executable, __file__, "--reference", str(path), "--memory-of"]
+    ours, theirs = (
+        int(subprocess.run([*command, name], check=True, capture_output=True, text=True).stdout)
+        for name in ("ours", "published")
+    )
+    note = f"{ours / 2**20:.0f} MiB, published {theirs / 2**20:.0f} MiB"
+    work = f"peak memory of a step, ReLU monomial, batch {batch}"
+    return Row(work, "the published code", ours / theirs, MEMORY_TARGET, "lower", note)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reference", type=Path, help="a clone of MathematicalAI-NUS/Monomial-NFN")
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=60, help="with batches of 8; fewer with larger ones")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     reference = Reference(arguments.reference) if arguments.reference else None
-    print(f"{'':8}{'threads':>8}{'ours ms':>10}{'products ms':>13}{'published ms':>14}{'ours/published':>16}")
-    for activation, head in (("relu", 200), ("tanh", 1000)):
-        spec = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, activation=activation)
-        features = WeightSpaceFeatures.randn(spec, BATCH).map(lambda tensor: 0.1 * tensor)
-        candidates = {
-            "ours": stepper(build_model("generalization/monomial", spec), features, fused=True),
-            "products": matrix_products(spec),
-        }
-        if reference:
-            candidates["published"] = stepper(reference.monomial(spec, head), reference.features(features), fused=False)
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            ms = {name: 1e3 * s for name, s in interleaved(candidates, arguments.rounds, warmup=5).items()}
-            theirs = f"{ms['published']:14.2f}{ms['ours'] / ms['published']:16.2f}" if reference else ""
-            print(f"{activation:8}{threads:8}{ms['ours']:10.2f}{ms['products']:13.2f}{theirs}")
+    largest = max(TARGETS)
+    if arguments.memory_of:
+        print(peak_memory(arguments.memory_of, largest, reference))
+        return
+    torch.set_num_threads(1)
+    for activation in HEADS:
+        for batch, target in TARGETS.items():
+            names = ["ours", *(["published"] if reference else [])]
+            candidates = {name: stepper(name, activation, batch, reference) for name in names}
+            candidates["products"] = matrix_products(batch)
+            rounds = max(5, arguments.rounds * min(TARGETS) // batch)
+            ms = {name: 1e3 * s for name, s in interleaved(candidates, rounds, warmup=3).items()}
+            note = "1 thread, " + ", ".join(f"{name} {taken:.1f} ms" for name, taken in ms.items())
+            work = f"training step, {activation} monomial, batch {batch}"
+            record(Row(work, "bare matrix products of the step", ms["ours"] / ms["products"], target, "lower", note))
+    if arguments.reference:
+        record(memory_row(largest, arguments.reference))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mnfn_cli.nn.activation import ChannelDropout
-from mnfn_cli.nn.encodings import GaussianFourierFeatures, InputOutputEncoding
+from mnfn_cli.nn.encodings import GaussianFourierFeatures, InputOutputEncoding, _SinesAndCosines
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -74,3 +74,9 @@ def test_dropout_silences_whole_channels_in_training_only():
         assert set(channels.unique().tolist()) == {0.0, torch.tensor(4 / 3).item()}
         assert 0.15 < float((channels == 0).float().mean()) < 0.35
     assert layer.eval()(ones) is ones
+
+
+def test_gradient_of_sines_and_cosines():
+    phases = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(_SinesAndCosines.apply, (phases,))
+    torch.testing.assert_close(_SinesAndCosines.apply(phases), torch.cat([phases.sin(), phases.cos()], dim=1))
