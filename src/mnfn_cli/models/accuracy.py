@@ -1,18 +1,20 @@
 """The base class of models that predict a number about a network: features of its weights, an MLP, a number."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mnfn_cli.models.functional import Functional
-from mnfn_cli.nn.chunks import in_chunks
 from mnfn_cli.nn.head import Ensemble, mlp_head
 from mnfn_cli.nn.invariant_statistics import InvariantStatistics
 from mnfn_cli.nn.scaling import Standardize
 from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
+
+TOGETHER = 32
+"""The number of networks in a chunk. A layer's features of so many small CNNs take some megabytes."""
 
 
 class AccuracyPredictor(Functional):
@@ -83,3 +85,19 @@ class AccuracyPredictor(Functional):
 
     def _prepared(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         return canonicalize(features, self.spec)[0] if self.canonicalize else features
+
+
+def in_chunks(function: Callable[[WeightSpaceFeatures], Tensor], features: WeightSpaceFeatures) -> Tensor:
+    """Return ``function(features)``, on a CPU computed from ``TOGETHER`` networks at a time.
+
+    The chunks come and go in memory that the process already has. What a large batch needs for a moment the system
+    would map, clear and take back at every layer, which can take as long as the layer.
+
+    Args:
+        function: a map of ``(batch, ...)`` to ``(batch, numbers)`` in which no network depends on the others.
+        features: the networks.
+    """
+    if features.batch <= TOGETHER or features.device.type != "cpu":
+        return function(features)
+    starts = range(0, features.batch, TOGETHER)
+    return torch.cat([function(features.select(slice(start, start + TOGETHER))) for start in starts])

@@ -1,7 +1,7 @@
 """Monomial layers one after another, on features that stay arranged in blocks from the first layer to the mean."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -36,7 +36,8 @@ class BlockwiseInvariant(nn.Sequential):
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Return the averages of all tensors, concatenated."""
-        *layers, pool = cast(list[Any], list(self))
+        modules: list[Any] = list(self)
+        *layers, pool = modules
         normalize = layers.pop() if isinstance(layers[-1], NormalizeEntries) else None
         arranged = arrange(self._blocks, features)
         for layer in layers:

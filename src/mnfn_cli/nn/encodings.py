@@ -57,7 +57,7 @@ class _SinesAndCosines(torch.autograd.Function):
         return waves
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         sines, cosines = ctx.saved_tensors[0].chunk(2, dim=-1)
         of_sines, of_cosines = gradient.chunk(2, dim=-1)

@@ -104,7 +104,7 @@ class _MeanDirection(torch.autograd.Function):
         return (shares.permute(0, 2, 3, 1) @ scaled.transpose(1, 2))[:, :, 0]
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         x, divisor, length = ctx.saved_tensors
         scaled = x / divisor

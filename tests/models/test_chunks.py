@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mnfn_cli.nn.chunks import TOGETHER, in_chunks
+from mnfn_cli.models.accuracy import TOGETHER, in_chunks
 from mnfn_cli.tasks.functional import build_model
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
