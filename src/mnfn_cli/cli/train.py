@@ -75,7 +75,7 @@ def train(
     from mnfn_cli.tasks.training import resume_run, train_run
     from mnfn_cli.training.run_folder import RUN
 
-    with job(console, device) as context:
+    with job(console, device, shared=True) as context:
         console.note(f"device: {context.device}")
         if resume is not None:
             run, result = resume, resume_run(resume, context=context, illustrate=present_run)

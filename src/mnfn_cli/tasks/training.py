@@ -2,7 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from mnfn_cli.errors import DataError, RecipeError, UsageError
 from mnfn_cli.models.functional import ClosedFormFunctional, Functional, count_parameters
 from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
 from mnfn_cli.runtime.context import Context
+from mnfn_cli.runtime.processes import alone
 from mnfn_cli.runtime.seeds import derive_seed
 from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.outputs import Output, check_outputs
@@ -36,7 +39,7 @@ from mnfn_cli.tasks.data import (
     with_absolute_zoos,
 )
 from mnfn_cli.tasks.description import describe_run
-from mnfn_cli.tasks.division import divide, families_of, one_of_each
+from mnfn_cli.tasks.division import Division, divide, families_of, one_of_each
 from mnfn_cli.tasks.familiarity import Familiarity
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.invariance import measure_invariance
@@ -101,11 +104,16 @@ def train_run(
     require_training_networks(zoos, task.specs, skipped)
     _require_fitting_batch(recipe, counts["train"])
     require_bounded_size(task, context.progress)
-    check_outputs([Output(path, RUN)], [zoo.path for zoo in zoos], force=force, kinds=(ZOO, RUN))
     fill = InrDesign.of_zoo(zoos[0].parts[0]).save_start if task.fit is not None else lambda folder: None
-    with locked(path):
-        record = describe_run(task, zoos, counts, skipped, context)
-        folder = create_run(path, recipe_to_yaml(recipe), record, force=force, fill=fill)
+
+    @contextmanager
+    def created() -> Iterator[RunFolder]:
+        check_outputs([Output(path, RUN)], [zoo.path for zoo in zoos], force=force, kinds=(ZOO, RUN))
+        with locked(path):
+            record = describe_run(task, zoos, counts, skipped, context)
+            yield create_run(path, recipe_to_yaml(recipe), record, force=force, fill=fill)
+
+    with context.processes.entered_by_first(created) as folder:
         return _run(task, folder, zoos, context, illustrate)
 
 
@@ -126,7 +134,8 @@ def resume_run(path: Path, *, context: Context | None = None, illustrate: Illust
         DataError: there is no run, a zoo of it changed, or its newest state is damaged.
         NumericError, InterruptedRun: as in ``train_run``.
     """
-    with resuming(path) as folder:
+    context = context or Context()
+    with context.processes.entered_by_first(partial(resuming, path)) as folder:
         if changed := folder.require_plugins():
             raise UsageError(path, f"{changed[0]}; it cannot be resumed")
         recipe, record = load_recipe(str(folder.recipe)), folder.record
@@ -137,7 +146,7 @@ def resume_run(path: Path, *, context: Context | None = None, illustrate: Illust
         if (made_by := record.versions.mnfn) != __version__:
             raise UsageError(path, f"was started by mnfn {made_by}; this is {__version__}, which may train otherwise")
         task = task_of_run(record.task, recipe, record.specs, record.facts, record.inr, folder.path / RUN_FILE)
-        return _run(task, folder, zoos, context or Context(), illustrate)
+        return _run(task, folder, zoos, context, illustrate)
 
 
 def _require_fitting_batch(recipe: Recipe, networks: int) -> None:
@@ -165,17 +174,52 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     if isinstance(model, Functional):
         model.prepare(train.features)
     position = _fit(task, model, train, val, folder, context)
-    trained = time.monotonic()
+    learned = _Learned(model, position, train, whole, related, validation, started, time.monotonic())
+    result = None
+    if context.processes.first:
+        with alone():
+            result = _conclude(task, folder, zoos, learned, load, context, illustrate)
+    shared = context.processes.share(result)
+    assert shared is not None
+    return shared
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What a training leaves for its conclusion: model and position, the splits that it read, and times."""
+
+    model: nn.Module
+    position: Position
+    train: Split
+    whole: Split
+    related: list[int]
+    validation: Division
+    started: float
+    trained: float
+
+
+def _conclude(
+    task: Task,
+    folder: RunFolder,
+    zoos: Sequence[Zoo],
+    learned: _Learned,
+    load: Callable[[str], Split],
+    context: Context,
+    illustrate: Illustrate,
+) -> Result:
+    """Measure a trained functional on the test networks, and write the rest of the run's folder."""
+    recipe, model, position, train = task.recipe, learned.model, learned.position, learned.train
+    whole, validation, skipped = learned.whole, learned.validation, frozenset(folder.record.skipped)
     save_tensors(folder.model, model.state_dict())
     before = {path.name for path in folder.path.iterdir()}
     # The test networks are read here, once, with the model that validation chose.
     test, families = load("test"), 1 + max(families_of(zoos, "test", skipped))
-    splits = Splits(train, val, test, families, validation.calibration)
+    splits = Splits(train, validation.selection, test, families, validation.calibration)
     concluded = task.conclude(model.eval(), splits, folder.path)
     familiarity: Familiarity | None = None
     unflagged: list[str] = []
     if TASKS[recipe.task].writes == "table":
-        one = whole.select(one_of_each(related, seed))
+        one = whole.select(one_of_each(learned.related, recipe.training.seed))
         familiarity, unflagged = Familiarity.if_enough(task.specs, train.features, one.features)
     remarks = [*validation.remarks, *unflagged, *concluded.remarks]
     more: dict[str, Any] = dict(concluded.more)
@@ -205,9 +249,9 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
         environment=position.environment,
         versions=folder.record.versions,
         seconds=Seconds(
-            training=round(trained - started, 3),
+            training=round(learned.trained - learned.started, 3),
             per_step=round(position.step_seconds / max(position.step, 1), 6),
-            in_all=round(time.monotonic() - started, 3),
+            in_all=round(time.monotonic() - learned.started, 3),
         ),
         **more,
     )
