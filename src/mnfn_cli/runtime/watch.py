@@ -332,7 +332,10 @@ class Spoke(Watch):
                 elif "end" in message:
                     self._finish(message["end"])
                     return
-            if self.waits and time.monotonic() - self._since > self._timeout + 3 and not self._parted:
+            patience = self._timeout + 2 * BEAT * (
+                1 if self.place.rank == 1 else 2
+            )  # rank 1 speaks, so it is the first
+            if self.waits and time.monotonic() - self._since > patience and not self._parted:
                 self._decide(hangs("0", self._timeout), ProcessError.exit_code, aloud=self.place.rank == 1)
                 self._first.kill()
                 self._finish(ProcessError.exit_code)

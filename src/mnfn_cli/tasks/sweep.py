@@ -19,7 +19,7 @@ from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.tasks.data import open_zoos, with_absolute_zoos
 from mnfn_cli.tasks.result import read_result
-from mnfn_cli.tasks.training import Illustrate, resume_run, train_run
+from mnfn_cli.tasks.training import Illustrate, require_same_recipe, train_or_resume
 from mnfn_cli.training.run_folder import RUN, RunFolder
 from mnfn_cli.zoo.store import ZOO
 
@@ -150,10 +150,7 @@ def run_sweep(
         path = output / trial.folder
         if not _is_done(path):
             context.progress.note(f"run {number} of {len(trials)}: {trial.folder}")
-            if path.exists():
-                resume_run(path, context=context, illustrate=illustrate)
-            else:
-                train_run(trial.resolved, path, context=context, illustrate=illustrate)
+            train_or_resume(trial.resolved, path, context=context, illustrate=illustrate)
         _tabulate(trials[:number], output)
     return summarise(results_of(trials, output))
 
@@ -242,10 +239,11 @@ def _require_same_recipes(trials: Sequence[Trial], output: Path) -> None:
     wrong = []
     for trial in trials:
         path = output / trial.folder
-        if path.exists() and with_absolute_zoos(load_recipe(str(RunFolder(path).recipe))) != trial.resolved:
-            wrong.append(
-                UsageError(path, "was run with another recipe or zoo than the sweep now asks for; use another output")
-            )
+        if path.exists():
+            try:
+                require_same_recipe(path, trial.resolved)
+            except UsageError as error:
+                wrong.append(error)
     if wrong:
         raise UsageError.together(wrong)
 

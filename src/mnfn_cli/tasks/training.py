@@ -117,6 +117,56 @@ def train_run(
         return _run(task, folder, zoos, context, illustrate)
 
 
+def train_or_resume(
+    recipe: Recipe,
+    path: Path,
+    *,
+    skip_bad: bool = False,
+    context: Context | None = None,
+    illustrate: Illustrate = lambda path: None,
+) -> Result:
+    """Train a recipe's model, or continue the run in ``path``, or return the result of that run if it is done.
+
+    So the same command, given again after each interruption, ends with the result.
+
+    Args:
+        recipe, path, skip_bad, context, illustrate: as in ``train_run``.
+
+    Raises:
+        UsageError: the run in ``path`` was trained with another recipe or on other zoos.
+        MnfnError: as in ``train_run`` and ``resume_run``.
+    """
+    context = context or Context()
+    recipe = with_absolute_zoos(recipe)
+    state = None
+    if context.processes.first:
+        state = _state_of(path, recipe)
+    state = context.processes.share(state)
+    if state is None:
+        return train_run(recipe, path, skip_bad=skip_bad, context=context, illustrate=illustrate)
+    if state == "running":
+        return resume_run(path, context=context, illustrate=illustrate)
+    context.progress.note(f"{path} is done")
+    return read_result(path)
+
+
+def require_same_recipe(path: Path, recipe: Recipe) -> None:
+    """Check that a run was trained with a recipe on its zoos.
+
+    Raises:
+        UsageError: it was not.
+    """
+    if with_absolute_zoos(load_recipe(str(RunFolder(path).recipe))) != recipe:
+        raise UsageError(path, "was run with another recipe or zoo than the command now asks for; use another output")
+
+
+def _state_of(path: Path, recipe: Recipe) -> str | None:
+    if not path.exists():
+        return None
+    require_same_recipe(path, recipe)
+    return RunFolder(path).record.state
+
+
 def resume_run(path: Path, *, context: Context | None = None, illustrate: Illustrate = lambda path: None) -> Result:
     """Continue an interrupted run. The result is bit for bit that of an uninterrupted run in the same environment.
 
