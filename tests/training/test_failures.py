@@ -61,7 +61,7 @@ def test_one_rank_ends_the_job(tmp_path, fault, code, line):
 def test_a_usage_error_is_said_once(tmp_path):
     with Job(2, ["-m", "mnfn_cli", "train", "--recipe", "generalization/nothing", "-o", tmp_path / "run"]) as job:
         codes, stdout, stderr = job.wait(60)
-    assert codes == [2, 2] and not stdout and len(stderr.splitlines()) == 1, stderr
+    assert codes == [2, 2] and not stdout and len(errors_in(stderr)) == 1, stderr
 
 
 def test_the_same_command_resumes_after_sigterm_to_one_rank(tmp_path):

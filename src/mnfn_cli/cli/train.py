@@ -43,7 +43,7 @@ def train(
         bool,
         typer.Option(
             "--resume-or-start",
-            help="Continue the run in --out if there is one, so that a job that is stopped can be given again as it is.",
+            help="Continue the run in --out if there is one, so that the command of a stopped job can be given again.",
         ),
     ] = False,
     label: Annotated[
@@ -77,17 +77,8 @@ def train(
     if force and resume_or_start:
         raise UsageError("--force", "replaces a run, and --resume-or-start continues it; leave one of them out")
     if resume is not None:
-        if (
-            resume_or_start
-            or recipe
-            or zoo
-            or out
-            or overrides
-            or force
-            or label is not None
-            or seed is not None
-            or on_bad is not None
-        ):
+        others = (label, seed, on_bad)
+        if recipe or zoo or out or overrides or force or resume_or_start or any(x is not None for x in others):
             problem = "a run continues as it began; leave out every other choice but --device and --plugin"
             raise UsageError("--resume", problem)
     elif recipe is None or out is None:
