@@ -180,17 +180,29 @@ def test_losses_that_are_not_finite_stop_with_the_step(digits_zoo, tmp_path):
         train_run(recipe, tmp_path / "run")
 
 
-def test_gradients_that_are_not_finite_name_the_tensor():
+@pytest.mark.parametrize(("bad", "problem"), [(float("nan"), "is not finite"), (1e25, "is too large")])
+@pytest.mark.parametrize("ends", [True, False], ids=["before a save", "before a loss"])
+def test_gradients_that_are_not_finite_name_the_tensor(bad, problem, ends):
     layer = torch.nn.Linear(2, 1)
-    log = StepLog(layer, first=5)
-    for bad in (False, True, False):
-        layer.zero_grad()
+    optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3, fused=True)
+    log = StepLog(layer, optimizer, first=5)
+
+    def step(gradient):
+        optimizer.zero_grad()
         loss = layer(torch.ones(1, 2)).sum()
         loss.backward()
-        layer.bias.grad[0] = float("nan") if bad else 1.0
+        layer.bias.grad[0] = gradient
         log.add(loss, Processes(), 0)
-    with pytest.raises(NumericError, match="gradient of bias at step 7"):
         log.look()
+        optimizer.step()
+
+    step(1.0)
+    log.require_finite_gradients()
+    step(bad)
+    with pytest.raises(NumericError, match=f"gradient of bias at step 7 {problem}"):
+        if ends or bad == bad:
+            log.require_finite_gradients()
+        step(1.0)
 
 
 def test_standardisation_comes_from_the_training_networks_and_stays_with_the_model(digits_zoo, tmp_path):

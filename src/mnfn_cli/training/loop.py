@@ -112,9 +112,10 @@ def run_job(job: Job, model: nn.Module, run: RunFolder, context: Context) -> Pos
         _truncate(run.metrics, position.metrics_bytes)
     progress.start("training", job.total_steps)
     progress.advance(position.step)
-    log = StepLog(model, position.step)
+    log = StepLog(model, optimizer, position.step)
 
     def save() -> None:
+        log.require_finite_gradients()
         if processes.first:
             save_state(run.checkpoints, position, model, best, optimizer)
 
@@ -126,8 +127,6 @@ def run_job(job: Job, model: nn.Module, run: RunFolder, context: Context) -> Pos
                 run.check_interruption(context.interruption)
             else:
                 _step(job, model, optimizer, position, log, context)
-                if log.due or _is_due(job, position):
-                    _look(log, position, progress)
                 if processes.count == 1 or log.stopping:
                     run.check_interruption(context.interruption)
     except InterruptedRun:
@@ -184,18 +183,18 @@ def _step(
     loss = job.loss(position.step)
     loss.backward()
     log.add(loss, context.processes, context.interruption.number)
-    optimizer.step()
     position.step += 1
+    if log.due or _is_due(job, position):
+        _look(log, position, context.progress)
+    optimizer.step()
     position.step_seconds += time.perf_counter() - started
 
 
 def _look(log: StepLog, position: Position, progress: Progress) -> None:
-    """Wait for the steps since the last look, check that they are finite, and report them."""
-    started = time.perf_counter()
+    """Wait for the steps since the last look, check that their losses are finite, and report them."""
     losses = log.look()
     for loss in losses:
         position.loss_sum += loss
-    position.step_seconds += time.perf_counter() - started
     if losses:
         progress.advance(len(losses), loss=position.loss_sum / (position.step - position.validated))
 

@@ -1,6 +1,7 @@
 """What the newest training steps found, kept on the device until somebody looks, so that steps need not wait."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 import torch
 from torch import Tensor, nn
@@ -15,21 +16,24 @@ ON_OTHERS = 32
 
 
 class StepLog:
-    """The losses and the gradients' norms of the steps since the last look.
+    """The losses of the steps since the last look, and whether what Adam keeps of the gradients is finite.
+
+    Adam's moments stay what they are once a gradient was not finite, so it is enough to check them now and then, and
+    before every save.
 
     Args:
         model: the model that is trained.
+        optimizer: its optimizer, one of Adam's kind.
         first: the number of steps before the first that is added.
 
     Attributes:
         stopping: whether some process was interrupted, as the last look found.
     """
 
-    def __init__(self, model: nn.Module, first: int) -> None:
-        self._parameters = dict(model.named_parameters())
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, first: int) -> None:
+        self._parameters, self._optimizer = dict(model.named_parameters()), optimizer
         self._every = STEPS.get(next(model.parameters()).device.type, ON_OTHERS)
         self._seen = first
-        self._names: list[str] = []
         self._rows: list[Tensor] = []
         self.stopping = False
 
@@ -46,44 +50,50 @@ class StepLog:
             processes: the processes that share the step.
             signal: the number of the signal that has come to this process; 0 for none.
         """
-        found = {name: tensor.grad for name, tensor in self._parameters.items() if tensor.grad is not None}
-        gradients = list(found.values())
-        ends = loss.detach().new_tensor([0.0]) if processes.count == 1 else loss.detach().new_tensor([float(signal)])
-        ends = torch.cat([loss.detach()[None], ends])
-        if processes.count > 1:
-            _add_up([*gradients, ends], processes)
-        self._names = list(found)
-        norms = torch._foreach_norm(gradients)
-        self._rows.append(torch.cat([ends, torch.stack([norm.to(ends.device) for norm in norms])]))
+        if processes.count == 1:
+            self._rows.append(loss.detach()[None])
+            return
+        row = torch.stack([loss.detach(), torch.full_like(loss, signal, requires_grad=False)])
+        _add_up([*(tensor.grad for tensor in self._parameters.values() if tensor.grad is not None), row], processes)
+        self._rows.append(row)
 
     def look(self) -> list[float]:
-        """Return the losses of the steps since the last look.
+        """Return the losses of the steps since the last look; call it before the optimizer's step that follows them.
 
         Raises:
-            NumericError: a loss or a gradient is not finite; the message names the first such step.
+            NumericError: a loss is not finite, or the gradient of the step before it was not; the message names it.
         """
         if not self._rows:
             return []
         rows = torch.stack(self._rows).cpu()
         self._rows = []
-        for row in rows:
-            self._seen += 1
-            self._require_finite(row)
-        self.stopping = bool((rows[:, 1] > 0).any())
         losses: list[float] = rows[:, 0].tolist()
+        for number, loss in enumerate(losses, 1):
+            if not isfinite(loss):
+                if number == len(losses):
+                    self.require_finite_gradients()
+                problem = f"the loss of step {self._seen + 1} is not finite; lower optimizer.lr, or check the zoo"
+                raise NumericError("training", problem)
+            self._seen += 1
+        self.stopping = bool((rows[:, 1:] > 0).any())
         return losses
 
-    def _require_finite(self, row: Tensor) -> None:
-        step = self._seen
-        if not row[0].isfinite():
-            problem = f"the loss of step {step} is not finite; lower optimizer.lr, or check the zoo"
-            raise NumericError("training", problem)
-        if torch.linalg.vector_norm(row[2:]).isfinite():
-            return
-        for name, norm in zip(self._names, row[2:], strict=True):
-            if not norm.isfinite():
-                raise NumericError("training", f"the gradient of {name} at step {step} is not finite")
-        raise NumericError("training", f"the gradients of step {step} are too large; lower optimizer.lr")
+    def require_finite_gradients(self) -> None:
+        """Check that no gradient of the steps that were looked at was too large or not finite.
+
+        Raises:
+            NumericError: the message names the step, the newest one, and the parameter.
+        """
+        for slot, problem in (("exp_avg", "is not finite"), ("exp_avg_sq", "is too large; lower optimizer.lr")):
+            state = self._optimizer.state
+            kept = {name: state[tensor][slot] for name, tensor in self._parameters.items() if slot in state[tensor]}
+            if not kept:
+                return
+            # The largest absolute value is not finite if any number is not, and cannot overflow as a norm can.
+            largest = torch.stack(torch._foreach_norm(list(kept.values()), float("inf")))
+            for name, number in zip(kept, largest.tolist(), strict=True):
+                if not isfinite(number):
+                    raise NumericError("training", f"the gradient of {name} at step {self._seen} {problem}")
 
 
 def _add_up(tensors: Sequence[Tensor], processes: Processes) -> None:
