@@ -128,6 +128,18 @@ class Processes:
         _distributed().all_reduce(held)
         tensor.copy_(held)
 
+    def deal(self, items: Sequence[Item]) -> Iterator[Item]:
+        """Yield items that no other process gets, the next one whenever this process asks again."""
+        if self.count == 1:
+            yield from items
+            return
+        self.meet()  # a deal before this one has ended
+        if self.first:
+            _stores[self.place].set("dealt", "0")
+        self.meet()
+        while (number := _stores[self.place].add("dealt", 1)) <= len(items):
+            yield items[number - 1]
+
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item], *, everywhere: bool = False
     ) -> Iterator[Result]:
