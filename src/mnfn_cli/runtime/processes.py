@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar, cast
 
 import torch
@@ -139,6 +141,26 @@ class Processes:
         self.meet()
         while (number := _stores[self.place].add("dealt", 1)) <= len(items):
             yield items[number - 1]
+
+    def own(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Return the items that this process computes, of work that every process can divide by itself."""
+        return items[self.rank :: self.count]
+
+    def in_order(self, found: list[Result]) -> list[Result]:
+        """Return on every rank what all found for the items of ``own``, in the order of the items."""
+        if self.count == 1:
+            return found
+        parts = self.gather(found)
+        return [part[n] for n in range(max(map(len, parts))) for part in parts if n < len(part)]
+
+    @contextmanager
+    def folder_for_first(self, path: Path) -> Iterator[Path]:
+        """Yield the folder that rank 0 writes into; the other ranks write into one that is thrown away."""
+        if self.first:
+            yield path
+            return
+        with TemporaryDirectory() as thrown_away:
+            yield Path(thrown_away)
 
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item], *, everywhere: bool = False

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -17,7 +17,6 @@ from mnfn_cli.errors import DataError, RecipeError, UsageError
 from mnfn_cli.models.functional import ClosedFormFunctional, Functional, count_parameters
 from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
 from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.processes import alone
 from mnfn_cli.runtime.seeds import derive_seed
 from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.outputs import Output, check_outputs
@@ -225,13 +224,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
         model.prepare(train.features)
     position = _fit(task, model, train, val, folder, context)
     learned = _Learned(model, position, train, whole, related, validation, started, time.monotonic())
-    result = None
-    if context.processes.first:
-        with alone():
-            result = _conclude(task, folder, zoos, learned, load, context, illustrate)
-    shared = context.processes.share(result)
-    assert shared is not None
-    return shared
+    return _conclude(task, folder, zoos, learned, load, context, illustrate)
 
 
 @dataclass(frozen=True)
@@ -257,15 +250,18 @@ def _conclude(
     context: Context,
     illustrate: Illustrate,
 ) -> Result:
-    """Measure a trained functional on the test networks, and write the rest of the run's folder."""
+    """Measure a trained functional on the test networks, and write the rest of the run's folder on rank 0."""
     recipe, model, position, train = task.recipe, learned.model, learned.position, learned.train
     whole, validation, skipped = learned.whole, learned.validation, frozenset(folder.record.skipped)
-    save_tensors(folder.model, model.state_dict())
-    before = {path.name for path in folder.path.iterdir()}
+    processes = context.processes
+    if processes.first:
+        save_tensors(folder.model, model.state_dict())
+    before = {path.name for path in folder.path.iterdir()} if processes.first else set()
     # The test networks are read here, once, with the model that validation chose.
     test, families = load("test"), 1 + max(families_of(zoos, "test", skipped))
     splits = Splits(train, validation.selection, test, families, validation.calibration)
-    concluded = task.conclude(model.eval(), splits, folder.path)
+    with processes.folder_for_first(folder.path) as written:
+        concluded = task.conclude(model.eval(), splits, written)
     familiarity: Familiarity | None = None
     unflagged: list[str] = []
     if TASKS[recipe.task].writes == "table":
@@ -276,6 +272,9 @@ def _conclude(
     more |= {"by_weight_space": concluded.by_weight_space} if concluded.by_weight_space else {}
     more |= {"remarks": remarks} if remarks else {}
     more |= {} if familiarity is None else {"unlike": familiarity.figures(test.features, families)}
+    invariance = measure_invariance(task, model, test)
+    if not processes.first:
+        return processes.share(cast(Result, None))
     Calibration(concluded.intervals, familiarity).save(folder.path)
     result = Result(
         task=recipe.task,
@@ -288,7 +287,7 @@ def _conclude(
             split_protocol=split_protocol(zoos, task.protocol),
         ),
         test=concluded.test,
-        invariance=measure_invariance(task, model, test),
+        invariance=invariance,
         validation={
             task.criterion.removeprefix("val_"): position.best_value if math.isfinite(position.best_value) else None,
             "step": position.best_step,
@@ -310,7 +309,7 @@ def _conclude(
     folder.finish({path.name for path in folder.path.iterdir()} - before)
     for remark in remarks:
         context.progress.note(remark)
-    return read_result(folder.path)
+    return processes.share(read_result(folder.path))
 
 
 def _new_model(task: Task) -> nn.Module:

@@ -1,4 +1,7 @@
-"""Fit functionals that have no gradient steps, and what other functionals fit after theirs."""
+"""Fit functionals that have no gradient steps, and what other functionals fit after theirs.
+
+Several processes all call the fit, which may divide what it computes of networks among them; what rank 0 fitted counts.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -8,7 +11,7 @@ from torch import Tensor
 from mnfn_cli.errors import NumericError
 from mnfn_cli.models.functional import ClosedFormFunctional, Functional, place_of
 from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.processes import Processes, alone
+from mnfn_cli.runtime.processes import Processes
 from mnfn_cli.training.loop import append_metrics
 from mnfn_cli.training.run_folder import RunFolder
 from mnfn_cli.training.state import Position, describe_environment, to_cpu
@@ -47,9 +50,7 @@ def fit_at_once(
     processes = context.processes
     if processes.first:
         run.metrics.unlink(missing_ok=True)
-    if processes.first:
-        with alone():
-            model.fit(features, targets)
+    model.fit(features, targets)
     _take_from_first(model, processes)
     run.check_interruption(context.interruption)
     figures = processes.share(dict(validate()))
@@ -87,12 +88,7 @@ def finish(
         InterruptedRun: the user interrupted the run.
     """
     processes = context.processes
-    changed = False
-    model.eval()
-    if processes.first:
-        with alone():
-            changed = model.finish(features, targets)
-    if not processes.share(changed):
+    if not processes.share(model.eval().finish(features, targets)):
         return
     _take_from_first(model, processes)
     run.check_interruption(context.interruption)
