@@ -71,7 +71,10 @@ class Interruption:
     @property
     def number(self) -> int:
         """The number of the signal that has come to this process or to another one; 0 if none has."""
-        return self._signal or (self._watch.signal if self._watch else 0)
+        if self._watch is not None:
+            self._watch.live()  # engines ask wherever they come along
+            return self._signal or self._watch.signal
+        return self._signal or 0
 
     def adopt(self, number: int) -> None:
         """Behave as if this signal had come."""

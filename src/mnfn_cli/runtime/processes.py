@@ -91,13 +91,12 @@ class Processes:
     @contextmanager
     def entered_by_first(self, manager: Callable[[], AbstractContextManager[Result]]) -> Iterator[Result]:
         """Enter a context manager on rank 0, inside the block, and yield there what it yields to every rank."""
-        if self.count == 1 or self.first:
+        if self.first:
             with manager() as value:
                 yield self.share(value)
-                self.meet()
         else:
             yield self.share(cast(Result, None))
-            self.meet()
+        self.meet()
 
     def gather(self, value: Result) -> list[Result]:
         """Return the values of all ranks, in their order, on every rank."""
@@ -130,17 +129,28 @@ class Processes:
         _distributed().all_reduce(held)
         tensor.copy_(held)
 
-    def deal(self, items: Sequence[Item]) -> Iterator[Item]:
-        """Yield items that no other process gets, the next one whenever this process asks again."""
+    def each(self, function: Callable[[Item], None], items: Sequence[Item]) -> None:
+        """Call a function for every item on one of the processes, which take the next one whenever they are free.
+
+        An error of one process ends the dealing, and all raise it when the others have done what they began.
+        """
         if self.count == 1:
-            yield from items
+            for item in items:
+                function(item)
             return
-        self.meet()  # a deal before this one has ended
+        self.meet()  # no process still takes from an earlier deal
         if self.first:
             _stores[self.place].set("dealt", "0")
         self.meet()
-        while (number := _stores[self.place].add("dealt", 1)) <= len(items):
-            yield items[number - 1]
+        error = None
+        while (number := _stores[self.place].add("dealt", 1)) <= len(items) and error is None:
+            with alone():
+                try:
+                    function(items[number - 1])
+                except MnfnError as fault:
+                    error = fault
+                    _stores[self.place].add("dealt", len(items))
+        self._raise_together(error)
 
     def own(self, items: Sequence[Item]) -> Sequence[Item]:
         """Return the items that this process computes, of work that every process can divide by itself."""
@@ -187,10 +197,13 @@ class Processes:
                         found = function(taken[self.rank])
                     except MnfnError as fault:
                         error = fault
-            for fault in self.gather(error):
-                if fault is not None:
-                    raise fault
+            self._raise_together(error)
             yield from cast(list[Result], self._collect(found, everywhere)[: len(taken)])
+
+    def _raise_together(self, error: MnfnError | None) -> None:
+        for fault in self.gather(error):
+            if fault is not None:
+                raise fault
 
     def _collect(self, value: Any, everywhere: bool) -> Sequence[Any]:
         if everywhere:

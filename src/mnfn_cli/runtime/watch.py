@@ -50,13 +50,15 @@ class Peer:
     begun: int = 0
     since: float | None = None
     """When it began to wait in a collective operation; None while it computes."""
+    sign: float = field(default_factory=time.monotonic)
+    """When it last gave a sign of life."""
     left: bool = False
 
     def hear(self, message: Message) -> None:
         waits = self.since is not None
         if (message["begun"], message["waits"]) != (self.begun, waits):
             self.since = time.monotonic() if message["waits"] else None
-        self.begun = message["begun"]
+        self.begun, self.sign = message["begun"], time.monotonic() - message["idle"]
 
     def kill(self) -> None:
         if self.host == socket.gethostname() and self.pid:
@@ -112,7 +114,7 @@ class Watch(ABC):
     def __init__(self, place: Place, say: Callable[[MnfnError], None]) -> None:
         self.place, self.say = place, say
         self.signal, self.begun, self.waits = 0, 0, False
-        self._since = time.monotonic()
+        self._since = self._sign = time.monotonic()
         self._timeout = timeout()
         self._code: int | None = None
         self._decided, self._over = threading.Event(), threading.Event()
@@ -123,6 +125,14 @@ class Watch(ABC):
     def wait(self, waits: bool) -> None:
         """Say that this process begins to wait in a collective operation, or that it goes on."""
         self.begun, self.waits, self._since = self.begun + waits, waits, time.monotonic()
+        self.live()
+
+    def live(self) -> None:
+        """Give a sign of life; a process that computes and gives none for long hangs, if others wait for it."""
+        self._sign = time.monotonic()
+
+    def _state(self) -> Message:
+        return {"begun": self.begun, "waits": self.waits, "idle": time.monotonic() - self._sign}
 
     def end(self, error: MnfnError) -> int:
         """Report the error that ends this process, wait until the job's end is decided, and return its exit code."""
@@ -200,9 +210,13 @@ class Hub(Watch):
         self._reports[0] = (time.monotonic(), error)
 
     def _run(self) -> None:
+        last = 0.0
         while not self._over.is_set():
             for key, _ in self._selector.select(TICK):
                 self._accept() if key.fileobj is self._server else self._read(key.data)
+            if time.monotonic() - last > BEAT:
+                last = time.monotonic()
+                self._tell(**self._state())
             if self.signal != self._told:
                 self._told = self.signal
                 self._tell(signal=self.signal)
@@ -269,13 +283,16 @@ class Hub(Watch):
         return self.place.world_size - len(here | set(self._reports) | {0})
 
     def _look_for_hang(self, now: float) -> None:
-        own = Peer(0, begun=self.begun, since=self._since if self.waits else None)
+        own = Peer(0, begun=self.begun, since=self._since if self.waits else None, sign=self._sign)
         peers = [own, *(peer for peer in self._peers.values() if not peer.left)]
         waiting = [peer for peer in peers if peer.since is not None and now - peer.since > self._timeout]
         if not waiting:
             return
         most = max(peer.begun for peer in waiting)
-        hanging = [peer for peer in peers if peer.since is None or peer.begun < most] or peers
+        behind = [peer for peer in peers if peer.since is None or peer.begun < most]
+        hanging = [peer for peer in behind or peers if now - peer.sign > self._timeout]
+        if not hanging:  # they are busy
+            return
         ranks = ", ".join(str(peer.rank) for peer in sorted(hanging, key=lambda peer: peer.rank))
         self._decide(hangs(ranks, self._timeout), ProcessError.exit_code)
 
@@ -320,7 +337,7 @@ class Spoke(Watch):
         while not self._over.is_set():
             if time.monotonic() - last > BEAT:
                 last = time.monotonic()
-                self._line.send(begun=self.begun, waits=self.waits)
+                self._line.send(**self._state())
             if self.signal != self._told:
                 self._told = self.signal
                 self._line.send(signal=self.signal)
@@ -329,13 +346,16 @@ class Spoke(Watch):
                     self.signal = self._told = message["signal"]
                 elif "bye" in message:
                     self._parted = True
+                elif "begun" in message:
+                    self._first.hear(message)
                 elif "end" in message:
                     self._finish(message["end"])
                     return
             patience = self._timeout + 2 * BEAT * (
                 1 if self.place.rank == 1 else 2
             )  # rank 1 speaks, so it is the first
-            if self.waits and time.monotonic() - self._since > patience and not self._parted:
+            silent = time.monotonic() - max(self._since, self._first.sign) > patience
+            if self.waits and silent and not self._parted:
                 self._decide(hangs("0", self._timeout), ProcessError.exit_code, aloud=self.place.rank == 1)
                 self._first.kill()
                 self._finish(ProcessError.exit_code)

@@ -14,7 +14,7 @@ from mnfn_cli.errors import MnfnError, UsageError
 from mnfn_cli.recipe import Recipe, load_recipe
 from mnfn_cli.recipe.overrides import override_key
 from mnfn_cli.runtime.context import Context
-from mnfn_cli.runtime.processes import Processes, alone
+from mnfn_cli.runtime.processes import Processes
 from mnfn_cli.storage.atomic import write_json, write_text
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.outputs import Output, check_outputs
@@ -152,15 +152,17 @@ def run_sweep(
         _require_same_recipes(trials, output)
     processes.meet()
     own = replace(context, processes=Processes())
-    for number, trial in processes.deal(list(enumerate(trials, 1))):
+
+    def train(number: int) -> None:
+        trial = trials[number]
         path = output / trial.folder
         if not _is_done(path):
-            context.progress.note(f"run {number} of {len(trials)}: {trial.folder}")
-            with alone():
-                train_or_resume(trial.resolved, path, context=own, illustrate=illustrate)
+            context.progress.note(f"run {number + 1} of {len(trials)}: {trial.folder}")
+            train_or_resume(trial.resolved, path, context=own, illustrate=illustrate)
         if processes.first:
             _tabulate(trials, output)
-    processes.meet()
+
+    processes.each(train, range(len(trials)))
     if processes.first:
         _tabulate(trials, output)
     return summarise(results_of(trials, output))
