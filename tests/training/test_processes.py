@@ -127,6 +127,14 @@ def test_shares_make_up_the_batch(size, count):
         assert all(torch.equal(batch[share.positions], batch) for share in shares)
 
 
+def test_a_batch_that_cannot_be_divided_is_computed_by_all():
+    train = WeightSpaceFeatures.zeros(NetworkSpec.mlp([2, 3, 1], activation="relu"), 20)
+    batch = torch.arange(6)
+    shares = [share_of_batch(train, batch, Processes(Place(rank, 3)), divisible=False) for rank in range(3)]
+    assert all(torch.equal(batch[share.positions], batch) and share.rows is None for share in shares)
+    assert sum(share.weight for share in shares) == pytest.approx(1)
+
+
 def test_a_weight_space_of_few_networks_is_not_divided():
     specs = [NetworkSpec.mlp([2, width, 1], activation="relu") for width in (3, 4)]
     spaces = torch.tensor([0, 0, 0, 0, 1])
