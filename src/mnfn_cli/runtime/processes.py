@@ -5,13 +5,13 @@ Every process runs the same command. Work on blocks of networks is dealt out (``
 """
 
 import os
+import pickle
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar, cast
@@ -172,45 +172,51 @@ class Processes:
         with TemporaryDirectory() as thrown_away:
             yield Path(thrown_away)
 
-    def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item], *, everywhere: bool = False
-    ) -> Iterator[Result]:
-        """Yield what a function returns for every item, in order. The items are dealt to the processes in turn.
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """Yield on rank 0 what a function returns for every item, in order; the others compute their share of it.
 
-        An error of one process is raised by all, that of the earliest item first, as one process would raise it.
+        Which process computes an item turns from round to round, so that large and small ones that alternate are
+        shared evenly. A process computes its next item while the one before waits for rank 0.
 
         Args:
             function: a function that, for the same item, returns the same on every rank.
             items: its arguments, the same on every rank.
-            everywhere: yield the results on every rank; by default they are yielded on rank 0, and the others yield
-                nothing and compute when they are iterated over.
         """
         if self.count == 1:
             yield from map(function, items)
             return
-        waiting = iter(items)
-        while taken := list(islice(waiting, self.count)):
-            error, found = None, None
-            if self.rank < len(taken):
+        sent: list[Any] = []
+        for number, item in enumerate(items):
+            owner = (number + number // self.count) % self.count
+            if self.rank == owner:
                 with alone():
-                    try:
-                        found = function(taken[self.rank])
-                    except MnfnError as fault:
-                        error = fault
-            self._raise_together(error)
-            yield from cast(list[Result], self._collect(found, everywhere)[: len(taken)])
+                    found = function(item)
+                if self.first:
+                    yield found
+                else:
+                    self._together(lambda earlier=sent: [work.wait() for work in earlier])
+                    sent = self._send(found)
+            elif self.first:
+                yield self._receive(owner)
+        self._together(lambda: [work.wait() for work in sent])
+
+    def _send(self, value: Any) -> list[Any]:
+        """Begin to send a value to rank 0; return the operations that the next one has to wait for."""
+        content = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
+        size = torch.tensor([len(content)])
+        return [_distributed().isend(tensor, dst=0) for tensor in (size, content)]
+
+    def _receive(self, source: int) -> Any:
+        size = torch.zeros(1, dtype=torch.int64)
+        self._together(lambda: _distributed().recv(size, src=source))
+        content = torch.empty(int(size), dtype=torch.uint8)
+        self._together(lambda: _distributed().recv(content, src=source))
+        return pickle.loads(content.numpy().tobytes())  # from a process of the same job
 
     def _raise_together(self, error: MnfnError | None) -> None:
         for fault in self.gather(error):
             if fault is not None:
                 raise fault
-
-    def _collect(self, value: Any, everywhere: bool) -> Sequence[Any]:
-        if everywhere:
-            return self.gather(value)
-        held: list[Any] | None = [None] * self.count if self.first else None
-        self._together(lambda: _distributed().gather_object(value, held, dst=0))
-        return held or ()
 
     def _together(self, operation: Callable[[], Any]) -> None:
         assert self.watch is not None

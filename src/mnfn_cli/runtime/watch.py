@@ -52,13 +52,16 @@ class Peer:
     """When it began to wait in a collective operation; None while it computes."""
     sign: float = field(default_factory=time.monotonic)
     """When it last gave a sign of life."""
+    heard: float = field(default_factory=time.monotonic)
+    """When its last message came."""
     left: bool = False
 
     def hear(self, message: Message) -> None:
         waits = self.since is not None
         if (message["begun"], message["waits"]) != (self.begun, waits):
             self.since = time.monotonic() if message["waits"] else None
-        self.begun, self.sign = message["begun"], time.monotonic() - message["idle"]
+        self.begun, self.heard = message["begun"], time.monotonic()
+        self.sign = self.heard - message["idle"]
 
     def kill(self) -> None:
         if self.host == socket.gethostname() and self.pid:
@@ -288,10 +291,13 @@ class Hub(Watch):
         waiting = [peer for peer in peers if peer.since is not None and now - peer.since > self._timeout]
         if not waiting:
             return
-        most = max(peer.begun for peer in waiting)
-        behind = [peer for peer in peers if peer.since is None or peer.begun < most]
-        hanging = [peer for peer in behind or peers if now - peer.sign > self._timeout]
-        if not hanging:  # they are busy
+        busy = [peer for peer in peers if peer.since is None]
+        hanging = [peer for peer in busy if now - peer.sign > self._timeout]
+        if not busy:  # all wait: for one that is stopped, or that is behind
+            fewest = min(peer.begun for peer in peers)
+            stopped = [peer for peer in peers if now - peer.heard > max(self._timeout, 5 * BEAT)]
+            hanging = stopped or [peer for peer in peers if peer.begun == fewest]
+        if not hanging:
             return
         ranks = ", ".join(str(peer.rank) for peer in sorted(hanging, key=lambda peer: peer.rank))
         self._decide(hangs(ranks, self._timeout), ProcessError.exit_code)
