@@ -26,6 +26,8 @@ HERE = Path(__file__).parent
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "train_step": ("--reference",),
     "inr_step": (),
+    "epoch": (),
+    "distributed": (),
     "augment": ("--reference",),
     "zoo_build": (),
     "siren_build": (),

@@ -47,6 +47,10 @@ class MnfnError(Exception):
         self.faults: tuple[str, ...] = (f"{self.where}: {self.problem}",)
         super().__init__(self.faults[0])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let an error go to another process."""
+        return _again, (type(self), self.args, self.__dict__)
+
     def elsewhere(self, where: object) -> Self:
         """Return an error with the same problem and details at another place."""
         again = type(self)(where, self.problem)
@@ -62,6 +66,13 @@ class MnfnError(Exception):
         joined.args = ("\n".join(joined.faults),)
         joined.details = next((error.details for error in found if error.details), joined.details)
         return joined
+
+
+def _again(kind: type[MnfnError], args: tuple[Any, ...], state: Mapping[str, Any]) -> MnfnError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(MnfnError):
@@ -96,6 +107,12 @@ class OutputError(MnfnError):
     """An output exists, is in use, or would overwrite something else (exit code 6)."""
 
     exit_code = 6
+
+
+class ProcessError(MnfnError):
+    """One of several processes that share a job died or hangs (exit code 7)."""
+
+    exit_code = 7
 
 
 class InterruptedRun(MnfnError):  # noqa: N818 - an interruption is not an error

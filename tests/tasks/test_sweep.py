@@ -8,7 +8,7 @@ import pytest
 from mnfn_cli.errors import InterruptedRun, RecipeError, UsageError
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.runtime.context import Context, Interruption
-from mnfn_cli.tasks import sweep as sweep_module
+from mnfn_cli.tasks import training as training_module
 from mnfn_cli.tasks.sweep import markdown, plan_sweep, run_sweep, summarise
 
 SMALL = ["training.epochs=1", "model.head=[4,4]"]
@@ -44,12 +44,12 @@ def test_a_sweep_continues_and_runs_nothing_twice(digits_zoo, tmp_path, monkeypa
         run_sweep(trials, tmp_path, context=Context(interruption=StopInThirdRun()))
     assert len(json.loads((tmp_path / "results.json").read_text())) == 2
     trained, resumed = [], []
-    real_train, real_resume = sweep_module.train_run, sweep_module.resume_run
+    real_train, real_resume = training_module.train_run, training_module.resume_run
     monkeypatch.setattr(
-        sweep_module, "train_run", lambda r, path, **k: trained.append(path.name) or real_train(r, path, **k)
+        training_module, "train_run", lambda r, path, **k: trained.append(path.name) or real_train(r, path, **k)
     )
     monkeypatch.setattr(
-        sweep_module, "resume_run", lambda path, **k: resumed.append(path.name) or real_resume(path, **k)
+        training_module, "resume_run", lambda path, **k: resumed.append(path.name) or real_resume(path, **k)
     )
     rows = run_sweep(trials, tmp_path, context=Context(command="as it was typed"))
     kept = json.loads((tmp_path / "results.json").read_text())

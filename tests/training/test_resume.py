@@ -10,10 +10,12 @@ from interrupted_runs import StopAfter, assert_same
 from mnfn_cli.errors import DataError, InterruptedRun, NumericError, OutputError, UsageError
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.runtime.context import Context
+from mnfn_cli.runtime.processes import Processes
 from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.tasks import generalization, training
 from mnfn_cli.tasks.training import resume_run, train_run
 from mnfn_cli.training import loop
+from mnfn_cli.training.step_log import StepLog
 
 
 def make_recipe(zoo, *overrides):
@@ -130,7 +132,7 @@ def test_a_damaged_state_is_named_and_never_skipped(digits_zoo, uninterrupted, t
 def test_other_surroundings_are_marked(digits_zoo, tmp_path, monkeypatch):
     with pytest.raises(InterruptedRun):
         train_run(make_recipe(digits_zoo), tmp_path / "run", context=Context(interruption=StopAfter(3)))
-    monkeypatch.setattr(loop, "describe_environment", lambda device: {"threads": "64"})
+    monkeypatch.setattr(loop, "describe_environment", lambda device, processes: {"threads": "64"})
     assert resume_run(tmp_path / "run").bit_for_bit is False
 
 
@@ -178,13 +180,29 @@ def test_losses_that_are_not_finite_stop_with_the_step(digits_zoo, tmp_path):
         train_run(recipe, tmp_path / "run")
 
 
-def test_gradients_that_are_not_finite_name_the_tensor():
+@pytest.mark.parametrize(("bad", "problem"), [(float("nan"), "is not finite"), (1e25, "is too large")])
+@pytest.mark.parametrize("ends", [True, False], ids=["before a save", "before a loss"])
+def test_gradients_that_are_not_finite_name_the_tensor(bad, problem, ends):
     layer = torch.nn.Linear(2, 1)
-    loss = layer(torch.ones(1, 2)).sum()
-    loss.backward()
-    layer.bias.grad[0] = float("nan")
-    with pytest.raises(NumericError, match="gradient of bias at step 7"):
-        loop._require_finite(loss, layer, 7)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3, fused=True)
+    log = StepLog(layer, optimizer, first=5)
+
+    def step(gradient):
+        optimizer.zero_grad()
+        loss = layer(torch.ones(1, 2)).sum()
+        loss.backward()
+        layer.bias.grad[0] = gradient
+        log.add(loss, Processes(), 0)
+        log.look()
+        optimizer.step()
+
+    step(1.0)
+    log.require_finite_gradients()
+    step(bad)
+    with pytest.raises(NumericError, match=f"gradient of bias at step 7 {problem}"):
+        if ends or bad == bad:
+            log.require_finite_gradients()
+        step(1.0)
 
 
 def test_standardisation_comes_from_the_training_networks_and_stays_with_the_model(digits_zoo, tmp_path):

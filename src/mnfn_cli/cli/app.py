@@ -11,8 +11,10 @@ from mnfn_cli.cli import augment, compare, count_params, evaluate, explain, pret
 from mnfn_cli.cli.apply import networks_command, table_command
 from mnfn_cli.cli.console import Console, print_details, print_error
 from mnfn_cli.cli.help import App
+from mnfn_cli.cli.job import end_together
 from mnfn_cli.cli.options import examples
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
+from mnfn_cli.runtime.place import Place, place
 from mnfn_cli.task_list import TASKS, TaskDeclaration
 
 ZOOS, LEARN, APPLY, LOOK = "Zoos", "Learn", "Apply", "Look"
@@ -84,6 +86,8 @@ def main() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         # Characters that the terminal's encoding lacks are escaped instead of raising an error.
         getattr(getattr(sys, name), "reconfigure", lambda **_: None)(errors="backslashreplace")
+    if _here().world_size > 1:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch would tell of every lost connection
     sys.exit(_run())
 
 
@@ -107,9 +111,21 @@ def _run() -> int:
         return _fail(StorageError(error.filename or "stdout", error.strerror or str(error)))
     except Exception as error:
         message = getattr(error, "format_message", None)  # typer's own usage errors; their class is not public
+        if message is None and _here().world_size > 1:
+            problem = f"{type(error).__name__}: {error}; MNFN_DEBUG=1 shows the traceback"
+            bug = MnfnError("a bug in mnfn", problem)
+            bug.__cause__ = error
+            return _fail(bug)
         if message is None:
             raise
         return _fail(_usage_error(error, message()))
+
+
+def _here() -> Place:
+    try:
+        return place()
+    except UsageError:  # it is being reported
+        return Place()
 
 
 def _usage_error(error: Exception, message: str) -> MnfnError:
@@ -124,6 +140,8 @@ def _fail(error: MnfnError) -> int:
         import traceback
 
         traceback.print_exception(error)
+    if (here := _here()).world_size > 1:
+        return end_together(error, here)
     print_error(error)
     try:
         if error.details and "--json" in sys.argv:

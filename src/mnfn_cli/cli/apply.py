@@ -59,7 +59,7 @@ def table_command(task: str) -> Callable[..., None]:
         run_plugins(console, plugin)
         if out is not None:
             claim([Output(out)], [checkpoints, run], force=force)
-        with job(console, device) as context:
+        with job(console, device, shared=True) as context:
             applied = apply_run(
                 run,
                 checkpoints,
@@ -115,7 +115,7 @@ def networks_command(task: str) -> Callable[..., None]:
         run_plugins(console, plugin)
         drawn = [] if picture is None else [Output(picture)]
         claim([written(checkpoints, out), *drawn], [checkpoints, run], force=force)
-        with job(console, device) as context:
+        with job(console, device, shared=True) as context:
             applied = apply_run(
                 run,
                 checkpoints,

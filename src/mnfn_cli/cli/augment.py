@@ -69,7 +69,7 @@ def augment(
     for spec in (space.spec for space in source.spaces):
         if spec.group != "scale":
             console.note(f"{spec.activation} networks: {spec.group} group, --scale does not matter")
-    with job(console) as context:
+    with job(console, shared=True) as context:
         report = augment_zoo(
             source,
             out,

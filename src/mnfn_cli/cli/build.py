@@ -147,7 +147,7 @@ def _train_classifiers(
     from mnfn_cli.zoo.store import ZOO
 
     plan = ClassifierZooPlan(spec, count, epochs, seed)
-    with job(console, device) as context:
+    with job(console, device, shared=True) as context:
         console.note(f"training {count} networks {spec} on {context.device}")
         claim([Output(out, ZOO, continues=True)], image_paths(pictures.source), force=force)
         zoo = build_classifier_zoo(plan, pictures, out, force=force, context=context)
@@ -274,7 +274,7 @@ def build_siren(
             console.note(changed)
     plan = SirenZooPlan(design, copies, seed)
     number, fit = copies * len(pictures.pixels), design.fit
-    with job(console, device) as context:
+    with job(console, device, shared=True) as context:
         console.note(
             f"fitting {number} networks {design.spec}, {fit.init} start, {fit.steps} steps, on {context.device}"
         )

@@ -8,13 +8,14 @@ from mnfn_cli.cli.progress import Bar, Lines
 from mnfn_cli.cli.table import Table
 from mnfn_cli.cli.terminal import is_capable, say
 from mnfn_cli.errors import MnfnError, printable
+from mnfn_cli.runtime.place import place
 
 if TYPE_CHECKING:
     from mnfn_cli.runtime.context import Progress
 
 
 class Console:
-    """Prints the results, notes and progress of a command.
+    """Prints the results, notes and progress of a command, on rank 0 of several processes.
 
     Args:
         quiet: print no notes and no progress.
@@ -22,7 +23,8 @@ class Console:
     """
 
     def __init__(self, *, quiet: bool = False, json: bool = False) -> None:
-        self.quiet = quiet
+        self._prints = place().rank == 0
+        self.quiet = quiet or not self._prints
         self.json = json
 
     def note(self, text: str) -> None:
@@ -39,6 +41,8 @@ class Console:
         """
         from mnfn_cli.storage.atomic import to_json
 
+        if not self._prints:
+            return
         if self.json:
             print(to_json(document))
             return

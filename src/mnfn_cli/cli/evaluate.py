@@ -83,7 +83,7 @@ def evaluate(
     ranges, turns = parse_scales(scales), parse_shifts(shifts)
     dtype = {"fp32": None, "fp64": torch.float64}[precision]
     claim([Output(out, EVALUATION)], [*runs, *(zoo or zoos_of(runs))], force=force)
-    with job(console, device) as context:
+    with job(console, device, shared=True) as context:
         loaded = [run.to(device=context.device, dtype=dtype) for run in load_runs(runs)]
         for remark in (remark for run in loaded for remark in run.remarks):
             console.note(remark)

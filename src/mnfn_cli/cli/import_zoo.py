@@ -74,7 +74,7 @@ def import_zoo(
     from mnfn_cli.zoo.store import ZOO
 
     console = Console(quiet=quiet, json=json)
-    with job(console) as context:
+    with job(console, shared=True) as context:
         if out is not None and not dry_run:
             claim([Output(out, ZOO, continues=True)], [path, *input_files(given)], force=force)
         try:

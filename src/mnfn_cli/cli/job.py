@@ -5,11 +5,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnfn_cli.cli.console import Console
+import typer
+
+from mnfn_cli.cli.console import Console, print_error
 from mnfn_cli.cli.options import command_line
+from mnfn_cli.errors import MnfnError
+from mnfn_cli.runtime.place import Place, place
 
 if TYPE_CHECKING:
     from mnfn_cli.runtime.context import Context
+    from mnfn_cli.runtime.processes import Processes
     from mnfn_cli.storage.outputs import Output
 
 
@@ -34,6 +39,8 @@ def claim(outputs: Sequence["Output"], inputs: Iterable[str | Path | None], *, f
         OutputError: an output exists, or is equal to, inside or around an input or another output.
         StorageError: an output cannot be written.
     """
+    if place().rank:  # rank 0 writes, and may have begun to
+        return
     from mnfn_cli.report.evaluation import EVALUATION
     from mnfn_cli.runtime.plugins import plugin_files
     from mnfn_cli.storage.outputs import check_outputs
@@ -55,13 +62,56 @@ def recipe_files(names: Iterable[str]) -> list[Path]:
     return [Path(name) for name in names if name not in shipped]
 
 
+_joined: dict[Place, "Processes"] = {}
+
+
+def joined(here: Place) -> "Processes":
+    """Return the processes of the job, met once."""
+    from mnfn_cli.runtime.processes import join
+
+    if here not in _joined:
+        _joined[here] = join(here, print_error)
+    return _joined[here]
+
+
+def end_together(error: MnfnError, here: Place) -> int:
+    """End all processes of the job with the error that ended it first, printed by one of them; return the exit code."""
+    try:
+        watch = joined(here).watch
+    except MnfnError:  # there is nobody to agree with
+        watch = None
+    if watch is None:
+        print_error(error)
+        return error.exit_code
+    return watch.end(error)
+
+
 @contextmanager
-def job(console: Console, device: str = "cpu") -> Iterator["Context"]:
-    """Yield the context of a command's work."""
+def job(console: Console, device: str = "cpu", *, shared: bool = False) -> Iterator["Context"]:
+    """Yield the context of a command's work.
+
+    Of several processes, all work inside the block if it is ``shared``, otherwise rank 0 does. Rank 0 alone goes on
+    after the block, and writes and prints.
+
+    Args:
+        console: the console of the command.
+        device: the device that the user asked for.
+        shared: whether several processes share the work.
+    """
     from mnfn_cli.runtime.context import Context, interruptible, resolve_device
     from mnfn_cli.runtime.memory import keep_freed_memory
+    from mnfn_cli.runtime.processes import Processes, connect, part, sharing
 
     keep_freed_memory()
-    chosen = resolve_device(device)
-    with interruptible() as interruption:
-        yield Context(chosen, console.progress(), interruption, command_line())
+    here = place() if shared else Place()
+    if place().rank and not shared:
+        raise typer.Exit
+    chosen = resolve_device(device, here)
+    processes = joined(here) if here.world_size > 1 else Processes()
+    with interruptible(processes.watch) as interruption, sharing(processes):
+        if here.world_size > 1:
+            connect(processes, chosen)
+        yield Context(chosen, console.progress(), interruption, command_line(), processes)
+        part(processes)
+    if here.rank:
+        raise typer.Exit

@@ -48,6 +48,7 @@ def sweep(
     """Train recipes over several seeds, and tabulate the mean and the standard deviation of every test figure.
 
     An interrupted sweep continues when the same command is given again. Runs that are finished are not trained again.
+    Several processes, started by torchrun or srun, take whole runs.
     """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
@@ -70,6 +71,6 @@ def sweep(
     )
     zoos = [given for trial in trials for given in trial.resolved.data.zoo]
     claim([Output(out, SWEEP, in_place=True)], [*recipe_files(trial.recipe for trial in trials), *zoos])
-    with job(console, device) as context:
+    with job(console, device, shared=True) as context:
         rows = run_sweep(trials, out, context=context, illustrate=present_run)
     console.table(rows)

@@ -1,6 +1,7 @@
 """mnfn train: train a recipe's model on zoos, or resume a run."""
 
 from collections.abc import Mapping
+from functools import partial
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -22,6 +23,8 @@ EXAMPLES = examples(
     "mnfn train --recipe generalization/relu-monomial --zoo zoos/digits-relu -o runs/short training.epochs=5",
     "mnfn train --recipe generalization/relu-monomial --zoo zoos/digits-relu --label dropout -o runs/dropout",
     "mnfn train --resume runs/relu",
+    "torchrun --nproc-per-node 8 -m mnfn_cli train --recipe generalization/relu-monomial --zoo zoos/digits-relu "
+    "-o runs/relu --resume-or-start",
 )
 
 
@@ -36,6 +39,13 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Continue this interrupted run, to the same result.")
     ] = None,
+    resume_or_start: Annotated[
+        bool,
+        typer.Option(
+            "--resume-or-start",
+            help="Continue the run in --out if there is one, so that the command of a stopped job can be given again.",
+        ),
+    ] = False,
     label: Annotated[
         str | None,
         typer.Option(
@@ -58,24 +68,27 @@ def train(
     """Train a neural functional on zoos, as a recipe says, and write the folder of the run.
 
     The folder holds the model, the recipe, figures on the test networks and pictures. An interrupted run continues with
-    --resume.
+    --resume. Several processes share the work if torchrun or srun starts them.
     """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import UsageError
 
     run_plugins(console, plugin)
+    if force and resume_or_start:
+        raise UsageError("--force", "replaces a run, and --resume-or-start continues it; leave one of them out")
     if resume is not None:
-        if recipe or zoo or out or overrides or force or label is not None or seed is not None or on_bad is not None:
+        others = (label, seed, on_bad)
+        if recipe or zoo or out or overrides or force or resume_or_start or any(x is not None for x in others):
             problem = "a run continues as it began; leave out every other choice but --device and --plugin"
             raise UsageError("--resume", problem)
     elif recipe is None or out is None:
         raise UsageError("mnfn train", "needs --recipe and --out, or --resume")
     from mnfn_cli.report.card import present_run
     from mnfn_cli.storage.outputs import Output
-    from mnfn_cli.tasks.training import resume_run, train_run
+    from mnfn_cli.tasks.training import resume_run, train_or_resume, train_run
     from mnfn_cli.training.run_folder import RUN
 
-    with job(console, device) as context:
+    with job(console, device, shared=True) as context:
         console.note(f"device: {context.device}")
         if resume is not None:
             run, result = resume, resume_run(resume, context=context, illustrate=present_run)
@@ -83,10 +96,10 @@ def train(
             assert recipe is not None and out is not None
             resolved = _resolve(recipe, _labelled(overrides or [], label), zoo or [], seed)
             run = out
-            claim([Output(out, RUN)], [*recipe_files([recipe]), *resolved.data.zoo], force=force)
-            result = train_run(
-                resolved, out, force=force, skip_bad=on_bad == "skip", context=context, illustrate=present_run
-            )
+            output = Output(out, RUN, in_place=resume_or_start)
+            claim([output], [*recipe_files([recipe]), *resolved.data.zoo], force=force)
+            train = train_or_resume if resume_or_start else partial(train_run, force=force)
+            result = train(resolved, out, skip_bad=on_bad == "skip", context=context, illustrate=present_run)
     tables = [Table(_rows(result.test), title=f"{run}: {result.parameters:,} parameters")]
     for within in result.by_weight_space:
         tables.append(Table(_rows(within.test), title=f"{within.networks} networks {within.spec}"))

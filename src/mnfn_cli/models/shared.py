@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.models.functional import Functional
+from mnfn_cli.runtime.rows import computing_part
 from mnfn_cli.symmetry import Sharing
 from mnfn_cli.weightspace.mixed import MixedFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -56,8 +57,12 @@ class SharedFunctional(Functional):
 
     def forward(self, networks: MixedFeatures) -> Tensor:
         """Return the outputs of the models, in the order of the batch."""
-        pairs = zip(self.models, networks.parts, strict=True)
-        return networks.merge([model(part) for model, part in pairs if part.batch])
+        outputs = []
+        for number, (model, part) in enumerate(zip(self.models, networks.parts, strict=True)):
+            if part.batch:
+                with computing_part(number):
+                    outputs.append(model(part))
+        return networks.merge(outputs)
 
     def prepare(self, features: MixedFeatures) -> None:
         """Prepare each model by the training networks of its own weight space."""

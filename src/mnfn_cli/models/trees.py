@@ -1,6 +1,6 @@
 """Functionals whose last step is a forest: on a learned test set's summary, on statistics of weights, on responses."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,8 +12,12 @@ from mnfn_cli.models.learned_test_set import LearnedTestSet
 from mnfn_cli.nn.canonical_statistics import CanonicalStatistics
 from mnfn_cli.nn.inputs import runs_on
 from mnfn_cli.nn.probe_statistics import ProbeStatistics
+from mnfn_cli.runtime.processes import current
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
+
+BLOCK = 256
+"""The number of networks whose features are computed at a time for a fit."""
 
 
 class FixedFeatures(nn.Module):
@@ -65,7 +69,7 @@ class Trees(ClosedFormFunctional):
 
     def fit(self, features: WeightSpaceFeatures, targets: Tensor) -> None:
         """Fit the trees to accuracies ``(networks,)``."""
-        self.head.fit(self.features(features), targets)
+        self.head.fit(_in_blocks(self.features, features), targets)
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Return predicted accuracies, ``(batch,)``; NaN where a feature is not finite."""
@@ -102,7 +106,7 @@ class TreesOnTestSet(Functional):
 
     def finish(self, features: WeightSpaceFeatures, targets: Tensor) -> bool:
         """Fit the trees to accuracies ``(networks,)``."""
-        self.head.fit(self._features(features), targets)
+        self.head.fit(_in_blocks(self._features, features), targets)
         return True
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
@@ -159,6 +163,13 @@ def build_trees(
     test_set = LearnedTestSet(spec, input_size=input_size, bounded=bounded, **learned)
     others = FixedFeatures(spec, fixed, probes, input_size) if fixed else None
     return TreesOnTestSet(test_set, others, head, bounded)
+
+
+def _in_blocks(function: Callable[[WeightSpaceFeatures], Tensor], features: WeightSpaceFeatures) -> Tensor:
+    """Return what a function says of networks, in blocks that several processes share."""
+    processes = current()
+    blocks = [slice(start, start + BLOCK) for start in range(0, features.batch, BLOCK)]
+    return torch.cat(processes.in_order([function(features.select(block)) for block in processes.own(blocks)]))
 
 
 def _within(predicted: Tensor, bounded: bool) -> Tensor:

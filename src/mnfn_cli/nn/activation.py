@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.runtime.rows import whole_batch
 from mnfn_cli.symmetry import LAYER_ACTIVATIONS
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -98,7 +99,8 @@ class ChannelDropout(nn.Module):
         return features.map(self._drop) if self.training else features
 
     def _drop(self, x: Tensor) -> Tensor:
-        keep = x.new_empty(*x.shape[:2], *(1,) * (x.dim() - 2)).bernoulli_(1 - self.probability)
+        total, own = whole_batch(len(x))
+        keep = x.new_empty(total, x.shape[1], *(1,) * (x.dim() - 2)).bernoulli_(1 - self.probability)[own]
         return x * keep.div_(1 - self.probability)
 
     def extra_repr(self) -> str:

@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mnfn_cli.runtime.rows import computing_every, whole_batch
 
 
 def mlp_head(
@@ -27,8 +30,19 @@ def mlp_head(
     for n_in, n_out in pairwise([inputs, *hidden]):
         layers += [nn.Linear(n_in, n_out), activation()]
         if dropout > 0:
-            layers.append(nn.Dropout(dropout))
+            layers.append(RowDropout(dropout))
     return nn.Sequential(*layers, nn.Linear([inputs, *hidden][-1], outputs))
+
+
+class RowDropout(nn.Dropout):
+    """Dropout whose draws are those for the whole batch, of which a process may compute some rows (``Rows``)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the rows with random entries set to 0 in training."""
+        total, own = whole_batch(len(x))
+        if total == len(x) or not self.training:
+            return super().forward(x)
+        return x * F.dropout(x.new_ones(total, *x.shape[1:]), self.p)[own]
 
 
 class Ensemble(nn.Module):
@@ -54,6 +68,10 @@ class Ensemble(nn.Module):
         if not self.training:
             return torch.stack([member(features) for member in self.members]).mean(dim=0)
         count = len(self.members)
-        parts = [member(features[number::count]) for number, member in enumerate(self.members)]
         order = torch.arange(len(features), device=features.device)
-        return torch.cat(parts)[torch.cat([order[number::count] for number in range(count)]).argsort()]
+        parts, places = [], []
+        for number, member in enumerate(self.members):
+            with computing_every(count, number, len(features)) as first:
+                parts.append(member(features[first::count]))
+                places.append(order[first::count])
+        return torch.cat(parts)[torch.cat(places).argsort()]

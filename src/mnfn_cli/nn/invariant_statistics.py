@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mnfn_cli.nn.canonical_statistics import CanonicalStatistics
 from mnfn_cli.nn.mean_field import MeanFieldStatistics
+from mnfn_cli.runtime.processes import current
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -22,6 +23,9 @@ SMALLEST_DEVIATION = 1e-3
 
 LARGEST = 4.0
 """Standardised statistics are clamped to plus and minus this."""
+
+BLOCK = 256
+"""The number of networks whose statistics are computed at a time."""
 
 MEMORY = 20_000
 """The largest number of networks whose statistics are remembered."""
@@ -59,7 +63,12 @@ class InvariantStatistics(nn.Module):
     @torch.no_grad()
     def fit(self, features: WeightSpaceFeatures) -> None:
         """Compute the mean and the deviation of every statistic over all of ``features``."""
-        found = self._remembered(features, keep=True)
+        processes = current()
+        blocks = processes.own([slice(start, start + BLOCK) for start in range(0, features.batch, BLOCK)])
+        own = [self._remembered(features.select(block), keep=True) for block in blocks]
+        found = torch.cat(processes.in_order(own))
+        for known in processes.gather(self._known):
+            self._known |= known
         deviations, means = torch.std_mean(found, dim=0, correction=0)
         self.means.copy_(means)
         self.scales.copy_(torch.where(deviations > SMALLEST_DEVIATION, 1 / deviations, 0.0))
@@ -78,8 +87,8 @@ class InvariantStatistics(nn.Module):
         keys = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]
         new = [row for row, key in enumerate(keys) if key not in self._known]
         fresh: dict[bytes, Tensor] = {}
-        for start in range(0, len(new), 256):
-            chosen = new[start : start + 256]
+        for start in range(0, len(new), BLOCK):
+            chosen = new[start : start + BLOCK]
             found = torch.cat([part(features.select(chosen)) for part in self.parts], dim=1)
             fresh |= {keys[row]: numbers for row, numbers in zip(chosen, found.cpu(), strict=True)}
         result = torch.stack([fresh[key] if key in fresh else self._known[key] for key in keys])

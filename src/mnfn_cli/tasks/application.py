@@ -77,6 +77,8 @@ def apply_run(
 ) -> Application:
     """Read networks, compute a run's answer about each, and write new networks if the task makes some.
 
+    Several processes share the computation; rank 0 writes.
+
     Args:
         run: the folder of a finished run.
         checkpoints: a file in safetensors' or PyTorch's format, a folder of such files, or a zoo.
@@ -100,7 +102,7 @@ def apply_run(
         OutputError: the output exists, or it is equal to, inside or around an input.
     """
     context = context or Context()
-    if output is not None:
+    if output is not None and context.processes.first:
         check_outputs([written(checkpoints, output)], [checkpoints, run], force=force, kinds=(ZOO, RUN, CHECKPOINTS))
     loaded = load_run(run, task).to(device=context.device)
     known = loaded.task
@@ -114,7 +116,9 @@ def apply_run(
         kept = [position for position in range(len(networks.names)) if position not in faults]
         answers = answers.select(kept) if isinstance(answers, WeightSpaceFeatures) else answers[kept]
         networks = networks.keep(kept, list(faults.values()))
-    added = [] if output is None else _write(networks, answers, loaded, output, force, context.command)
+    added = []
+    if output is not None and context.processes.first:
+        added = _write(networks, answers, loaded, output, force, context.command)
     report = known.report(networks, answers, loaded.calibration.intervals)
     remarks = [*loaded.remarks, *_unknown_start(networks), *_no_intervals(loaded), *report.remarks]
     flags, share, flagged = _unlike(loaded, networks)

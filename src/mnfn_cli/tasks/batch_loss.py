@@ -3,7 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from mnfn_cli.runtime.plugins import plugin_of
+from mnfn_cli.runtime.processes import current
+from mnfn_cli.runtime.rows import computing
 from mnfn_cli.runtime.seeds import generator
+from mnfn_cli.tasks.batch_share import share_of_batch
 from mnfn_cli.tasks.data import Split
 from mnfn_cli.tasks.task import Task
 from mnfn_cli.weightspace.mixed import act_at_random
@@ -29,11 +33,15 @@ class BatchLoss:
         self._train = train
         self._batch_size = batch_size
         self._steps_per_epoch = steps_per_epoch
+        self._divisible = plugin_of(type(task.recipe.model)) is None or getattr(model, "by_rows", False)
         self._order_epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
     def __call__(self, step: int) -> Tensor:
-        """Return the loss of the step that follows ``step`` steps, a scalar with gradients."""
+        """Return the loss of the step that follows ``step`` steps, a scalar with gradients.
+
+        Of several processes each returns its share; the sum of the shares is the loss.
+        """
         recipe, size = self._task.recipe, self._batch_size
         seed = recipe.training.seed
         epoch, position = divmod(step, self._steps_per_epoch)
@@ -41,8 +49,12 @@ class BatchLoss:
             order = torch.randperm(len(self._train.ids), generator=generator(seed, "order", epoch))
             self._order, self._order_epoch = order.to(self._train.targets.device), epoch
         rows = self._order[position * size : (position + 1) * size]
-        batch = self._train.features.select(rows)
-        if recipe.augment is not None:
-            scale, random = recipe.augment.scale or (1.0, 1.0), generator(seed, "element", step)
-            batch = act_at_random(self._task.specs, batch, scale, generator=random)
-        return self._task.loss(self._model, batch, self._train.targets[rows], f"step {step + 1}")
+        share = share_of_batch(self._train.features, rows, current(), divisible=self._divisible)
+        rows = rows[share.positions]
+        with computing(share.rows):
+            batch = self._train.features.select(rows)
+            if recipe.augment is not None:
+                scale, random = recipe.augment.scale or (1.0, 1.0), generator(seed, "element", step)
+                batch = act_at_random(self._task.specs, batch, scale, generator=random)
+            loss = self._task.loss(self._model, batch, self._train.targets[rows], f"step {step + 1}")
+        return loss if share.weight == 1 else loss * share.weight

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mnfn_cli.nn.canonical_statistics import CanonicalStatistics
+from mnfn_cli.runtime.processes import current
 from mnfn_cli.storage.records import Record
 from mnfn_cli.tasks.functional import BLOCK
 from mnfn_cli.tasks.intervals import fewest, rank
@@ -238,10 +239,10 @@ def _statistics(spec: NetworkSpec, networks: WeightSpaceFeatures) -> Tensor:
     statistics = CanonicalStatistics(spec)
 
     def blocks() -> Iterator[Tensor]:
-        for start in range(0, networks.batch, BLOCK):
+        for start in current().own(range(0, networks.batch, BLOCK)):
             block = networks.select(slice(start, start + BLOCK)).to(device="cpu", dtype=torch.float64)
             yield statistics(canonicalize(block, spec, shifts=True)[0] if any(spec.periodic) else block)
 
     with torch.no_grad():
-        found = list(blocks())
+        found = current().in_order(list(blocks()))
     return torch.cat(found) if found else torch.zeros(0, statistics.numbers, dtype=torch.float64)

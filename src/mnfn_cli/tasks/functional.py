@@ -11,6 +11,7 @@ from mnfn_cli.errors import UsageError
 from mnfn_cli.models.functional import place_of
 from mnfn_cli.models.shared import SharedFunctional
 from mnfn_cli.recipe import MODELS, Model, Recipe, load_recipe
+from mnfn_cli.runtime.processes import current
 from mnfn_cli.symmetry import LAYER_ACTIVATIONS
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.mixed import Networks
@@ -67,6 +68,8 @@ def build_functional(recipe: Recipe, specs: Sequence[NetworkSpec], facts: Mappin
 def apply_functional(model: nn.Module, features: Networks) -> Any:
     """Apply a functional to any number of networks in batches, on its device, in its dtype, without gradients.
 
+    Several processes that share the work take the batches in turn; these are the same for any number of processes.
+
     Args:
         model: a functional that maps raw weights to a tensor ``(batch, ...)``, or to a change of the weights.
         features: raw weights of the networks, ``(networks, 1, ...)``; ``MixedFeatures`` for a functional that reads
@@ -76,7 +79,7 @@ def apply_functional(model: nn.Module, features: Networks) -> Any:
         the outputs of the model for all networks, moved to the CPU: a tensor ``(networks, ...)``, or
         ``WeightSpaceFeatures``.
     """
-    outputs = list(_in_blocks(model, features))
+    outputs = current().in_order(list(_in_blocks(model, features)))
     if not outputs:
         return torch.zeros(0)
     return WeightSpaceFeatures.cat(outputs) if isinstance(outputs[0], WeightSpaceFeatures) else torch.cat(outputs)
@@ -85,7 +88,7 @@ def apply_functional(model: nn.Module, features: Networks) -> Any:
 def _in_blocks(model: nn.Module, features: Networks) -> Iterator[Any]:
     device, dtype = place_of(model)
     with torch.inference_mode():
-        for start in range(0, features.batch, BLOCK):
+        for start in current().own(range(0, features.batch, BLOCK)):
             block = features.select(slice(start, start + BLOCK))
             yield model(block.to(device=device, dtype=dtype)).to(device="cpu")
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from mnfn_cli.errors import MnfnError, UsageError
 from mnfn_cli.recipe import Recipe, load_recipe
 from mnfn_cli.recipe.overrides import override_key
 from mnfn_cli.runtime.context import Context
+from mnfn_cli.runtime.processes import Processes
 from mnfn_cli.storage.atomic import write_json, write_text
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.tasks.data import open_zoos, with_absolute_zoos
 from mnfn_cli.tasks.result import read_result
-from mnfn_cli.tasks.training import Illustrate, resume_run, train_run
+from mnfn_cli.tasks.training import Illustrate, require_same_recipe, train_or_resume
 from mnfn_cli.training.run_folder import RUN, RunFolder
 from mnfn_cli.zoo.store import ZOO
 
@@ -120,7 +121,8 @@ def run_sweep(
 ) -> list[dict[str, Any]]:
     """Train the trials that have no run yet, resume interrupted runs, and tabulate.
 
-    Every run is a folder inside ``output``. ``results.json`` and ``results.md`` there are written again after each run.
+    Several processes take the next run whenever they have finished one. Every run is a folder inside ``output``.
+    ``results.json`` and ``results.md`` there are written again after each run.
 
     Args:
         trials: the runs of the sweep.
@@ -140,21 +142,29 @@ def run_sweep(
         NumericError, StorageError: ``train_run`` raised it.
     """
     context = context or Context()
+    processes = context.processes
     _require_fitting_zoos(trials)
-    zoos = dict.fromkeys(zoo for trial in trials for zoo in trial.resolved.data.zoo)
-    check_outputs([Output(output, SWEEP, in_place=True)], zoos, kinds=(ZOO, RUN))
-    check_outputs([Output(output / trial.folder, RUN, in_place=True) for trial in trials], zoos)
-    output.mkdir(exist_ok=True)
-    _require_same_recipes(trials, output)
-    for number, trial in enumerate(trials, 1):
+    if processes.first:
+        zoos = dict.fromkeys(zoo for trial in trials for zoo in trial.resolved.data.zoo)
+        check_outputs([Output(output, SWEEP, in_place=True)], zoos, kinds=(ZOO, RUN))
+        check_outputs([Output(output / trial.folder, RUN, in_place=True) for trial in trials], zoos)
+        output.mkdir(exist_ok=True)
+        _require_same_recipes(trials, output)
+    processes.meet()
+    own = replace(context, processes=Processes())
+
+    def train(number: int) -> None:
+        trial = trials[number]
         path = output / trial.folder
         if not _is_done(path):
-            context.progress.note(f"run {number} of {len(trials)}: {trial.folder}")
-            if path.exists():
-                resume_run(path, context=context, illustrate=illustrate)
-            else:
-                train_run(trial.resolved, path, context=context, illustrate=illustrate)
-        _tabulate(trials[:number], output)
+            context.progress.note(f"run {number + 1} of {len(trials)}: {trial.folder}")
+            train_or_resume(trial.resolved, path, context=own, illustrate=illustrate)
+        if processes.first:
+            _tabulate(trials, output)
+
+    processes.each(train, range(len(trials)))
+    if processes.first:
+        _tabulate(trials, output)
     return summarise(results_of(trials, output))
 
 
@@ -229,7 +239,8 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _tabulate(trials: Sequence[Trial], output: Path) -> None:
-    results = results_of(trials, output)
+    """Write the tables of the runs that are done."""
+    results = results_of([trial for trial in trials if _is_done(output / trial.folder)], output)
     write_json(output / "results.json", results)
     write_text(output / "results.md", markdown(summarise(results)))
 
@@ -242,10 +253,11 @@ def _require_same_recipes(trials: Sequence[Trial], output: Path) -> None:
     wrong = []
     for trial in trials:
         path = output / trial.folder
-        if path.exists() and with_absolute_zoos(load_recipe(str(RunFolder(path).recipe))) != trial.resolved:
-            wrong.append(
-                UsageError(path, "was run with another recipe or zoo than the sweep now asks for; use another output")
-            )
+        if path.exists():
+            try:
+                require_same_recipe(path, trial.resolved)
+            except UsageError as error:
+                wrong.append(error)
     if wrong:
         raise UsageError.together(wrong)
 

@@ -69,12 +69,22 @@ class Target(Record):
             true: the targets in the same units, of the same shape.
             where: what an error calls the moment, such as ``step 12``.
 
+        Returns:
+            a scalar. On a GPU, which an error would have to wait for, it is NaN if a prediction is not finite.
+
         Raises:
-            NumericError: a prediction is not finite.
+            NumericError: a prediction on the CPU is not finite.
         """
-        if not torch.isfinite(predicted).all():
-            problem = f"a prediction is not finite at {where}; lower optimizer.lr, or check the zoo"
-            raise NumericError("training", problem)
+        finite = predicted.isfinite()
+        if predicted.device.type == "cpu":
+            if not finite.all():
+                problem = f"a prediction is not finite at {where}; lower optimizer.lr, or check the zoo"
+                raise NumericError("training", problem)
+            return self._loss(predicted, true)
+        # The cross-entropy of a number that is none would end the process there.
+        return torch.where(finite.all(), self._loss(torch.where(finite, predicted, true), true), torch.nan)
+
+    def _loss(self, predicted: Tensor, true: Tensor) -> Tensor:
         return F.huber_loss(predicted, true) if self.bounds is None else F.binary_cross_entropy(predicted, true)
 
 

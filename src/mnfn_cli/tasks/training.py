@@ -2,10 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -36,7 +38,7 @@ from mnfn_cli.tasks.data import (
     with_absolute_zoos,
 )
 from mnfn_cli.tasks.description import describe_run
-from mnfn_cli.tasks.division import divide, families_of, one_of_each
+from mnfn_cli.tasks.division import Division, divide, families_of, one_of_each
 from mnfn_cli.tasks.familiarity import Familiarity
 from mnfn_cli.tasks.functional import build_functional
 from mnfn_cli.tasks.invariance import measure_invariance
@@ -101,12 +103,67 @@ def train_run(
     require_training_networks(zoos, task.specs, skipped)
     _require_fitting_batch(recipe, counts["train"])
     require_bounded_size(task, context.progress)
-    check_outputs([Output(path, RUN)], [zoo.path for zoo in zoos], force=force, kinds=(ZOO, RUN))
     fill = InrDesign.of_zoo(zoos[0].parts[0]).save_start if task.fit is not None else lambda folder: None
-    with locked(path):
-        record = describe_run(task, zoos, counts, skipped, context)
-        folder = create_run(path, recipe_to_yaml(recipe), record, force=force, fill=fill)
+
+    @contextmanager
+    def created() -> Iterator[RunFolder]:
+        check_outputs([Output(path, RUN)], [zoo.path for zoo in zoos], force=force, kinds=(ZOO, RUN))
+        with locked(path):
+            record = describe_run(task, zoos, counts, skipped, context)
+            yield create_run(path, recipe_to_yaml(recipe), record, force=force, fill=fill)
+
+    with context.processes.entered_by_first(created) as folder:
         return _run(task, folder, zoos, context, illustrate)
+
+
+def train_or_resume(
+    recipe: Recipe,
+    path: Path,
+    *,
+    skip_bad: bool = False,
+    context: Context | None = None,
+    illustrate: Illustrate = lambda path: None,
+) -> Result:
+    """Train a recipe's model, or continue the run in ``path``, or return the result of that run if it is done.
+
+    So the same command, given again after each interruption, ends with the result.
+
+    Args:
+        recipe, path, skip_bad, context, illustrate: as in ``train_run``.
+
+    Raises:
+        UsageError: the run in ``path`` was trained with another recipe or on other zoos.
+        MnfnError: as in ``train_run`` and ``resume_run``.
+    """
+    context = context or Context()
+    recipe = with_absolute_zoos(recipe)
+    state = None
+    if context.processes.first:
+        state = _state_of(path, recipe)
+    state = context.processes.share(state)
+    if state is None:
+        return train_run(recipe, path, skip_bad=skip_bad, context=context, illustrate=illustrate)
+    if state == "running":
+        return resume_run(path, context=context, illustrate=illustrate)
+    context.progress.note(f"{path} is done")
+    return read_result(path)
+
+
+def require_same_recipe(path: Path, recipe: Recipe) -> None:
+    """Check that a run was trained with a recipe on its zoos.
+
+    Raises:
+        UsageError: it was not.
+    """
+    if with_absolute_zoos(load_recipe(str(RunFolder(path).recipe))) != recipe:
+        raise UsageError(path, "was run with another recipe or zoo than the command now asks for; use another output")
+
+
+def _state_of(path: Path, recipe: Recipe) -> str | None:
+    if not path.exists():
+        return None
+    require_same_recipe(path, recipe)
+    return RunFolder(path).record.state
 
 
 def resume_run(path: Path, *, context: Context | None = None, illustrate: Illustrate = lambda path: None) -> Result:
@@ -126,7 +183,8 @@ def resume_run(path: Path, *, context: Context | None = None, illustrate: Illust
         DataError: there is no run, a zoo of it changed, or its newest state is damaged.
         NumericError, InterruptedRun: as in ``train_run``.
     """
-    with resuming(path) as folder:
+    context = context or Context()
+    with context.processes.entered_by_first(partial(resuming, path)) as folder:
         if changed := folder.require_plugins():
             raise UsageError(path, f"{changed[0]}; it cannot be resumed")
         recipe, record = load_recipe(str(folder.recipe)), folder.record
@@ -137,7 +195,7 @@ def resume_run(path: Path, *, context: Context | None = None, illustrate: Illust
         if (made_by := record.versions.mnfn) != __version__:
             raise UsageError(path, f"was started by mnfn {made_by}; this is {__version__}, which may train otherwise")
         task = task_of_run(record.task, recipe, record.specs, record.facts, record.inr, folder.path / RUN_FILE)
-        return _run(task, folder, zoos, context or Context(), illustrate)
+        return _run(task, folder, zoos, context, illustrate)
 
 
 def _require_fitting_batch(recipe: Recipe, networks: int) -> None:
@@ -165,23 +223,58 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     if isinstance(model, Functional):
         model.prepare(train.features)
     position = _fit(task, model, train, val, folder, context)
-    trained = time.monotonic()
-    save_tensors(folder.model, model.state_dict())
-    before = {path.name for path in folder.path.iterdir()}
+    learned = _Learned(model, position, train, whole, related, validation, started, time.monotonic())
+    return _conclude(task, folder, zoos, learned, load, context, illustrate)
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What a training leaves for its conclusion: model and position, the splits that it read, and times."""
+
+    model: nn.Module
+    position: Position
+    train: Split
+    whole: Split
+    related: list[int]
+    validation: Division
+    started: float
+    trained: float
+
+
+def _conclude(
+    task: Task,
+    folder: RunFolder,
+    zoos: Sequence[Zoo],
+    learned: _Learned,
+    load: Callable[[str], Split],
+    context: Context,
+    illustrate: Illustrate,
+) -> Result:
+    """Measure a trained functional on the test networks, and write the rest of the run's folder on rank 0."""
+    recipe, model, position, train = task.recipe, learned.model, learned.position, learned.train
+    whole, validation, skipped = learned.whole, learned.validation, frozenset(folder.record.skipped)
+    processes = context.processes
+    if processes.first:
+        save_tensors(folder.model, model.state_dict())
+    before = {path.name for path in folder.path.iterdir()} if processes.first else set()
     # The test networks are read here, once, with the model that validation chose.
     test, families = load("test"), 1 + max(families_of(zoos, "test", skipped))
-    splits = Splits(train, val, test, families, validation.calibration)
-    concluded = task.conclude(model.eval(), splits, folder.path)
+    splits = Splits(train, validation.selection, test, families, validation.calibration)
+    with processes.folder_for_first(folder.path) as written:
+        concluded = task.conclude(model.eval(), splits, written)
     familiarity: Familiarity | None = None
     unflagged: list[str] = []
     if TASKS[recipe.task].writes == "table":
-        one = whole.select(one_of_each(related, seed))
+        one = whole.select(one_of_each(learned.related, recipe.training.seed))
         familiarity, unflagged = Familiarity.if_enough(task.specs, train.features, one.features)
     remarks = [*validation.remarks, *unflagged, *concluded.remarks]
     more: dict[str, Any] = dict(concluded.more)
     more |= {"by_weight_space": concluded.by_weight_space} if concluded.by_weight_space else {}
     more |= {"remarks": remarks} if remarks else {}
     more |= {} if familiarity is None else {"unlike": familiarity.figures(test.features, families)}
+    invariance = measure_invariance(task, model, test)
+    if not processes.first:
+        return processes.share(cast(Result, None))
     Calibration(concluded.intervals, familiarity).save(folder.path)
     result = Result(
         task=recipe.task,
@@ -194,7 +287,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
             split_protocol=split_protocol(zoos, task.protocol),
         ),
         test=concluded.test,
-        invariance=measure_invariance(task, model, test),
+        invariance=invariance,
         validation={
             task.criterion.removeprefix("val_"): position.best_value if math.isfinite(position.best_value) else None,
             "step": position.best_step,
@@ -205,9 +298,9 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
         environment=position.environment,
         versions=folder.record.versions,
         seconds=Seconds(
-            training=round(trained - started, 3),
+            training=round(learned.trained - learned.started, 3),
             per_step=round(position.step_seconds / max(position.step, 1), 6),
-            in_all=round(time.monotonic() - started, 3),
+            in_all=round(time.monotonic() - learned.started, 3),
         ),
         **more,
     )
@@ -216,7 +309,7 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     folder.finish({path.name for path in folder.path.iterdir()} - before)
     for remark in remarks:
         context.progress.note(remark)
-    return read_result(folder.path)
+    return processes.share(read_result(folder.path))
 
 
 def _new_model(task: Task) -> nn.Module:

@@ -1,4 +1,7 @@
-"""Fit functionals that have no gradient steps, and what other functionals fit after theirs."""
+"""Fit functionals that have no gradient steps, and what other functionals fit after theirs.
+
+Several processes all call the fit, which may divide what it computes of networks among them; what rank 0 fitted counts.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -8,9 +11,10 @@ from torch import Tensor
 from mnfn_cli.errors import NumericError
 from mnfn_cli.models.functional import ClosedFormFunctional, Functional, place_of
 from mnfn_cli.runtime.context import Context
+from mnfn_cli.runtime.processes import Processes
 from mnfn_cli.training.loop import append_metrics
 from mnfn_cli.training.run_folder import RunFolder
-from mnfn_cli.training.state import Position, describe_environment
+from mnfn_cli.training.state import Position, describe_environment, to_cpu
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.mixed import Networks
 
@@ -43,15 +47,18 @@ def fit_at_once(
         InterruptedRun: the user interrupted the run before or after the validation.
     """
     context.progress.start("fitting", 1)
-    run.metrics.unlink(missing_ok=True)
+    processes = context.processes
+    if processes.first:
+        run.metrics.unlink(missing_ok=True)
     model.fit(features, targets)
-    _require_finite(model)
+    _take_from_first(model, processes)
     run.check_interruption(context.interruption)
-    figures = dict(validate())
+    figures = processes.share(dict(validate()))
     run.check_interruption(context.interruption)
-    append_metrics(run.metrics, {"step": 0, "epoch": 0.0, "train_loss": None, **figures})
+    if processes.first:
+        append_metrics(run.metrics, {"step": 0, "epoch": 0.0, "train_loss": None, **figures})
     context.progress.advance(1, **{criterion: figures[criterion]})
-    environment = describe_environment(place_of(model)[0])
+    environment = describe_environment(place_of(model)[0], processes.count)
     return Position(best_value=figures[criterion], environment=environment)
 
 
@@ -80,15 +87,28 @@ def finish(
         NumericError: a fitted number is not finite.
         InterruptedRun: the user interrupted the run.
     """
-    if not model.eval().finish(features, targets):
+    processes = context.processes
+    if not processes.share(model.eval().finish(features, targets)):
         return
-    _require_finite(model)
+    _take_from_first(model, processes)
     run.check_interruption(context.interruption)
     with torch.no_grad():
-        figures = dict(validate())
+        figures = processes.share(dict(validate()))
     context.progress.advance(0, **{criterion: figures[criterion]})
-    append_metrics(run.metrics, {"step": position.step, "epoch": None, "train_loss": None, **figures})
+    if processes.first:
+        append_metrics(run.metrics, {"step": position.step, "epoch": None, "train_loss": None, **figures})
     position.best_value = figures[criterion]
+
+
+def _take_from_first(model: Functional, processes: Processes) -> None:
+    """Give what rank 0 has fitted to all processes, if it is finite."""
+    if processes.first:
+        _require_finite(model)
+    if processes.count > 1:
+        state = processes.share(to_cpu(model.state_dict()) if processes.first else None)
+        device = place_of(model)[0]
+        model.load_state_dict(state or {})
+        model.to(device)
 
 
 def _require_finite(model: Functional) -> None:

@@ -12,13 +12,23 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mnfn_cli.errors import InterruptedRun, NumericError
+from mnfn_cli.errors import InterruptedRun
 from mnfn_cli.models.functional import Functional
 from mnfn_cli.runtime.context import Context, Progress
+from mnfn_cli.runtime.processes import Processes
 from mnfn_cli.runtime.seeds import derive_seed
 from mnfn_cli.storage.atomic import file_system_errors, to_json
 from mnfn_cli.training.run_folder import RunFolder
-from mnfn_cli.training.state import Position, describe_environment, load_state, save_state
+from mnfn_cli.training.state import (
+    Position,
+    describe_environment,
+    load_state,
+    random_states,
+    save_state,
+    set_random_states,
+    to_cpu,
+)
+from mnfn_cli.training.step_log import StepLog
 
 
 @dataclass(frozen=True)
@@ -86,32 +96,43 @@ def run_job(job: Job, model: nn.Module, run: RunFolder, context: Context) -> Pos
         NumericError: a loss or a gradient is not finite; the state of the last validation stays on disk.
         DataError: the newest state is damaged.
     """
-    progress = context.progress
+    progress, processes = context.progress, context.processes
     torch.manual_seed(derive_seed(job.seed, "training"))
     kind = torch.optim.AdamW if job.optimizer == "adamw" else torch.optim.Adam
     optimizer = kind(_groups(model), lr=job.learning_rate, weight_decay=job.weight_decay, fused=_can_fuse(model))
-    position, best = load_state(run.checkpoints, model, optimizer)
-    environment = describe_environment(next(model.parameters()).device)
+    position, best = _begin(run, model, optimizer, processes)
+    environment = describe_environment(next(model.parameters()).device, processes.count)
     if position.environment and position.environment != environment:
         position.exact = False
-        progress.note("resumed on another machine, device, thread count or torch: the result is not bit for bit")
+        progress.note(
+            "resumed on another machine, device, thread or process count or torch: the result is not bit for bit"
+        )
     position.environment = environment
-    _truncate(run.metrics, position.metrics_bytes)
+    if processes.first:
+        _truncate(run.metrics, position.metrics_bytes)
     progress.start("training", job.total_steps)
     progress.advance(position.step)
+    log = StepLog(model, optimizer, position.step)
+
+    def save() -> None:
+        log.require_finite_gradients()
+        if processes.first:
+            save_state(run.checkpoints, position, model, best, optimizer)
+
     try:
         while position.step < job.total_steps or position.validated < position.step:
-            due = position.step % job.validate_every == 0 or position.step == job.total_steps
-            if due and position.validated < position.step:
-                best = _validate(job, model, run, position, best, progress)
-                save_state(run.checkpoints, position, model, best, optimizer)
+            if _is_due(job, position) and position.validated < position.step:
+                best = _validate(job, model, run, position, best, context)
+                save()
+                run.check_interruption(context.interruption)
             else:
-                _step(job, model, optimizer, position)
-                progress.advance(loss=position.loss_sum / (position.step - position.validated))
-            run.check_interruption(context.interruption)
+                _step(job, model, optimizer, position, log, context)
+                if processes.count == 1 or log.stopping:
+                    run.check_interruption(context.interruption)
     except InterruptedRun:
         # The interrupted step or validation has changed neither model nor position, so the state is consistent.
-        save_state(run.checkpoints, position, model, best, optimizer)
+        _look(log, position, progress)
+        save()
         raise
     model.load_state_dict(best)
     return position
@@ -126,7 +147,34 @@ def _groups(model: nn.Module) -> list[dict[str, Any]]:
     return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
 
 
-def _step(job: Job, model: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
+def _begin(
+    run: RunFolder, model: nn.Module, optimizer: torch.optim.Optimizer, processes: Processes
+) -> tuple[Position, dict[str, Tensor]]:
+    """Load the newest state on rank 0, and give it to all processes, also where there is none."""
+    loaded = load_state(run.checkpoints, model, optimizer) if processes.first else (Position(), {})
+    if processes.count == 1:
+        return loaded
+    random = random_states(next(model.parameters()).device)
+    held = processes.share((loaded, to_cpu(model.state_dict()), to_cpu(optimizer.state_dict()), random))
+    (position, best), weights, slots, random = held
+    model.load_state_dict(weights)
+    optimizer.load_state_dict(slots)
+    set_random_states(next(model.parameters()).device, random)
+    return position, best
+
+
+def _is_due(job: Job, position: Position) -> bool:
+    return position.step % job.validate_every == 0 or position.step == job.total_steps
+
+
+def _step(
+    job: Job,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    position: Position,
+    log: StepLog,
+    context: Context,
+) -> None:
     model.train()
     started = time.perf_counter()
     for group in optimizer.param_groups:
@@ -134,19 +182,29 @@ def _step(job: Job, model: nn.Module, optimizer: torch.optim.Optimizer, position
     optimizer.zero_grad()
     loss = job.loss(position.step)
     loss.backward()
-    _require_finite(loss, model, position.step + 1)
-    optimizer.step()
-    position.loss_sum += float(loss.detach())
+    log.add(loss, context.processes, context.interruption.number)
     position.step += 1
+    if log.due or _is_due(job, position):
+        _look(log, position, context.progress)
+    optimizer.step()
     position.step_seconds += time.perf_counter() - started
 
 
+def _look(log: StepLog, position: Position, progress: Progress) -> None:
+    """Wait for the steps since the last look, check that their losses are finite, and report them."""
+    losses = log.look()
+    for loss in losses:
+        position.loss_sum += loss
+    if losses:
+        progress.advance(len(losses), loss=position.loss_sum / (position.step - position.validated))
+
+
 def _validate(
-    job: Job, model: nn.Module, run: RunFolder, position: Position, best: dict[str, Tensor], progress: Progress
+    job: Job, model: nn.Module, run: RunFolder, position: Position, best: dict[str, Tensor], context: Context
 ) -> dict[str, Tensor]:
     model.eval()
     with torch.no_grad():
-        figures = dict(job.validate())
+        figures = context.processes.share(dict(job.validate()))
     value = figures[job.criterion]
     worst = float("inf") if job.smaller_is_better else float("-inf")
     if not best:
@@ -157,23 +215,12 @@ def _validate(
         best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     train_loss = position.loss_sum / (position.step - position.validated)
     line = {"step": position.step, "epoch": position.step / job.steps_per_epoch, "train_loss": train_loss, **figures}
-    append_metrics(run.metrics, line)
-    position.metrics_bytes = run.metrics.stat().st_size
+    if context.processes.first:
+        append_metrics(run.metrics, line)
+        position.metrics_bytes = run.metrics.stat().st_size
     position.validated, position.loss_sum = position.step, 0.0
-    progress.advance(0, **{name: figure for name, figure in figures.items() if name == job.criterion})
+    context.progress.advance(0, **{name: figure for name, figure in figures.items() if name == job.criterion})
     return best
-
-
-def _require_finite(loss: Tensor, model: nn.Module, step: int) -> None:
-    if not torch.isfinite(loss):
-        raise NumericError("training", f"the loss of step {step} is not finite; lower optimizer.lr, or check the zoo")
-    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    if torch.isfinite(nn.utils.get_total_norm(gradients)):
-        return
-    for name, parameter in model.named_parameters():
-        if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
-            raise NumericError("training", f"the gradient of {name} at step {step} is not finite")
-    raise NumericError("training", f"the gradients of step {step} are too large; lower optimizer.lr")
 
 
 def _can_fuse(model: nn.Module) -> bool:

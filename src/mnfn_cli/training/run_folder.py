@@ -7,6 +7,7 @@ from pathlib import Path
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.runtime.context import Interruption
 from mnfn_cli.runtime.plugins import find_plugin
+from mnfn_cli.runtime.processes import current
 from mnfn_cli.storage.atomic import remove_temporaries, write_text
 from mnfn_cli.storage.folders import existing_folder, growing_folder, recover
 from mnfn_cli.storage.kinds import Kind
@@ -106,7 +107,11 @@ class RunFolder:
         return remarks
 
     def check_interruption(self, interruption: Interruption) -> None:
-        """Raise ``InterruptedRun`` if a signal has come; everything that is needed to resume must be on disk."""
+        """Raise ``InterruptedRun`` if a signal has come; everything that is needed to resume must be on disk.
+
+        Several processes ask at the same place, and all of them raise it if a signal has come to one.
+        """
+        current().agree(interruption)
         interruption.check(self.path, f"continue with: mnfn train --resume {self.path}")
 
     def finish(self, files: Iterable[str] = ()) -> None:

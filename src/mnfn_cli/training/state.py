@@ -4,6 +4,7 @@ import json
 import platform
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,14 +42,32 @@ class Position:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def describe_environment(device: torch.device) -> dict[str, str]:
-    """Return what two runs must have in common to agree bit for bit: machine, device, threads and torch version."""
-    return {
+def describe_environment(device: torch.device, processes: int = 1) -> dict[str, str]:
+    """Return what two runs must have in common to agree bit for bit.
+
+    Args:
+        device: the device of the training.
+        processes: the number of processes that share it; it is named if there are several.
+
+    Returns:
+        machine, device, threads of each process and torch version.
+    """
+    found = {
         "machine": platform.node(),
         "device": str(device),
         "threads": str(torch.get_num_threads()),
         "torch": torch.__version__,
     }
+    return found if processes == 1 else found | {"processes": str(processes)}
+
+
+def to_cpu(state: Any) -> Any:
+    """Return a state dict of a model or of an optimizer with its tensors on the CPU."""
+    if isinstance(state, Tensor):
+        return state.cpu()
+    if isinstance(state, dict):
+        return {key: to_cpu(value) for key, value in state.items()}
+    return [to_cpu(value) for value in state] if isinstance(state, list) else state
 
 
 def save_state(
@@ -70,7 +89,7 @@ def save_state(
     for number, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": value for name, value in slots.items()}
     device = next(model.parameters()).device
-    tensors |= {f"random.{name}": state for name, state in _random_states(device).items()}
+    tensors |= {f"random.{name}": state for name, state in random_states(device).items()}
     metadata = {"position": json.dumps(asdict(position))}
     save_tensors(folder / f"step-{position.step:08d}-{position.validated:08d}.safetensors", tensors, metadata)
     for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
@@ -103,7 +122,7 @@ def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
             groups[group][rest] = tensor
         model.load_state_dict(groups["model"])
         _load_optimizer(optimizer, groups["optimizer"])
-        _set_random_states(next(model.parameters()).device, groups["random"])
+        set_random_states(next(model.parameters()).device, groups["random"])
     except (DataError, KeyError, TypeError, ValueError, RuntimeError) as error:
         before = f"the state before it is {files[-2].name}" if len(files) > 1 else "there is no state before it"
         reason = error.problem if isinstance(error, DataError) else str(error)
@@ -121,14 +140,16 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _random_states(device: torch.device) -> dict[str, Tensor]:
+def random_states(device: torch.device) -> dict[str, Tensor]:
+    """Return the states of torch's random generators of the CPU and of a device."""
     states = {"cpu": torch.get_rng_state()}
     if device.type != "cpu":
         states["device"] = torch.get_device_module(device).get_rng_state(device)
     return states
 
 
-def _set_random_states(device: torch.device, states: dict[str, Tensor]) -> None:
+def set_random_states(device: torch.device, states: dict[str, Tensor]) -> None:
+    """Set what ``random_states`` returned."""
     torch.set_rng_state(states["cpu"])
     if device.type != "cpu" and "device" in states:
         torch.get_device_module(device).set_rng_state(states["device"], device)

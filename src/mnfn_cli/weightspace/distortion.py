@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from mnfn_cli.runtime.rows import whole_batch
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 
 
@@ -19,7 +20,8 @@ def distort(features: WeightSpaceFeatures, deviation: float) -> WeightSpaceFeatu
     """
     weight, bias = features.weights[0], features.biases[0]
     inputs = weight.shape[3]
-    drawn: Tensor = deviation * torch.randn(features.batch, 1, inputs, inputs + 1, device=bias.device, dtype=bias.dtype)
+    total, own = whole_batch(features.batch)
+    drawn: Tensor = deviation * torch.randn(total, 1, inputs, inputs + 1, device=bias.device, dtype=bias.dtype)[own]
     moved = weight @ drawn
     weights = (weight + moved[..., :inputs], *features.weights[1:])
     biases = (bias + moved[..., inputs], *features.biases[1:])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mnfn_cli.runtime.rows import computing_part, whole_batch
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -121,17 +122,22 @@ def act_at_random(
     def act(spec: NetworkSpec, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         if not features.batch:
             return features
+        total, own = whole_batch(features.batch)
         element = MonomialElement.sample(
             spec,
-            features.batch,
+            total,
             scale,
             log_uniform=log_uniform,
             permute=permute,
             shifts=shifts,
             generator=generator,
-        )
+        ).select(own)
         return element.for_biases_of(features).act(features)
 
     if isinstance(networks, WeightSpaceFeatures):
         return act(specs[0], networks)
-    return MixedFeatures([act(*pair) for pair in zip(specs, networks.parts, strict=True)], networks.spaces)
+    parts = []
+    for number, (spec, features) in enumerate(zip(specs, networks.parts, strict=True)):
+        with computing_part(number):
+            parts.append(act(spec, features))
+    return MixedFeatures(parts, networks.spaces)

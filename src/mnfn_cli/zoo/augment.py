@@ -1,5 +1,6 @@
 """Change the weights of a zoo's networks by random group elements, and check that no network's function changed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement, check_shifts
 from mnfn_cli.zoo.inr_design import START_FILE
 from mnfn_cli.zoo.probes import PROBES, TOLERANCE, compare_outputs, input_shape, random_inputs, some_pixels
@@ -58,6 +60,8 @@ def augment_zoo(
 ) -> AugmentReport:
     """Write a zoo of networks that compute the same functions as those of ``source``, with other weights.
 
+    Several processes move blocks of networks in turn, and rank 0 writes.
+
     Every copy keeps the split and the labels of its source, and the column ``source_id`` names the source. With
     ``verify``, each new network, with its weights as stored, runs in float64 beside its source on random and on real
     inputs. The columns ``relative_error`` and ``constant`` hold the results.
@@ -88,42 +92,53 @@ def augment_zoo(
     for space in source.spaces:
         check_shifts(space.spec, shifts)
     context = context or Context()
-    check_outputs([Output(output, ZOO)], [source.path], force=force)
+    processes = context.processes
+    if processes.first:
+        check_outputs([Output(output, ZOO)], [source.path], force=force)
     context.progress.start("augmenting", len(source) * (copies + keep_original))
     several = len(source.spaces) > 1
     proofs: list[_Proof] = []
-    with new_folder(output, ZOO, force=force) as folder:
+    with processes.entered_by_first(lambda: new_folder(output, ZOO, force=force)) as folder:
         for part in source.parts:
             probes = _probes(part, seed) if verify else []
             name = part.spaces[0].name if several else None
+
+            def move(
+                place: tuple[int, int], part: Zoo = part, probes: Sequence[Tensor] = probes, name: str | None = name
+            ) -> tuple[WeightSpaceFeatures, _Proof | None]:
+                copy, start = place
+                context.interruption.check(output, "nothing was written")
+                block = part.read(slice(start, start + BLOCK))
+                emitted = block
+                if copy:
+                    random = generator(seed, "element", copy, start, *([name] if name else []))
+                    element = MonomialElement.sample(
+                        part.spec,
+                        block.batch,
+                        scale,
+                        log_uniform=log_uniform,
+                        permute=permute,
+                        shifts=shifts,
+                        generator=random,
+                    )
+                    emitted = element.for_biases_of(block).act(block)
+                if not verify:
+                    return emitted, None
+                first_row = (copy if keep_original else copy - 1) * len(source)
+                rows = [first_row + number for number in part.numbers[start : start + BLOCK]]
+                found = compare_outputs(part.spec, block, emitted, probes)
+                return emitted, _Proof(rows, found.relative, found.constant, TOLERANCE[block.dtype])
+
             writer = ShardWriter(folder, part.spec, name)
-            for copy in range(0 if keep_original else 1, copies + 1):
-                for start in range(0, len(part), BLOCK):
-                    context.interruption.check(output, "nothing was written")
-                    block = part.read(slice(start, start + BLOCK))
-                    emitted = block
-                    if copy:
-                        random = generator(seed, "element", copy, start, *([name] if name else []))
-                        element = MonomialElement.sample(
-                            part.spec,
-                            block.batch,
-                            scale,
-                            log_uniform=log_uniform,
-                            permute=permute,
-                            shifts=shifts,
-                            generator=random,
-                        )
-                        emitted = element.for_biases_of(block).act(block)
-                    if verify:
-                        first_row = (copy if keep_original else copy - 1) * len(source)
-                        rows = [first_row + number for number in part.numbers[start : start + BLOCK]]
-                        found = compare_outputs(part.spec, block, emitted, probes)
-                        proofs.append(_Proof(rows, found.relative, found.constant, TOLERANCE[block.dtype]))
-                    writer.append(emitted)
-                    context.progress.advance(block.batch)
+            numbers = range(0 if keep_original else 1, copies + 1)
+            places = [(copy, start) for copy in numbers for start in range(0, len(part), BLOCK)]
+            for emitted, proof in processes.map(move, places):
+                writer.append(emitted)
+                proofs += [] if proof is None else [proof]
+                context.progress.advance(emitted.batch)
             writer.finish()
         table = _table(source, copies, keep_original)
-        if verify:
+        if verify and processes.first:
             table = _proven(source, table, proofs)
         groups = list(dict.fromkeys(space.spec.group for space in source.spaces))
         made = {
@@ -143,15 +158,16 @@ def augment_zoo(
             **source.record.fit,
         }
         pictures, shared_start = source.path / "images.safetensors", source.path / START_FILE
-        finish_zoo(
-            folder,
-            source.spaces,
-            table,
-            made=made,
-            images=source.record.images.to_json(),
-            pictures=map_tensors(pictures) if pictures.exists() else None,
-            start=map_tensors(shared_start) if shared_start.exists() else None,
-        )
+        if processes.first:
+            finish_zoo(
+                folder,
+                source.spaces,
+                table,
+                made=made,
+                images=source.record.images.to_json(),
+                pictures=map_tensors(pictures) if pictures.exists() else None,
+                start=map_tensors(shared_start) if shared_start.exists() else None,
+            )
     largest = max((float(proof.errors.max()) for proof in proofs), default=None)
     count = sum(int(proof.constant.sum()) for proof in proofs) if proofs else None
     return AugmentReport(open_zoo(output), largest, count)

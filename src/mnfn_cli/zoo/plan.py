@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.runtime.context import Context
+from mnfn_cli.runtime.processes import Processes
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -83,47 +84,59 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
         InterruptedRun: the user interrupted the work; the same command continues it.
     """
     context = context or Context()
-    check_outputs([Output(output, ZOO, continues=True)], plan.sources, force=force)
+    processes = context.processes
+    if processes.first:
+        check_outputs([Output(output, ZOO, continues=True)], plan.sources, force=force)
     check_table(plan.sources[0], plan.table, plan.spaces)
     context.progress.start(plan.what, plan.table.height)
     several = len(plan.spaces) > 1
     with (
-        new_folder(output, ZOO, force=force, continues=True) as folder,
+        processes.entered_by_first(lambda: new_folder(output, ZOO, force=force, continues=True)) as folder,
         ThreadPoolExecutor(1) as threads,
     ):
-        claim_build(folder, dict(plan.identity))
+        if processes.first:
+            claim_build(folder, dict(plan.identity))
+        processes.meet()
         writers = []
         for space in plan.spaces:
             count = int((plan.table[SPACE_COLUMN] == space.name).sum()) if several else plan.table.height
             writer = ShardWriter(folder, space.spec, space.name if several else None, SHARD_BYTES, threads=threads)
             context.progress.advance(writer.count)
-            with closing(_read_ahead(plan, space, range(writer.count, count))) as blocks:
+            rows = range(processes.share(writer.count), count)
+            with closing(_read_blocks(plan, space, rows, processes)) as blocks:
                 for features in blocks:
                     context.interruption.check(output, "the same command continues it")
                     writer.append(features)
                     context.progress.advance(features.batch)
             writers.append(writer)
-        sums: dict[str, str] = {}
-        for writer in writers:
-            sums |= writer.finish()
-        finish_zoo(
-            folder,
-            plan.spaces,
-            plan.table,
-            made={"command": context.command, **plan.made, **_skipped(plan)},
-            images=plan.images,
-            pictures=plan.pictures or None,
-            start=plan.start or None,
-            sums=sums,
-        )
-        clear_build(folder)
+        if processes.first:
+            sums: dict[str, str] = {}
+            for writer in writers:
+                sums |= writer.finish()
+            finish_zoo(
+                folder,
+                plan.spaces,
+                plan.table,
+                made={"command": context.command, **plan.made, **_skipped(plan)},
+                images=plan.images,
+                pictures=plan.pictures or None,
+                start=plan.start or None,
+                sums=sums,
+            )
+            clear_build(folder)
     return open_zoo(output)
 
 
-def _read_ahead(plan: Plan, space: Space, rows: range) -> Generator[WeightSpaceFeatures]:
-    """Yield networks of a weight space in blocks; a thread reads each block while the one before is written."""
+def _read_blocks(plan: Plan, space: Space, rows: range, processes: Processes) -> Generator[WeightSpaceFeatures]:
+    """Yield networks of a weight space in blocks; a thread reads each block while the one before is written.
+
+    Several processes read blocks in turn, and yield them on rank 0.
+    """
     size = max(BLOCK_BYTES // (4 * space.spec.num_parameters), 1)
     blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
+    if processes.count > 1:
+        yield from processes.map(lambda block: plan.read(space.name, block), blocks)
+        return
     with ThreadPoolExecutor(1) as thread:
         ahead = None
         for block in [*blocks, None]:

@@ -101,7 +101,9 @@ def build_classifier_zoo(
         OutputError: the output exists, is in use, or another build is unfinished under its name.
     """
     context = context or Context()
-    check_outputs([Output(output, ZOO, continues=True)], image_paths(images.source), force=force)
+    processes = context.processes
+    if processes.first:
+        check_outputs([Output(output, ZOO, continues=True)], image_paths(images.source), force=force)
     train, held_out = divide_images(images, plan.spec, plan.seed)
 
     def check() -> None:
@@ -115,31 +117,33 @@ def build_classifier_zoo(
         "ranges": RANGES,
         "images": images.describe() | {"checksum": images.checksum()},
     }
-    with new_folder(output, ZOO, force=force, continues=True) as folder:
-        claim_build(folder, identity)
+    with processes.entered_by_first(lambda: new_folder(output, ZOO, force=force, continues=True)) as folder:
+        if processes.first:
+            claim_build(folder, identity)
         context.progress.start("training networks", plan.count)
         drawn = draw(plan.count, plan.seed)
         features, accuracies = _train_missing(folder, plan, drawn, train, held_out, check, context)
-        writer = ShardWriter(folder, plan.spec)
-        writer.append(features)
-        writer.finish()
-        finish_zoo(
-            folder,
-            plan.spec,
-            _table(plan, drawn, accuracies),
-            made={
-                "command": context.command,
-                "seed": plan.seed,
-                "epochs": plan.epochs,
-                "batch_size": BATCH_SIZE,
-                "hyperparameter_ranges": RANGES,
-                "pictures": {"train": len(train[0]), "held_out": len(held_out[0])},
-                "split": SPLIT_FRACTIONS,
-            },
-            images=images.describe() | {"normalisation": None},
-            pictures={"inputs": held_out[0][:PROBES]},
-        )
-        clear_build(folder)
+        if processes.first:
+            writer = ShardWriter(folder, plan.spec)
+            writer.append(features)
+            writer.finish()
+            finish_zoo(
+                folder,
+                plan.spec,
+                _table(plan, drawn, accuracies),
+                made={
+                    "command": context.command,
+                    "seed": plan.seed,
+                    "epochs": plan.epochs,
+                    "batch_size": BATCH_SIZE,
+                    "hyperparameter_ranges": RANGES,
+                    "pictures": {"train": len(train[0]), "held_out": len(held_out[0])},
+                    "split": SPLIT_FRACTIONS,
+                },
+                images=images.describe() | {"normalisation": None},
+                pictures={"inputs": held_out[0][:PROBES]},
+            )
+            clear_build(folder)
     return open_zoo(output)
 
 
@@ -194,24 +198,29 @@ def _train_missing(
         chunks = plan_chunks(
             [drawn[row] for row in rows], len(train[0]), plan.epochs, chunk_size=networks_at_once(plan.spec)
         )
-        diverged = []
-        for number, chunk in enumerate(chunks):
-            members = [rows[position] for position in chunk]
-            file = folder / f"chunk-{attempt}-{number:05d}.safetensors"
+        files = [folder / f"chunk-{attempt}-{number:05d}.safetensors" for number in range(len(chunks))]
+        members = [[rows[position] for position in chunk] for chunk in chunks]
+        diverged: list[int] = []
+
+        def train_chunk(number: int, files: list[Path] = files, members: list[list[int]] = members) -> None:
+            own, file = [drawn[row] for row in members[number]], files[number]
             if not file.exists():
-                trained, measured = _train_chunk(
-                    plan, [drawn[r] for r in members], train, held_out, context.device, check
-                )
+                trained, measured = _train_chunk(plan, own, train, held_out, context.device, check)
                 tensors = trained.to(device="cpu").flatten()
                 save_tensors(file, {"networks": tensors, "accuracy": measured.cpu()})
             saved, _ = read_tensors(file)
+            finite = saved["networks"].isfinite().all(dim=1)
+            context.progress.advance(int(finite.sum()), accuracy=float(saved["accuracy"].double().mean()))
+
+        context.processes.each(train_chunk, range(len(chunks)))
+        for file, own in zip(files, members, strict=True) if context.processes.first else ():
+            saved, _ = read_tensors(file)
             finite = saved["networks"].isfinite().all(dim=1).tolist()
-            diverged += [row for row, fine in zip(members, finite, strict=True) if not fine]
-            _put(features, members, saved["networks"])
-            for row, accuracy in zip(members, saved["accuracy"].tolist(), strict=True):
+            diverged += [row for row, fine in zip(own, finite, strict=True) if not fine]
+            _put(features, own, saved["networks"])
+            for row, accuracy in zip(own, saved["accuracy"].tolist(), strict=True):
                 accuracies[row] = accuracy
-            context.progress.advance(sum(finite), accuracy=sum(saved["accuracy"].tolist()) / len(members))
-        rows = sorted(diverged)
+        rows = sorted(context.processes.share(diverged))
         attempt += 1
         for row in rows:
             drawn[row] = draw(1, derive_seed(plan.seed, "redrawn", attempt, row))[0]

@@ -4,8 +4,7 @@ The networks are fitted in chunks, each of which is saved when it is done. A bui
 the last chunk that was saved.
 """
 
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import NumericError, UsageError
-from mnfn_cli.runtime.context import Context, Progress
+from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import derive_seed
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
@@ -66,7 +65,9 @@ def build_siren_zoo(
         OutputError: the output exists, is in use, or another build is unfinished under its name.
     """
     context = context or Context()
-    check_outputs([Output(output, ZOO, continues=True)], image_paths(images.source), force=force)
+    processes = context.processes
+    if processes.first:
+        check_outputs([Output(output, ZOO, continues=True)], image_paths(images.source), force=force)
     height, width = images.pixels.shape[2:]
     if height * width > MAX_PIXELS:
         raise UsageError(images.source, f"{height}x{width} pixels; at most {MAX_PIXELS} are fitted, give --size")
@@ -75,29 +76,32 @@ def build_siren_zoo(
     def check() -> None:
         context.interruption.check(output, "what is fitted is kept; the same command continues")
 
-    with new_folder(output, ZOO, force=force, continues=True) as folder:
-        claim_build(folder, job.identity())
+    with processes.entered_by_first(lambda: new_folder(output, ZOO, force=force, continues=True)) as folder:
+        if processes.first:
+            claim_build(folder, job.identity())
         context.progress.start("fitting networks", len(job.members))
-        features, errors = job.fit_missing(folder, context.progress, check)
-        writer = ShardWriter(folder, plan.design.spec)
-        writer.append(features)
-        writer.finish()
-        finish_zoo(
-            folder,
-            plan.design.spec,
-            job.table(errors),
-            made={
-                "command": context.command,
-                "seed": plan.seed,
-                "copies": plan.copies,
-                "split": SPLIT_FRACTIONS,
-                **plan.design.fit.to_json(),
-            },
-            images=images.describe() | {"pixel_range": list(plan.design.fit.pixel_range), "normalisation": None},
-            pictures={"pictures": job.pictures},
-            start=plan.design.start_tensors(),
-        )
-        clear_build(folder)
+        chunks = job.fit_missing(folder, context, check)
+        if processes.first:
+            features, errors = _read_chunks(chunks)
+            writer = ShardWriter(folder, plan.design.spec)
+            writer.append(features)
+            writer.finish()
+            finish_zoo(
+                folder,
+                plan.design.spec,
+                job.table(errors),
+                made={
+                    "command": context.command,
+                    "seed": plan.seed,
+                    "copies": plan.copies,
+                    "split": SPLIT_FRACTIONS,
+                    **plan.design.fit.to_json(),
+                },
+                images=images.describe() | {"pixel_range": list(plan.design.fit.pixel_range), "normalisation": None},
+                pictures={"pictures": job.pictures},
+                start=plan.design.start_tensors(),
+            )
+            clear_build(folder)
     return open_zoo(output)
 
 
@@ -122,26 +126,24 @@ class _Job:
             "device": self._device.type,
         }
 
-    def fit_missing(
-        self, folder: Path, progress: Progress, check: Callable[[], None]
-    ) -> tuple[WeightSpaceFeatures, Tensor]:
-        """Fit every chunk that is not on disk yet; return the weights and mean squared errors of all networks."""
+    def fit_missing(self, folder: Path, context: Context, check: Callable[[], None]) -> list[Path]:
+        """Fit every chunk that is not on disk yet; return the files of all chunks."""
         design = self._plan.design
         at_once = networks_at_once(design.spec, design.fit.size[0] * design.fit.size[1], self._device)
         chunks = ceil(len(self.members) / at_once)
         edges = [len(self.members) * part // chunks for part in range(chunks + 1)]
-        parts, errors = [], []
-        for number, rows in enumerate(range(*edge) for edge in pairwise(edges)):
-            file = folder / f"chunk-{number:05d}.safetensors"
+        files = [folder / f"chunk-{number:05d}.safetensors" for number in range(chunks)]
+
+        def fit(number: int) -> None:
+            rows, file = range(edges[number], edges[number + 1]), files[number]
             if not file.exists():
                 features, error = self._fit(rows, check)
                 save_tensors(file, {"mse": error.cpu()} | {f"{i}": t.cpu() for i, t in enumerate(features.tensors())})
-            saved, _ = read_tensors(file)
-            errors.append(saved.pop("mse"))
-            tensors = [saved[f"{i}"] for i in range(len(saved))]
-            parts.append(WeightSpaceFeatures(tensors[0::2], tensors[1::2]))
-            progress.advance(len(rows), psnr=float(psnr(errors[-1], self._peak).median()))
-        return WeightSpaceFeatures.cat(parts), torch.cat(errors)
+            error = read_tensors(file)[0]["mse"]
+            context.progress.advance(len(rows), psnr=float(psnr(error, self._peak).median()))
+
+        context.processes.each(fit, range(chunks))
+        return files
 
     def _fit(self, rows: range, check: Callable[[], None]) -> tuple[WeightSpaceFeatures, Tensor]:
         design = self._plan.design
@@ -196,6 +198,17 @@ class _Job:
         columns["mse"] = errors.tolist()
         columns["seed"] = [self._plan.seed if shared else self._seed(row) for row in range(len(members))]
         return pl.DataFrame(columns)
+
+
+def _read_chunks(files: Sequence[Path]) -> tuple[WeightSpaceFeatures, Tensor]:
+    """Return the weights and the mean squared errors of all networks."""
+    parts, errors = [], []
+    for file in files:
+        saved, _ = read_tensors(file)
+        errors.append(saved.pop("mse"))
+        tensors = [saved[f"{i}"] for i in range(len(saved))]
+        parts.append(WeightSpaceFeatures(tensors[0::2], tensors[1::2]))
+    return WeightSpaceFeatures.cat(parts), torch.cat(errors)
 
 
 def psnr(errors: Tensor, peak: float = 2.0) -> Tensor:

@@ -1,0 +1,123 @@
+"""How many times as fast two processes of one thread are as one: training, building, augmenting and predicting.
+
+Each time is that of the work between two meetings of all processes; what a process needs to start is not in it.
+"""
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from epoch import write_zoo
+from mnfn_cli.recipe import load_recipe
+from mnfn_cli.runtime.context import Context
+from mnfn_cli.runtime.place import place
+from mnfn_cli.runtime.processes import Processes, connect, join, part, sharing
+from mnfn_cli.tasks.application import apply_run
+from mnfn_cli.tasks.training import train_run
+from mnfn_cli.zoo.augment import augment_zoo
+from mnfn_cli.zoo.build.architectures import cnn_spec
+from mnfn_cli.zoo.build.classifiers import ClassifierZooPlan, build_classifier_zoo
+from mnfn_cli.zoo.images import load_images
+from mnfn_cli.zoo.store import open_zoo
+from rows import Row, record
+
+TARGET = 1.7
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+"""What is measured; on a machine with other work the time of the busiest process's processor says more."""
+WORKS = ("train", "build", "augment", "predict")
+
+
+def do(work: str, folder: Path, out: Path, batch: int, context: Context) -> None:
+    """Do one of the works."""
+    if work == "train":
+        overrides = [
+            f"training.steps={2400 // batch}",
+            f"training.batch_size={batch}",
+            f"data.zoo=['{folder / 'zoo'}']",
+        ]
+        recipe = load_recipe("generalization/relu-monomial", ["training.epochs=null", *overrides])
+        train_run(recipe, out, context=context)
+    elif work == "build":
+        images = load_images("digits")
+        plan = ClassifierZooPlan(cnn_spec(images, "relu"), count=240, epochs=2, seed=0)
+        build_classifier_zoo(plan, images, out, context=context)
+    elif work == "augment":
+        augment_zoo(open_zoo(folder / "zoo"), out, copies=6, context=context)
+    else:
+        apply_run(folder / "run", folder / "zoo", context=context)
+
+
+def work_together(work: str, folder: Path, batch: int, clock: Callable[[], float]) -> None:
+    """Do a work as one of the processes, and print its seconds on rank 0."""
+    here = place()
+    processes = join(here, print) if here.world_size > 1 else Processes()
+    with sharing(processes):
+        if here.world_size > 1:
+            connect(processes, torch.device("cpu"))
+        processes.meet()
+        started = clock()
+        do(work, folder, folder / "out", batch, Context(processes=processes))
+        taken = max(processes.gather(clock() - started))
+        if processes.first:
+            print(json.dumps(taken))
+        part(processes)
+
+
+def seconds(work: str, folder: Path, count: int, batch: int, clock: str) -> float:
+    """Return the seconds of a work by some processes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    common = os.environ | {"OMP_NUM_THREADS": "1", "WORLD_SIZE": str(count), "MASTER_PORT": str(port)}
+    given = {"worker": work, "folder": folder, "batch": batch, "clock": clock}
+    command = [sys.executable, __file__, *(f"--{name}={value}" for name, value in given.items())]
+    ranks = [
+        subprocess.Popen(command, env=common | {"RANK": str(rank)}, stdout=subprocess.PIPE, text=True)
+        for rank in range(count)
+    ]
+    said = [rank.communicate()[0] for rank in ranks]
+    subprocess.run(["rm", "-rf", str(folder / "out")], check=True)
+    return float(json.loads(said[0]))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("works", nargs="*", default=WORKS)
+    parser.add_argument("--networks", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        work_together(arguments.worker, arguments.folder, arguments.batch, CLOCKS[arguments.clock])
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_zoo(folder / "zoo", arguments.networks)
+        overrides = ["training.epochs=null", "training.steps=1", f"data.zoo=['{folder / 'zoo'}']"]
+        train_run(load_recipe("generalization/relu-monomial", overrides), folder / "run")
+        for work in arguments.works:
+            taken: dict[int, list[float]] = {1: [], 2: []}
+            for _ in range(arguments.rounds):
+                for count, found in taken.items():
+                    found.append(seconds(work, folder, count, arguments.batch, arguments.clock))
+            ratio = statistics.median(taken[1]) / statistics.median(taken[2])
+            note = "" if arguments.clock == "wall" else "processor time of the busiest process; "
+            note += f"batch {arguments.batch}, {arguments.networks} networks" if work == "train" else ""
+            record(Row(f"{work} by two processes of one thread", "one process", ratio, TARGET, "higher", note))
+
+
+if __name__ == "__main__":
+    main()
