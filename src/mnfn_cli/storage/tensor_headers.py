@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.regular_files import check_regular_file, refuse_placeholder
@@ -200,7 +200,7 @@ def _tensor_entry(name: str, found: Any) -> tuple[TensorEntry, int]:
     return TensorEntry(dtype, tuple(shape), start), stop
 
 
-def _are_sizes(value: Any) -> bool:
+def _are_sizes(value: Any) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(number) is int and number >= 0 for number in value)
 
 

@@ -102,12 +102,11 @@ def stack_tensors(files: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
     Files that were written alike are put together as bytes, and of each tensor one copy is made for all files.
     """
-    first = files[0]
-    alike = [file.content for file in files if isinstance(file, FileTensors) and file.entries is first.entries]
-    if len(alike) < len(files):
-        return {name: torch.stack([file[name] for file in files]) for name in first}
-    content = bytearray().join(alike)
-    return {name: _tensors_at(content, entry, len(files)) for name, entry in first.entries.items()}
+    alike = [file for file in files if isinstance(file, FileTensors)]
+    if len(alike) < len(files) or any(file.entries is not alike[0].entries for file in alike):
+        return {name: torch.stack([file[name] for file in files]) for name in files[0]}
+    content = bytearray().join([file.content for file in alike])
+    return {name: _tensors_at(content, entry, len(files)) for name, entry in alike[0].entries.items()}
 
 
 def _tensors_at(content: bytearray, entry: TensorEntry, files: int) -> Tensor:
