@@ -115,8 +115,8 @@ def augment_zoo(
         for part in source.parts:
             functions = _SourceFunctions(part, _probes(part, seed, context.device)) if verify else None
             name = part.spaces[0].name if several else None
-            count = len(part) * (copies + keep_original)
-            writer = ShardWriter(folder, part.spec, name, SHARD_BYTES, threads=threads, expected=count)
+            networks = len(part) * (copies + keep_original)
+            writer = ShardWriter(folder, part.spec, name, SHARD_BYTES, threads=threads, expected=networks)
             for copy in range(0 if keep_original else 1, copies + 1):
                 for start in range(0, len(part), BLOCK):
                     context.interruption.check(output, "nothing was written")

@@ -104,8 +104,8 @@ class ShardWriter:
         room = len(self._buffers[0]) if self._buffers else 0
         if count <= room:
             return
-        new = min(max(count, 2 * room, self._expected - self.count), limit)
-        grown = [tensor.new_empty(new, *tensor.shape[1:]) for tensor in given]
+        enough = min(max(count, 2 * room, self._expected - self.count), limit)
+        grown = [tensor.new_empty(enough, *tensor.shape[1:]) for tensor in given]
         for old, new in zip(self._buffers, grown, strict=False):
             _integers(new)[: self._waiting] = _integers(old)[: self._waiting]
         self._buffers = grown
