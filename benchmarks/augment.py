@@ -1,4 +1,4 @@
-"""Networks a second: ``mnfn augment --no-verify``'s engine against loops that act on one network after another.
+"""Networks a second: ``mnfn augment``, with its proof and without, against loops that act on one network after another.
 
 The loop here takes a network's arrays out of the zoo, makes a state dict of them under the names of a module's,
 permutes and scales tensor by tensor, and stacks the arrays. With ``--reference`` the published loop runs too, which
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mnfn_cli import MonomialElement, NetworkSpec, WeightSpaceFeatures, save_zoo
 from mnfn_cli.zoo.augment import BLOCK, augment_zoo
 from reference import Reference
+from rows import Row, record
 from timing import interleaved
 
 PUBLISHED_COPIES = 10
@@ -60,32 +61,45 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--reference", type=Path, help="a clone of MathematicalAI-NUS/Monomial-NFN")
     arguments = parser.parse_args()
-    spec = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10)
+    torch.set_num_threads(1)
+    spec = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, input_size=(16, 16))
     features = WeightSpaceFeatures.randn(spec, arguments.networks)
     some = features.select(slice(arguments.networks // 20))
     few = [tensor[:, 0].numpy() for tensor in some.tensors()]
     convolutions = [nn.Conv2d(1, 16, 3), nn.Conv2d(16, 16, 3), nn.Conv2d(16, 16, 3)]
     module = nn.Sequential(*convolutions, nn.Linear(16, 10))
+    few_features = features.select(slice(arguments.networks // 5)).map(lambda tensor: 0.2 * tensor)
+    few_table = {"id": [str(i) for i in range(few_features.batch)], "split": ["train"] * few_features.batch}
     with tempfile.TemporaryDirectory() as folder:
         table = {"id": [str(i) for i in range(features.batch)], "split": ["train"] * features.batch}
         zoo = save_zoo(Path(folder) / "zoo", spec, features, table)
+        proven = save_zoo(Path(folder) / "few", spec, few_features, few_table)
         output = Path(folder) / "augmented"
         # Loops and engine take turns; writing 200 MB would leave its traces on whatever runs after it.
         jobs = {"loop": lambda: act_one_by_one(few, module), "engine": lambda: act_in_blocks(spec, features)}
         if arguments.reference:
             jobs["published"] = Reference(arguments.reference).augmentation(some, PUBLISHED_COPIES)
         seconds = interleaved(jobs, arguments.rounds)
-        seconds |= interleaved({"disk": lambda: augment_zoo(zoo, output, verify=False, force=True)}, arguments.rounds)
+        writing = {"disk": lambda: augment_zoo(zoo, output, verify=False, force=True)}
+        writing["proof"] = lambda: augment_zoo(proven, output, force=True)
+        seconds |= interleaved(writing, arguments.rounds)
     rates = {
         "one-by-one loop": some.batch / seconds["loop"],
         "acting, in memory": features.batch / seconds["engine"],
         "augment --no-verify, zoo to zoo on disk": features.batch / seconds["disk"],
+        "augment with its proof, zoo to zoo": few_features.batch / seconds["proof"],
     }
     baseline = rates["one-by-one loop"]
     if arguments.reference:
         baseline = rates["published one-by-one loop"] = some.batch * PUBLISHED_COPIES / seconds["published"]
     for name, rate in rates.items():
         print(f"{name:42}{rate:10.0f} networks/s{rate / baseline:8.1f} x")
+    note = f"{features.batch} networks without the proof, {few_features.batch} with it, 1 thread"
+    acting, written, proof = list(rates.values())[1:4]
+    record(Row("augment with its proof", "acting in memory", acting / proof, 30, "lower", note))
+    record(Row("augment with its proof", "augment --no-verify", written / proof, 5, "lower", note))
+    if arguments.reference:
+        record(Row("augment --no-verify, zoo to zoo", "the published loop", written / baseline, 10, "higher", note))
 
 
 if __name__ == "__main__":

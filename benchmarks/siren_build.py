@@ -18,8 +18,9 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.rendering import pixel_grid, render
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.build.siren_fit import draw_siren, fit_networks, networks_at_once
-from mnfn_cli.zoo.build.siren_plan import LARGE, LEARNING_RATE, SMALL
+from mnfn_cli.zoo.build.siren_plan import LARGE, LEARNING_RATE, SMALL, Usual
 from mnfn_cli.zoo.images import load_images
+from rows import Row, record
 from timing import interleaved
 
 PLAIN = 4
@@ -59,8 +60,10 @@ def fit_plainly(spec: NetworkSpec, start: WeightSpaceFeatures, pictures: Tensor,
     return WeightSpaceFeatures.from_state_dicts(fitted, spec)
 
 
-def compare(side: int, spec: NetworkSpec, steps: int, rounds: int) -> None:
+def compare(side: int, usual: Usual, rounds: int, target: float) -> None:
     """Fit digits of ``side x side`` pixels both ways, and print a table."""
+    spec = NetworkSpec.mlp([2, usual.width, usual.width, 1], activation="sin", omega=usual.omega)
+    steps = usual.steps
     pictures = load_images("digits", side).pixels[: networks_at_once(spec, side * side, "cpu")] * 2 - 1
     count = len(pictures)
     start = draw_siren(spec, [torch.Generator().manual_seed(row) for row in range(count)])
@@ -90,9 +93,8 @@ def compare(side: int, spec: NetworkSpec, steps: int, rounds: int) -> None:
         error = (drawn - pictures[:PLAIN]).square().mean(dim=(1, 2, 3)).median()
         print(f"{name:26}{rates[name]:12.2f}{error:30.6f}")
     plainly, beside = max(rates[name] for name in names[:2]), max(rates[name] for name in names[2:])
-    print(
-        f"the better side by side against the better plain loop: {beside / plainly:.1f} times as many networks a second"
-    )
+    note = f"{usual.steps} steps"
+    record(Row(f"zoo build siren {side}x{side}", "the better plain loop", beside / plainly, target, "higher", note))
 
 
 def main() -> None:
@@ -100,9 +102,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    for side, usual in ((8, SMALL), (16, SMALL), (28, LARGE)):
-        spec = NetworkSpec.mlp([2, usual.width, usual.width, 1], activation="sin", omega=usual.omega)
-        compare(side, spec, usual.steps, rounds)
+    for side, usual, target in ((8, SMALL, 60), (16, SMALL, 25), (28, LARGE, 8)):
+        compare(side, usual, rounds, target)
 
 
 if __name__ == "__main__":

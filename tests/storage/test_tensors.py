@@ -6,10 +6,11 @@ import struct
 
 import pytest
 import torch
+from safetensors.torch import load
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage import tensor_headers
-from mnfn_cli.storage.tensors import all_finite, map_tensors, read_tensors, save_tensors
+from mnfn_cli.storage.tensors import all_finite, map_tensors, read_file, read_tensors, save_tensors, stack_tensors
 
 ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
@@ -53,6 +54,16 @@ def test_round_trip(tmp_path):
         (safetensors({"a": ENTRY | {"shape": [3]}}), "no readable"),  # shape and bytes disagree
         (safetensors({"a": ENTRY, "b": ENTRY | {"data_offsets": [4, 12]}}, b"\0" * 12), "no readable"),  # overlap
         (safetensors({"a": ENTRY | {"data_offsets": [8, 16]}}, b"\0" * 16), "no readable"),  # hole
+        (safetensors({"a": ENTRY | {"shape": [2.0]}}), "no readable"),
+        (safetensors({"a": ENTRY | {"shape": [True, 2]}}), "no readable"),
+        (safetensors({"a": ENTRY | {"shape": [-1, -2]}}), "no readable"),
+        (safetensors({"a": ENTRY | {"data_offsets": [0]}}), "no readable"),
+        (safetensors({"a": {"dtype": "F32"}}), "no readable"),
+        (safetensors({"\ud800": ENTRY}), "no JSON"),  # half of a surrogate pair
+        (safetensors({"__metadata__": {"a": "\ud800"}, "a": ENTRY}), "no JSON"),
+        (safetensors(b'{"__metadata__":{},"a":' + json.dumps(ENTRY).encode() + b',"__metadata__":{}}'), "twice"),
+        (safetensors(b'{"__metadata__":{},}', b""), "no JSON"),
+        (safetensors(b'{"__metadata__":{}', b""), "no JSON"),
         (safetensors({"a": ENTRY | {"dtype": "F99"}}), "F99"),
         (safetensors({"a": ENTRY | {"dtype": "I32"}}), "dtype I32"),
         (safetensors({"a": ENTRY | {"dtype": "F8_E4M3", "shape": [8]}}), "F8_E4M3"),
@@ -65,6 +76,57 @@ def test_faults_are_named(tmp_path, content, message):
     with pytest.raises(DataError, match=message) as caught:
         read_tensors(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_headers_may_say(tmp_path):
+    """The library reads all of these alike."""
+    wide, data = {"dtype": "F64", "shape": [1], "data_offsets": [6, 14]}, bytes(range(14))
+    narrow, none = {"dtype": "BF16", "shape": [1, 3], "data_offsets": [0, 6]}, {"dtype": "F32", "shape": [0, 2]}
+    tensors = {"w": wide, "n": narrow, "e": none | {"data_offsets": [14, 14]}, "s": none | {"data_offsets": [0, 0]}}
+    texts = {"\N{SNOWMAN}": "\N{GRINNING FACE}"}
+    for header in (tensors | {"__metadata__": texts}, {"__metadata__": texts} | tensors):
+        for text in (
+            json.dumps(header),
+            json.dumps(header, indent=1),
+            json.dumps(header, separators=(",", ":")) + "  ",
+        ):
+            content = safetensors(text.encode(), data)
+            (tmp_path / "x.safetensors").write_bytes(content)
+            found, metadata = read_tensors(tmp_path / "x.safetensors")
+            assert metadata == texts
+            for name, tensor in load(content).items():
+                assert torch.equal(found.pop(name), tensor)
+            assert not found
+
+
+def test_files_are_stacked_as_their_tensors_are(tmp_path):
+    shapes = {"a": (3, 2), "half": (3,), "b": (5,), "none": (0, 4)}
+
+    def network(order):
+        made = {name: torch.randn(shapes[name]) for name in order}
+        return made | {"half": made["half"].half()}
+
+    alike = [network(["a", "half", "b", "none"]) for _ in range(3)]
+    for number, tensors in enumerate([*alike, alike[0]]):
+        save_tensors(tmp_path / f"{number}", tensors, {"id": "x" * number} if number < 3 else None)
+    (tmp_path / "4").write_bytes(
+        safetensors(
+            {
+                "b": {"dtype": "F32", "shape": [5], "data_offsets": [0, 20]},
+                "a": {"dtype": "F32", "shape": [3, 2], "data_offsets": [20, 44]},
+                "none": {"dtype": "F32", "shape": [0, 4], "data_offsets": [44, 44]},
+                "half": {"dtype": "F16", "shape": [3], "data_offsets": [44, 50]},
+            },
+            bytes(50),
+        )
+    )
+    for numbers in ((0, 1, 2), (0,), (2, 3), (0, 4, 1)):
+        files = [read_file(tmp_path / str(number))[0] for number in numbers]
+        assert len({file.entries.kind for file in files}) == 1
+        stacked = stack_tensors(files)
+        for name in shapes:
+            expected = torch.stack([read_tensors(tmp_path / str(number))[0][name] for number in numbers])
+            assert stacked[name].dtype == expected.dtype and torch.equal(stacked[name], expected)
 
 
 def test_metadata_may_be_null(tmp_path):
@@ -100,6 +162,10 @@ def test_no_regular_file(tmp_path):
 def test_all_finite():
     tensor = torch.full((3, 4), torch.finfo(torch.float32).max)
     assert all_finite(tensor)
+    assert all_finite(torch.empty(0))
     for bad in (float("nan"), float("inf"), float("-inf")):
         tensor[1, 2] = bad
         assert not all_finite(tensor)
+    large = torch.zeros(70_000)
+    large[-1] = float("nan")
+    assert not all_finite(large)

@@ -124,3 +124,15 @@ def test_inputs_that_do_not_fit_are_refused():
         run_networks(spec, features, torch.zeros(5, 1, 4, 4))
     with pytest.raises(UsageError, match="raw weights"):
         run_networks(spec, WeightSpaceFeatures.randn(spec, 2, channels=3), torch.zeros(5, 1, 16, 16))
+
+
+def test_gradients_of_shared_pictures_are_those_of_pictures_of_their_own():
+    spec = NetworkSpec.cnn([2, 3, 4], stride=[(2, 1), 1], padding=1, pool=["max2", "avg2:before"], outputs=3)
+    inputs = torch.randn(5, 2, 9, 8, dtype=torch.float64)
+    gradients = []
+    for seen in (inputs, inputs.expand(3, *inputs.shape)):
+        features = WeightSpaceFeatures.randn(spec, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        tensors = [tensor.requires_grad_() for tensor in features.tensors()]
+        gradients.append(torch.autograd.grad(run_networks(spec, features, seen).square().sum(), tensors))
+    for shared, own in zip(*gradients, strict=True):
+        torch.testing.assert_close(shared, own, rtol=1e-10, atol=1e-10)

@@ -5,8 +5,18 @@ import torch
 
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.forward_pass import run_networks
+from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.probes import PROBES, compare_outputs, input_shape, random_inputs, some_pixels
+from mnfn_cli.zoo.probes import (
+    PROBES,
+    REAL,
+    TOLERANCE,
+    compare_outputs,
+    input_shape,
+    proof_inputs,
+    random_inputs,
+    some_pixels,
+)
 
 FLAT = {"flatten": True, "stride": [(2, 1), 1], "kernel": [(3, 2), (4, 5)]}
 
@@ -44,3 +54,60 @@ def test_pixels_and_outputs_that_are_not_finite():
     huge = x.map(lambda t: torch.full_like(t, 1e300))
     found = compare_outputs(spec, huge, huge, [torch.ones(4, 2)])
     assert found.absolute.isinf().all() and found.relative.isinf().all()
+
+
+PROVEN = {
+    "relu": NetworkSpec.cnn([1, 8, 8], stride=2, outputs=5, input_size=(12, 12)),
+    "tanh, padded": NetworkSpec.cnn([2, 6, 8], stride=2, padding=1, outputs=5, activation="tanh", input_size=(9, 9)),
+    "pooled": NetworkSpec.cnn(
+        [1, 6, 6], padding=1, pool=["max2", "avg2:before"], hidden=[9], outputs=5, input_size=(8, 8)
+    ),
+    "oblong": NetworkSpec.cnn([1, 6, 6], kernel=[(3, 2), (1, 3)], stride=[(2, 1), 1], outputs=5, input_size=(9, 8)),
+    "dense": NetworkSpec.mlp([36, 16, 16, 5], "relu"),
+    "siren": NetworkSpec.mlp([2, 12, 12, 1], "sin", omega=15.0),
+}
+TRIALS = 168
+
+
+def errors_found(name):
+    """Return what the proof and what twice as many plain inputs find of one wrong number in each network.
+
+    Every tensor has its turn, and every tap of a kernel. In half of the networks a third of the first neurons never
+    fires.
+    """
+    spec = PROVEN[name]
+    random = torch.Generator().manual_seed(3)
+
+    def uniform(tensor):
+        bound = tensor[0].numel() ** -0.5 * len(tensor[0, 0]) ** 0.5
+        return torch.empty_like(tensor).uniform_(-bound, bound, generator=random)
+
+    before = WeightSpaceFeatures.zeros(spec, TRIALS, dtype=torch.float64).map(uniform)
+    before.biases[0][::2, :, : spec.widths[1] // 3] = -100.0
+    right = MonomialElement.sample(spec, TRIALS, (1.0, 100.0), generator=random).act(before)
+    wrong = right.map(torch.clone)
+    tensors = list(wrong.tensors())
+    for row in range(TRIALS):
+        turn, number = divmod(row, len(tensors))
+        entries = tensors[number][row].view(-1)
+        taps = 1 if number % 2 else spec.kernel_entries[number // 2]
+        pair = int(torch.randint(len(entries) // taps, (), generator=random))
+        entries[pair * taps + turn % taps] *= 1 + 1e-3
+    shape = input_shape(spec)
+    real = some_pixels((16, 16)) if name == "siren" else torch.rand(PROBES, *shape, generator=random).double()
+    fewer = [proof_inputs(shape, real)]
+    assert len(fewer[0]) == PROBES and torch.equal(fewer[0][-REAL:], real[:REAL])
+    every = torch.cat([random_inputs(shape), real])
+    f, g = (run_networks(spec, networks, every.expand(TRIALS, *every.shape)) for networks in (before, wrong))
+    by_all = (f - g).abs().flatten(1).amax(1) / f.abs().flatten(1).amax(1)
+    found = compare_outputs(spec, before, wrong, fewer).relative
+    assert compare_outputs(spec, before, right, fewer).relative.max() < TOLERANCE[torch.float64]
+    return found, by_all
+
+
+def test_one_wrong_number_is_found_as_often_as_by_twice_the_inputs():
+    """An error of 1e-3 in one number, in 1,008 trials, at the tolerances for float64 and float32 and between them."""
+    found, by_all = map(torch.cat, zip(*map(errors_found, PROVEN), strict=True))
+    for tolerance in (TOLERANCE[torch.float64], 1e-6, TOLERANCE[torch.float32]):
+        assert (found > tolerance).sum() >= (by_all > tolerance).sum() > 0
+    assert (found > TOLERANCE[torch.float64]).sum() > 0.8 * len(found) > 800

@@ -6,7 +6,7 @@ import typer
 
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim, job
-from mnfn_cli.cli.options import Force, Json, Out, Quiet, Seed, ZooPath, examples
+from mnfn_cli.cli.options import Device, Force, Json, Out, Quiet, Seed, ZooPath, examples
 
 EXAMPLES = examples(
     "mnfn augment zoos/digits-relu -o zoos/digits-relu-scaled --scale 1 1e4",
@@ -50,6 +50,7 @@ def augment(
         ),
     ] = False,
     seed: Seed = 0,
+    device: Device = "auto",
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -69,7 +70,7 @@ def augment(
     for spec in (space.spec for space in source.spaces):
         if spec.group != "scale":
             console.note(f"{spec.activation} networks: {spec.group} group, --scale does not matter")
-    with job(console, shared=True) as context:
+    with job(console, device, shared=True) as context:
         report = augment_zoo(
             source,
             out,

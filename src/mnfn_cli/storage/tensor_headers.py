@@ -1,11 +1,18 @@
-"""Read what a safetensors file says about its tensors. No tensor is read, and no torch is imported."""
+"""Read what a safetensors file says about its tensors. No tensor is read, and no torch is imported.
+
+Files that were written alike differ in their metadata and in their numbers, but not in what their headers say about
+tensors. That part is parsed and checked once for all files in which it is the same text.
+"""
 
 import json
+import os
 import struct
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from math import prod
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError, safe_open
+from typing import Any, BinaryIO, TypeGuard
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.regular_files import check_regular_file, refuse_placeholder
@@ -13,61 +20,204 @@ from mnfn_cli.storage.regular_files import check_regular_file, refuse_placeholde
 MAX_HEADER_BYTES = 100_000_000
 MAX_TENSORS = 10_000
 
+ITEM_BYTES = {
+    **dict.fromkeys(("F64", "I64", "U64", "C64"), 8),
+    **dict.fromkeys(("F32", "I32", "U32"), 4),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
+    **dict.fromkeys(("BOOL", "I8", "U8", "F8_E4M3", "F8_E5M2"), 1),
+}
+"""The size of a number of each dtype in bytes."""
 
-def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor of a safetensors file, after the library's checks that the file holds them.
+_METADATA = "__metadata__"
+_METADATA_FIRST = f'{{"{_METADATA}":{{'
 
-    Raises:
-        DataError: the file is missing, damaged or not a safetensors file.
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """What a header says about one tensor.
+
+    Args:
+        dtype: one of ``ITEM_BYTES``.
+        shape: the shape of the tensor.
+        start: its first byte, counted from the end of the header.
     """
-    read_header(path)
-    try:
-        with safe_open(path, framework="np") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError) as error:
-        raise DataError(path, f"no readable safetensors file: {error}") from None
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """Return the JSON header, after checks that the safetensors library lacks or words for programmers.
+class TensorEntries(dict[str, TensorEntry]):
+    """What a header says about its tensors, by name and in the order of their bytes, without gaps.
+
+    Headers with the same text have the same object.
+
+    Attributes:
+        size: the number of bytes of all tensors.
+    """
+
+    size: int
+
+    @cached_property
+    def kind(self) -> Hashable:
+        """What is equal for files with tensors of the same names, shapes and dtypes, in any order."""
+        return frozenset((name, entry.shape, entry.dtype) for name, entry in self.items())
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header of a safetensors file.
+
+    Args:
+        tensors: the tensors, which were checked to fill the rest of the file.
+        metadata: the texts in the file by key.
+        size: the number of bytes in front of the tensors.
+    """
+
+    tensors: TensorEntries
+    metadata: dict[str, str]
+    size: int
+
+
+def read_header(path: Path) -> Header:
+    """Return the header of a safetensors file; for errors see ``read_content``."""
+    return read_content(path, tensors=False)[0]
+
+
+def read_content(path: Path, *, tensors: bool = True) -> tuple[Header, bytearray]:
+    """Return the header of a safetensors file, and the bytes of its tensors.
+
+    Args:
+        path: the file to read.
+        tensors: read the bytes of the tensors too; otherwise none are returned.
 
     Raises:
         DataError: the file is missing, no regular file, damaged or not a safetensors file.
     """
     check_regular_file(path)
     try:
-        size = path.stat().st_size
         with path.open("rb") as file:
-            start = file.read(64)
-            refuse_placeholder(path, start)
-            if len(start) < 8:
-                raise DataError(path, f"has {size} bytes; a safetensors file has at least 8")
-            length = struct.unpack("<Q", start[:8])[0]
-            if start.startswith((b"PK\x03\x04", b"\x80\x02")) and start[8:9] != b"{":
-                raise DataError(path, "is a PyTorch file, not a safetensors file; name it .pt")
-            if length > min(size - 8, MAX_HEADER_BYTES):
-                raise DataError(path, f"header of {length} bytes in a file of {size}: damaged, or no safetensors file")
-            file.seek(8)
-            content = file.read(length)
+            size = os.fstat(file.fileno()).st_size
+            text = _header_text(path, file, size)
+            content = bytearray(size - file.tell() if tensors else 0)
+            if file.readinto(content) < len(content):
+                raise DataError(path, "was changed while it was read")
     except OSError as error:
         raise DataError(path, f"cannot read: {error.strerror}") from None
     try:
-        header = json.loads(content.decode(), object_pairs_hook=_no_duplicates)
+        metadata, rest = _split_metadata(text.decode())
+        entries, other = (_known_entries if len(rest) <= _KNOWN_LENGTH else _parse_entries)(rest)
+        if metadata is not None and other is not None:
+            raise ValueError(f"'{_METADATA}' is there twice")
+        if b"\\u" in text:  # half of a surrogate pair is no character, and no file or terminal takes it
+            json.dumps([metadata, other, *entries], ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise DataError(path, f"header is no JSON object: {error}") from None
+    except DataError as error:
+        raise error.elsewhere(f"{path}{error.where}") from None
+    start = 8 + len(text)
+    if start + entries.size != size:
+        problem = f"{size - start} bytes of tensors, its header says {entries.size}"
+        raise DataError(path, f"no readable safetensors file: {problem}")
+    return Header(entries, _check_metadata(path, other if metadata is None else metadata), start), content
+
+
+def _header_text(path: Path, file: BinaryIO, size: int) -> bytes:
+    """Read the text of the header; the next byte of the file is then the first one of the tensors."""
+    start = file.read(64)
+    refuse_placeholder(path, start)
+    if len(start) < 8:
+        raise DataError(path, f"has {size} bytes; a safetensors file has at least 8")
+    length: int = struct.unpack("<Q", start[:8])[0]
+    if start.startswith((b"PK\x03\x04", b"\x80\x02")) and start[8:9] != b"{":
+        raise DataError(path, "is a PyTorch file, not a safetensors file; name it .pt")
+    if length > min(size - 8, MAX_HEADER_BYTES):
+        raise DataError(path, f"header of {length} bytes in a file of {size}: damaged, or no safetensors file")
+    file.seek(8)
+    return file.read(length)
+
+
+def _split_metadata(text: str) -> tuple[Any, str]:
+    """Return the metadata and the header without them, where they stand in front; None and all of it otherwise."""
+    if text.startswith(_METADATA_FIRST):
+        metadata, end = _DECODER.raw_decode(text, len(_METADATA_FIRST) - 1)
+        if text.startswith((',"', "}"), end):
+            return metadata, "{" + text[end:].removeprefix(",").rstrip(" ")  # padding, to a multiple of 8 bytes
+    return None, text
+
+
+def _parse_entries(text: str) -> tuple[TensorEntries, Any]:
+    """Parse and check what a header says about tensors, without the metadata if those were split off.
+
+    Returns:
+        the tensors and the metadata.
+
+    Raises:
+        ValueError: the text is no JSON that safetensors' format allows.
+        DataError: an entry is no tensor, or the tensors are not one behind the other.
+    """
+    header = _DECODER.decode(text)
     if not isinstance(header, dict):
-        raise DataError(path, "header is no JSON object")
+        raise DataError("", "header is no JSON object")
+    metadata = header.pop(_METADATA, None)
     if len(header) > MAX_TENSORS:
-        raise DataError(path, f"{len(header)} tensors; at most {MAX_TENSORS} are read")
+        raise DataError("", f"{len(header)} tensors; at most {MAX_TENSORS} are read")
+    stops: dict[str, int] = {}
+    entries: dict[str, TensorEntry] = {}
     for name, entry in header.items():
-        if name != "__metadata__" and not (isinstance(entry, dict) and isinstance(entry.get("dtype"), str)):
-            raise DataError(f"{path}:{name}", "header entry is no tensor")
-    return header
+        entries[name], stops[name] = _tensor_entry(name, entry)
+    in_order = sorted(entries, key=lambda name: (entries[name].start, stops[name]))
+    end = 0
+    for name in in_order:
+        if entries[name].start != end:
+            raise DataError(
+                f":{name}", f"no readable safetensors file: begins at byte {entries[name].start}, not {end}"
+            )
+        end = stops[name]
+    found = TensorEntries((name, entries[name]) for name in in_order)
+    found.size = end
+    return found, metadata
+
+
+_known_entries = lru_cache(maxsize=64)(_parse_entries)
+_KNOWN_LENGTH = 2**16
+"""The length of the longest text that is kept with what was parsed from it."""
+
+
+def _tensor_entry(name: str, found: Any) -> tuple[TensorEntry, int]:
+    """Return a tensor of a header, and the byte behind its last one."""
+    if not (isinstance(found, dict) and isinstance(found.get("dtype"), str)):
+        raise DataError(f":{name}", "header entry is no tensor")
+    dtype, shape, offsets = (found.get(key) for key in ("dtype", "shape", "data_offsets"))
+    if dtype not in ITEM_BYTES:
+        raise DataError(f":{name}", f"dtype {dtype} is not read")
+    if not (_are_sizes(shape) and _are_sizes(offsets) and len(offsets) == 2):
+        raise DataError(f":{name}", "no readable safetensors file: its shape or its place are no whole numbers")
+    start, stop = offsets
+    if stop - start != prod(shape) * ITEM_BYTES[dtype]:
+        problem = f"no readable safetensors file: {stop - start} bytes for the shape {tuple(shape)} in {dtype}"
+        raise DataError(f":{name}", problem)
+    return TensorEntry(dtype, tuple(shape), start), stop
+
+
+def _are_sizes(value: Any) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(number) is int and number >= 0 for number in value)
+
+
+def _check_metadata(path: Path, metadata: Any) -> dict[str, str]:
+    if metadata is None:
+        return {}
+    if not (isinstance(metadata, dict) and all(isinstance(text, str) for text in metadata.values())):
+        raise DataError(f"{path}:{_METADATA}", "no readable safetensors file: metadata are texts by key")
+    return metadata
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"'{twice}' is there twice")
-    return dict(pairs)
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"'{next(name for name in names if names.count(name) > 1)}' is there twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicates)

@@ -1,18 +1,27 @@
 """Write safetensors files atomically, and read them with plain errors."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from mnfn_cli.errors import DataError, StorageError
 from mnfn_cli.storage.atomic import replacing
-from mnfn_cli.storage.tensor_headers import read_header
+from mnfn_cli.storage.tensor_headers import TensorEntries, TensorEntry, read_content, read_header
 
+DTYPES = {
+    **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
+    **{"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8},
+    **{"U64": torch.uint64, "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8, "BOOL": torch.bool},
+    **{"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "C64": torch.complex64},
+}
+"""The dtype of torch for each of ``tensor_headers.ITEM_BYTES``."""
+_NUMBERS_AT_ONCE = 2**16
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 
 
@@ -37,6 +46,28 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
             raise StorageError(path, f"cannot write: {found[1] if found else error}") from error
 
 
+class FileTensors(Mapping[str, Tensor]):
+    """The tensors of a safetensors file in memory. Each is made when it is asked for, as a view of the file's bytes.
+
+    Args:
+        entries: what the header says about the tensors.
+        content: the bytes of all tensors.
+    """
+
+    def __init__(self, entries: TensorEntries, content: bytearray) -> None:
+        self.entries = entries
+        self.content = content
+
+    def __getitem__(self, name: str) -> Tensor:
+        return _tensors_at(self.content, self.entries[name], 1)[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
 def read_tensors(path: Path, *, floats_only: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file into memory. It is not memory-mapped, since truncating a mapped file kills the process.
 
@@ -51,17 +82,46 @@ def read_tensors(path: Path, *, floats_only: bool = True) -> tuple[dict[str, Ten
     Raises:
         DataError: the file is missing, damaged or not a safetensors file, or a tensor has a refused dtype.
     """
-    header = read_header(path)
+    tensors, metadata = read_file(path, floats_only=floats_only)
+    return dict(tensors), metadata
+
+
+def read_file(path: Path, *, floats_only: bool = True) -> tuple[FileTensors, dict[str, str]]:
+    """Read a safetensors file as ``read_tensors`` does, and make no tensor yet."""
+    header, content = read_content(path)
     if floats_only:
-        for name, entry in header.items():
-            counter = name.endswith("num_batches_tracked") and entry["dtype"] == "I64"
-            if name != "__metadata__" and entry["dtype"] not in _FLOATS and not counter:
-                raise DataError(f"{path}:{name}", f"dtype {entry['dtype']}; weights are F64, F32, F16 or BF16")
-    try:
-        tensors = load(path.read_bytes())
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise DataError(path, f"no readable safetensors file: {error}") from None
-    return tensors, dict(header.get("__metadata__") or {})
+        for name, entry in header.tensors.items():
+            counter = entry.dtype == "I64" and name.endswith("num_batches_tracked")
+            if entry.dtype not in _FLOATS and not counter:
+                raise DataError(f"{path}:{name}", f"dtype {entry.dtype}; weights are F64, F32, F16 or BF16")
+    return FileTensors(header.tensors, content), header.metadata
+
+
+def stack_tensors(files: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Stack the tensors of files of the same names, shapes and dtypes: ``(files, *shape)`` each.
+
+    Files that were written alike are put together as bytes, and of each tensor one copy is made for all files.
+    """
+    alike = [file for file in files if isinstance(file, FileTensors)]
+    if len(alike) < len(files) or any(file.entries is not alike[0].entries for file in alike):
+        return {name: torch.stack([file[name] for file in files]) for name in files[0]}
+    content = bytearray().join([file.content for file in alike])
+    return {name: _tensors_at(content, entry, len(files)) for name, entry in alike[0].entries.items()}
+
+
+def _tensors_at(content: bytearray, entry: TensorEntry, files: int) -> Tensor:
+    """Return a tensor of each file, ``(files, *shape)``; that of a single file shares the memory of its bytes."""
+    dtype, count = DTYPES[entry.dtype], prod(entry.shape)
+    if not count:
+        return torch.empty(files, *entry.shape, dtype=dtype)
+    end = entry.start + count * dtype.itemsize
+    if files > 1:
+        rows = torch.frombuffer(content, dtype=torch.uint8).view(files, -1)
+        return rows[:, entry.start : end].flatten().view(dtype).view(files, *entry.shape)
+    if entry.start % dtype.itemsize:
+        return torch.frombuffer(content[entry.start : end], dtype=dtype).view(1, *entry.shape)
+    # With a storage of its own: torch.set_rng_state reads the storage from its beginning.
+    return torch.frombuffer(content, dtype=dtype, count=count, offset=entry.start).view(1, *entry.shape)
 
 
 def map_tensors(path: Path) -> dict[str, Tensor]:
@@ -80,5 +140,5 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
 
 def all_finite(tensor: Tensor) -> bool:
     """Return whether a tensor holds neither NaN nor infinity."""
-    # The sum of x * 0 is NaN exactly if an entry is not finite, and no boolean mask is allocated.
-    return bool(torch.isfinite((tensor * 0).sum()))
+    # The sum of x * 0 is NaN exactly if an entry is not finite. Few numbers at a time stay in the cache.
+    return all(bool(torch.isfinite((some * 0).sum())) for some in tensor.flatten().split(_NUMBERS_AT_ONCE))

@@ -1,5 +1,8 @@
 """The forward pass of many networks at once."""
 
+from itertools import product
+from math import prod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,14 +12,25 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.weightspace.spec_checks import check_input_size
 
+NUMBERS_AT_ONCE = 2**21
+"""The largest number of entries of one layer's maps that ``networks_at_once`` has in memory at a time."""
 
-def activate(x: Tensor, spec: NetworkSpec) -> Tensor:
-    """Apply the activation of the networks to every entry of ``x``; for a SIREN this is ``sin(omega * x)``."""
+
+def activate(x: Tensor, spec: NetworkSpec, *, overwrite: bool = False) -> Tensor:
+    """Apply the activation of the networks to every entry of ``x``; for a SIREN this is ``sin(omega * x)``.
+
+    Args:
+        x: a tensor of any shape.
+        spec: the weight space, which says the activation.
+        overwrite: write the result to ``x`` where torch can and no gradient is recorded.
+    """
     match spec.activation:
         case "sin":
             return torch.sin(spec.omega * x)
         case "tanh" | "sigmoid":
             return getattr(torch, spec.activation)(x)
+        case "relu" | "leaky_relu" as name:
+            return getattr(F, name)(x, inplace=overwrite and not x.requires_grad)
         case name:
             return getattr(F, name)(x)
 
@@ -48,23 +62,27 @@ def run_networks(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: Tenso
     if spec.kernels:
         check_input_size(spec, (inputs.shape[-2], inputs.shape[-1]))
     x = normalized(inputs.to(features.dtype), spec)
-    x = x.expand(features.batch, *x.shape) if shared else x
-    last = len(features) - 1
-    for i, (weight, bias) in enumerate(zip(features.weights, features.biases, strict=True)):
-        if i < len(spec.kernels):
-            x = _convolve(x, weight[:, 0], bias[:, 0], spec.strides[i], spec.paddings[i])
-        else:
-            x = torch.baddbmm(bias, x, weight[:, 0].transpose(1, 2))
-        pool = spec.pools[i] if i < len(spec.pools) else None
-        if pool is not None and pool.before:
-            x = pool(x)
-        if i != last:
-            x = activate(x, spec)
-        if pool is not None and not pool.before:
-            x = pool(x)
-        if i == len(spec.kernels) - 1:
-            x = x.mean(dim=(-2, -1))
+    convolutions = len(spec.kernels)
+    if convolutions and shared and x.device.type == "cpu":
+        x = _convolve_shared(spec, features, x)
+    else:
+        x = x.expand(features.batch, *x.shape) if shared else x
+        for i in range(convolutions):
+            x = _convolve(x, features.weights[i][:, 0], features.biases[i][:, 0], spec.strides[i], spec.paddings[i])
+            x = _pool_and_activate(spec, i, x)
+        x = x.mean(dim=(-2, -1)) if convolutions else x
+    for i in range(convolutions, len(features)):
+        x = torch.baddbmm(features.biases[i], x, features.weights[i][:, 0].transpose(1, 2))
+        x = activate(x, spec) if i < len(features) - 1 else x
     return x + spec.output_offset if spec.output_offset else x
+
+
+def networks_at_once(spec: NetworkSpec, inputs: Tensor) -> int:
+    """Return how many networks to run at once on shared inputs so that their feature maps stay in a cache."""
+    maps = spec.feature_map_sizes((inputs.shape[-2], inputs.shape[-1])) if spec.kernels else []
+    positions = [prod(size) for size in maps] + [1] * (spec.num_layers - len(maps))
+    widest = max(count * width for count, width in zip(positions, spec.widths[1:], strict=True))
+    return max(1, NUMBERS_AT_ONCE // (len(inputs) * widest))
 
 
 def normalized(x: Tensor, spec: NetworkSpec) -> Tensor:
@@ -78,6 +96,53 @@ def normalized(x: Tensor, spec: NetworkSpec) -> Tensor:
         for values in (spec.input_mean or (0.0,), spec.input_std or (1.0,))
     )
     return ((pictures - mean) / std).view(x.shape)
+
+
+def _pool_and_activate(spec: NetworkSpec, i: int, x: Tensor) -> Tensor:
+    """Apply what follows the convolution ``i`` to its maps ``(..., height, width)``."""
+    pool = spec.pools[i] if i < len(spec.pools) else None
+    if pool is not None and pool.before:
+        x = pool(x)
+    if i < spec.num_layers - 1:
+        x = activate(x, spec, overwrite=pool is None)
+    return pool(x) if pool is not None and not pool.before else x
+
+
+def _convolve_shared(spec: NetworkSpec, features: WeightSpaceFeatures, pictures: Tensor) -> Tensor:
+    """Apply all convolutions of every network to the same pictures ``(inputs, n_0, height, width)``.
+
+    Maps are kept as ``(height, width, batch, channels, inputs)``. A pixel of a new map is then a sum of one product for
+    each tap of the kernel, of matrices that lie in memory as they are needed; no patch is copied. The patches of the
+    first layer depend on no network, so they are taken once.
+
+    Returns:
+        the averages over the last map, ``(batch, inputs, channels)``.
+    """
+    maps = pictures.permute(2, 3, 1, 0)[:, :, None]
+    for i, (kernel, stride, (height, width)) in enumerate(zip(spec.kernels, spec.strides, spec.paddings, strict=True)):
+        if width or height:
+            maps = F.pad(maps, (0, 0, 0, 0, 0, 0, width, width, height, height))
+        maps = maps.contiguous()
+        rows, columns = ((maps.shape[axis] - kernel[axis]) // stride[axis] + 1 for axis in (0, 1))
+        weight, bias = features.weights[i][:, 0], features.biases[i][:, 0, :, None]
+        taps = list(product(range(kernel[0]), range(kernel[1])))
+        if i == 0:
+            seen = [
+                maps[top : top + stride[0] * rows : stride[0], left : left + stride[1] * columns : stride[1], 0]
+                for top, left in taps
+            ]
+            patches = torch.stack([under[:rows, :columns] for under in seen], dim=3).flatten(2, 3).flatten(0, 1)
+            products = (weight.flatten(0, 1).flatten(1) @ patches).add_(bias.reshape(-1, 1))
+            maps = products.view(rows, columns, features.batch, -1, len(pictures))
+        else:
+            by_tap = weight.permute(3, 4, 0, 1, 2).contiguous()
+            new = bias.expand(rows, columns, *bias.shape[:2], len(pictures)).contiguous()
+            for row, column, (top, left) in product(range(rows), range(columns), taps):
+                under = maps[row * stride[0] + top, column * stride[1] + left]
+                new[row, column].baddbmm_(by_tap[top, left], under)
+            maps = new
+        maps = _pool_and_activate(spec, i, maps.permute(2, 4, 3, 0, 1)).permute(3, 4, 0, 2, 1)
+    return maps.mean(dim=(0, 1)).transpose(1, 2)
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:

@@ -1,10 +1,11 @@
 """Change the weights of a zoo's networks by random group elements, and check that no network's function changed."""
 
-from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from mnfn_cli.errors import NumericError, UsageError
@@ -16,7 +17,17 @@ from mnfn_cli.storage.tensors import map_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement, check_shifts
 from mnfn_cli.zoo.inr_design import START_FILE
-from mnfn_cli.zoo.probes import PROBES, TOLERANCE, compare_outputs, input_shape, random_inputs, some_pixels
+from mnfn_cli.zoo.plan import SHARD_BYTES
+from mnfn_cli.zoo.probes import (
+    REAL,
+    TOLERANCE,
+    OutputDifference,
+    input_shape,
+    network_outputs,
+    output_difference,
+    proof_inputs,
+    some_pixels,
+)
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
@@ -25,6 +36,10 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 """The number of networks in a batch: enough to hide the cost of a call, few enough for the cache."""
+
+
+KEPT_OUTPUTS = 2**23
+"""The largest number of outputs of the source's networks that are kept for the next copy, 64 MiB."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +78,8 @@ def augment_zoo(
     Several processes move blocks of networks in turn, and rank 0 writes.
 
     Every copy keeps the split and the labels of its source, and the column ``source_id`` names the source. With
-    ``verify``, each new network, with its weights as stored, runs in float64 beside its source on random and on real
-    inputs. The columns ``relative_error`` and ``constant`` hold the results.
+    ``verify``, each new network, with its weights as stored, runs in float64 beside its source on 32 inputs, 8 of them
+    real ones if the zoo holds some, the others random. The results are the columns ``relative_error`` and ``constant``.
 
     Args:
         source: the zoo whose networks are changed.
@@ -79,7 +94,8 @@ def augment_zoo(
         seed: the seed of the group elements. The permutation and factors of a copy depend on nothing but the seed, the
             number of the copy, the row and the arguments of ``MonomialElement.sample``.
         force: replace an existing zoo.
-        context: where progress is reported and interrupts are noticed, and the command line to record.
+        context: where to compute, where progress is reported and interrupts are noticed, and the command line to
+            record. The elements are drawn on the CPU, so they do not depend on the device.
 
     Raises:
         NumericError: the function of a network changed by more than ``TOLERANCE``; all such networks are named.
@@ -98,17 +114,22 @@ def augment_zoo(
     context.progress.start("augmenting", len(source) * (copies + keep_original))
     several = len(source.spaces) > 1
     proofs: list[_Proof] = []
-    with processes.entered_by_first(lambda: new_folder(output, ZOO, force=force)) as folder:
+    sums: dict[str, str] = {}
+    new = processes.entered_by_first(lambda: new_folder(output, ZOO, force=force))
+    with new as folder, ThreadPoolExecutor(1) as threads:
         for part in source.parts:
-            probes = _probes(part, seed) if verify else []
+            functions = _SourceFunctions(part, _probes(part, seed, context.device)) if verify else None
             name = part.spaces[0].name if several else None
 
             def move(
-                place: tuple[int, int], part: Zoo = part, probes: Sequence[Tensor] = probes, name: str | None = name
+                place: tuple[int, int],
+                part: Zoo = part,
+                functions: _SourceFunctions | None = functions,
+                name: str | None = name,
             ) -> tuple[WeightSpaceFeatures, _Proof | None]:
                 copy, start = place
                 context.interruption.check(output, "nothing was written")
-                block = part.read(slice(start, start + BLOCK))
+                block = part.read(slice(start, start + BLOCK)).to(device=context.device)
                 emitted = block
                 if copy:
                     random = generator(seed, "element", copy, start, *([name] if name else []))
@@ -122,21 +143,23 @@ def augment_zoo(
                         generator=random,
                     )
                     emitted = element.for_biases_of(block).act(block)
-                if not verify:
-                    return emitted, None
+                if functions is None:
+                    return emitted.to(device="cpu"), None
                 first_row = (copy if keep_original else copy - 1) * len(source)
                 rows = [first_row + number for number in part.numbers[start : start + BLOCK]]
-                found = compare_outputs(part.spec, block, emitted, probes)
-                return emitted, _Proof(rows, found.relative, found.constant, TOLERANCE[block.dtype])
+                found = functions.compare(start, block, emitted)
+                proof = _Proof(rows, found.relative, found.constant, TOLERANCE[block.dtype])
+                return emitted.to(device="cpu"), proof
 
-            writer = ShardWriter(folder, part.spec, name)
+            networks = len(part) * (copies + keep_original)
+            writer = ShardWriter(folder, part.spec, name, SHARD_BYTES, threads=threads, expected=networks)
             numbers = range(0 if keep_original else 1, copies + 1)
             places = [(copy, start) for copy in numbers for start in range(0, len(part), BLOCK)]
             for emitted, proof in processes.map(move, places):
                 writer.append(emitted)
                 proofs += [] if proof is None else [proof]
                 context.progress.advance(emitted.batch)
-            writer.finish()
+            sums |= writer.finish()
         table = _table(source, copies, keep_original)
         if verify and processes.first:
             table = _proven(source, table, proofs)
@@ -167,23 +190,49 @@ def augment_zoo(
                 images=source.record.images.to_json(),
                 pictures=map_tensors(pictures) if pictures.exists() else None,
                 start=map_tensors(shared_start) if shared_start.exists() else None,
+                sums=sums,
             )
     largest = max((float(proof.errors.max()) for proof in proofs), default=None)
     count = sum(int(proof.constant.sum()) for proof in proofs) if proofs else None
     return AugmentReport(open_zoo(output), largest, count)
 
 
-def _probes(zoo: Zoo, seed: int) -> list[Tensor]:
-    """Return a batch of random inputs, and a batch of real inputs if the zoo holds some."""
+class _SourceFunctions:
+    """What the networks of a zoo compute on some inputs, as far as that is kept in memory from one copy to the next.
+
+    Args:
+        zoo: networks of one weight space.
+        inputs: the inputs on which networks are compared, ``(inputs, *input shape)``.
+    """
+
+    def __init__(self, zoo: Zoo, inputs: Tensor) -> None:
+        self._spec, self._inputs = zoo.spec, inputs
+        self._kept: dict[int, Tensor] = {}
+        self._room = KEPT_OUTPUTS
+
+    def compare(self, start: int, before: WeightSpaceFeatures, after: WeightSpaceFeatures) -> OutputDifference:
+        """Compare networks with those of the zoo from row ``start`` on, ``before``, on the CPU."""
+        f = self._kept.get(start)
+        if f is None:
+            f = network_outputs(self._spec, before, [self._inputs])
+            if f.numel() <= self._room:
+                self._kept[start] = f
+                self._room -= f.numel()
+        g = f if after is before else network_outputs(self._spec, after, [self._inputs])
+        found = output_difference(f, g)
+        return OutputDifference(found.absolute.cpu(), found.relative.cpu(), found.constant.cpu())
+
+
+def _probes(zoo: Zoo, seed: int, device: torch.device) -> Tensor:
+    """Return inputs to compare networks on: some real ones if the zoo holds them, and random ones."""
     pictures = zoo.path / "images.safetensors"
     real = map_tensors(pictures).get("inputs") if pictures.exists() else None
     if "size" in (facts := zoo.record.fit):
-        real = some_pixels(facts["size"])
+        real = some_pixels(facts["size"], REAL)
     shape = input_shape(zoo.spec) if real is None else real.shape[1:]
     if shape is None:
         raise UsageError("--no-verify", f"no size of pictures is known that the networks of {zoo.path} read; add it")
-    random = random_inputs(shape, seed)
-    return [random] if real is None else [random, real[:PROBES].double()]
+    return proof_inputs(shape, real, seed).to(device)
 
 
 def _table(source: Zoo, copies: int, keep_original: bool) -> "pl.DataFrame":

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError, MnfnError, UsageError
+from mnfn_cli.storage.tensors import stack_tensors
 from mnfn_cli.weightspace.layout import Layout, Reading
 from mnfn_cli.weightspace.mixed import Networks, Piece, join_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.mixed import place_of_spec, read_networks
-from mnfn_cli.zoo.single_files import SingleFile, layout_of, list_files, not_finite, read_state_dict, unpack
+from mnfn_cli.zoo.single_files import SingleFile, kind_of, layout_of, list_files, not_finite, read_state_dict, unpack
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
 
@@ -171,8 +172,7 @@ def _from_files(path: Path, wanted: Wanted, skip_bad: bool) -> Checkpoints:
     for position, file in enumerate(files):
         try:
             tensors, metadata = read_state_dict(file)
-            held = frozenset((name, tensor.shape, tensor.dtype) for name, tensor in tensors.items())
-            key = (metadata.get("spec"), held)
+            key = (metadata.get("spec"), kind_of(tensors))
             group = groups.get(key)
             if group is None:
                 dtypes = {name: tensor.dtype for name, tensor in tensors.items()}
@@ -187,8 +187,7 @@ def _from_files(path: Path, wanted: Wanted, skip_bad: bool) -> Checkpoints:
         found[position] = SingleFile(file, group.layout, group.dtypes, metadata)
     parts = []
     for group in groups.values():
-        stacked = {name: torch.stack([tensors[name] for tensors in group.tensors]) for name in group.dtypes}
-        features, problems = unpack(group.layout, stacked, wanted.specs[group.number])
+        features, problems = unpack(group.layout, stack_tensors(group.tensors), wanted.specs[group.number])
         errors |= {
             group.positions[row]: not_finite(files[group.positions[row]], name) for row, name in problems.items()
         }

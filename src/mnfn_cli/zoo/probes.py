@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.forward_pass import run_networks
+from mnfn_cli.weightspace.forward_pass import networks_at_once, run_networks
 from mnfn_cli.weightspace.rendering import pixel_grid
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -16,7 +16,10 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 0.5, tor
 """By the dtype of the weights, the largest relative error max |f - g| / max |f| that rounding them may cause."""
 
 PROBES = 32
-"""The number of random inputs, and of real ones, on which two networks are compared."""
+"""The number of inputs on which two networks are compared."""
+
+REAL = 8
+"""The number of real inputs among them, where some are known; the others are random."""
 
 LARGEST_SIDE = 1000
 """The largest height and width of a picture, in pixels, at which an input of unknown size is looked for."""
@@ -47,10 +50,22 @@ def compare_outputs(
         before, after: raw weights of the networks that compute ``f`` and ``g``, ``(batch, 1, ...)``.
         probes: batches of inputs, each ``(inputs, *input shape)``.
     """
-    f, g = (
-        torch.cat([run_networks(spec, networks.to(dtype=torch.float64), probe) for probe in probes], dim=1)
-        for networks in (before, after)
-    )
+    f = network_outputs(spec, before, probes)
+    return output_difference(f, network_outputs(spec, after, probes))
+
+
+def network_outputs(spec: NetworkSpec, networks: WeightSpaceFeatures, probes: Sequence[Tensor]) -> Tensor:
+    """Return the outputs of networks on all inputs of some batches, ``(networks, inputs, outputs)`` in float64."""
+    outputs = []
+    for probe in probes:
+        at_once = networks_at_once(spec, probe)
+        some = (networks.select(slice(start, start + at_once)) for start in range(0, networks.batch, at_once))
+        outputs.append(torch.cat([run_networks(spec, part.to(dtype=torch.float64), probe) for part in some]))
+    return torch.cat(outputs, dim=1)
+
+
+def output_difference(f: Tensor, g: Tensor) -> OutputDifference:
+    """Compare what ``network_outputs`` returned of networks that compute ``f`` and ``g``, in pairs."""
     difference = (f - g).abs().flatten(1).amax(dim=1)
     largest = f.abs().flatten(1).amax(dim=1)
     relative = torch.where(difference == 0, 0.0, difference / largest)
@@ -92,11 +107,29 @@ def random_inputs(shape: Sequence[int], seed: int = 0) -> Tensor:
     return torch.randn(PROBES, *shape, dtype=torch.float64, generator=generator(seed, "probes"))
 
 
-def some_pixels(size: tuple[int, int]) -> Tensor:
-    """Return the coordinates of up to ``PROBES`` pixels of a picture, for INRs: ``(pixels, 2)`` in float64.
+def proof_inputs(shape: Sequence[int], real: Tensor | None = None, seed: int = 0) -> Tensor:
+    """Return the ``PROBES`` inputs on which augmented networks run beside their sources, in float64.
+
+    Every fourth random input is four times as large, so that neurons with a bias far below 0 fire too. Together they
+    find more wrong weights than twice as many inputs from a standard normal distribution.
+
+    Args:
+        shape: the shape of an input.
+        real: real inputs, of which the first ``REAL`` are taken; None if there are none.
+        seed: the seed of the random inputs.
+    """
+    real = torch.empty(0, *shape) if real is None else real[:REAL]
+    random = random_inputs(shape, seed)[: PROBES - len(real)]
+    random[::4] *= 4
+    return torch.cat([random, real.double()])
+
+
+def some_pixels(size: tuple[int, int], count: int = PROBES) -> Tensor:
+    """Return the coordinates of up to ``count`` pixels of a picture, for INRs: ``(pixels, 2)`` in float64.
 
     Args:
         size: (height, width) of the picture in pixels.
+        count: the largest number of pixels.
     """
     grid = pixel_grid(size, dtype=torch.float64)
-    return grid[torch.linspace(0, len(grid) - 1, min(len(grid), PROBES)).long()]
+    return grid[torch.linspace(0, len(grid) - 1, min(len(grid), count)).long()]

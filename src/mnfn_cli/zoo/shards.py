@@ -6,7 +6,7 @@ from math import prod
 from pathlib import Path
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.tensor_headers import read_header, tensor_shapes
+from mnfn_cli.storage.tensor_headers import read_header
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import Space, ZooRecord
 
@@ -46,7 +46,8 @@ def count_networks(path: Path, spec: NetworkSpec) -> int:
     Raises:
         DataError: the shard is damaged, or its tensors do not have the shapes of the weight space.
     """
-    found, names = tensor_shapes(path), tensor_names(spec)
+    found = {name: entry.shape for name, entry in read_header(path).tensors.items()}
+    names = tensor_names(spec)
     if set(found) != set(names):
         raise DataError(path, f"tensors {', '.join(sorted(set(found) ^ set(names)))} do not fit the spec")
     shapes = [shape for pair in zip(spec.weight_shapes, spec.bias_shapes, strict=True) for shape in pair]
@@ -67,14 +68,13 @@ def not_finite(path: Path, spec: NetworkSpec, rows: Sequence[int]) -> Iterator[t
     import numpy as np  # most commands only count networks
 
     header = read_header(path)
-    entries = [header[name] for name in tensor_names(spec)]
-    start = path.stat().st_size - max(entry["data_offsets"][1] for entry in entries)
-    for name, entry in zip(tensor_names(spec), entries, strict=True):
-        numbers = prod(entry["shape"][1:])
-        if entry["dtype"] not in EXPONENTS:
-            raise DataError(f"{path}:{name}", f"dtype {entry['dtype']}; weights are {', '.join(EXPONENTS)}")
-        dtype, exponent = EXPONENTS[entry["dtype"]]
-        bits = np.memmap(path, dtype, "r", start + entry["data_offsets"][0], (entry["shape"][0], numbers))
+    for name in tensor_names(spec):
+        entry = header.tensors[name]
+        numbers = prod(entry.shape[1:])
+        if entry.dtype not in EXPONENTS:
+            raise DataError(f"{path}:{name}", f"dtype {entry.dtype}; weights are {', '.join(EXPONENTS)}")
+        dtype, exponent = EXPONENTS[entry.dtype]
+        bits = np.memmap(path, dtype, "r", header.size + entry.start, (entry.shape[0], numbers))
         at_once = max(1, NUMBERS_AT_ONCE // numbers)
         for first in range(0, len(rows), at_once):
             chosen = rows[first : first + at_once]

@@ -1,6 +1,6 @@
 """Read and write files with one network each, in safetensors' format or in PyTorch's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from mnfn_cli.errors import DataError
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.marks import MANIFEST
 from mnfn_cli.storage.records import Record, read_record, write_record
-from mnfn_cli.storage.tensors import all_finite, read_tensors, save_tensors
+from mnfn_cli.storage.tensors import FileTensors, all_finite, read_file, save_tensors
 from mnfn_cli.storage.torch_files import TORCH_SUFFIXES, is_torch_file, read_torch_file, save_torch_file
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.layout import Layout, Reading, find_layout
@@ -112,15 +112,27 @@ def list_files(path: Path) -> list[Path]:
     return list(by_name.values())
 
 
-def read_state_dict(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_state_dict(file: Path) -> tuple[Mapping[str, Tensor], dict[str, str]]:
     """Read the tensors and the metadata of a checkpoint file, in safetensors' or PyTorch's format.
 
     Raises:
         DataError: the file cannot be read, or a tensor is no weight of a network.
     """
-    if is_torch_file(file) or file.suffix in TORCH_SUFFIXES:
+    if file.suffix in TORCH_SUFFIXES:
         return read_torch_file(file)
-    return read_tensors(file)
+    try:
+        return read_file(file)
+    except DataError:
+        if not is_torch_file(file):
+            raise
+    return read_torch_file(file)
+
+
+def kind_of(tensors: Mapping[str, Tensor]) -> Hashable:
+    """Return what is equal for files of one format whose tensors have the same names, shapes and dtypes."""
+    if isinstance(tensors, FileTensors):
+        return tensors.entries.kind
+    return frozenset((name, tensor.shape, tensor.dtype) for name, tensor in tensors.items())
 
 
 def read_network(
@@ -185,7 +197,8 @@ def unpack(
     features = WeightSpaceFeatures(weights, [bias[:, None] for bias in found[1::2]])
     problems: dict[int, str] = {}
     named = [(name, tensor) for name, tensor in tensors.items() if tensor.is_floating_point()]
-    for name, tensor in [*named, *(("", tensor) for tensor in found)]:
+    folded = any(layer.batchnorm for layer in layout.layers)
+    for name, tensor in [*named, *(("", tensor) for tensor in found if folded)]:
         if not all_finite(tensor):
             wrong = ~tensor.isfinite().flatten(1).all(dim=1)
             problems = dict.fromkeys(wrong.nonzero().flatten().tolist(), name) | problems

@@ -38,7 +38,9 @@ class ShardWriter:
         spec: the weight space of the networks.
         space: the name of the weight space, if the zoo has several.
         max_bytes: the largest size of the tensors of one shard, in bytes.
-        threads: where the checksums of complete shards are taken while the next ones fill; None for later.
+        threads: one thread that writes full shards and takes their checksums while the next ones fill; without it,
+            the caller's thread writes them, and checksums are taken later.
+        expected: the number of networks that will be written in all, if it is known; memory is then reserved once.
 
     Attributes:
         count: the number of networks written so far.
@@ -52,20 +54,26 @@ class ShardWriter:
         max_bytes: int = MAX_SHARD_BYTES,
         *,
         threads: Executor | None = None,
+        expected: int = 0,
     ) -> None:
         self._folder = folder
         self._spec = spec
         self._space = space
         self._max_bytes = max_bytes
         self._buffers: list[Tensor] = []
+        self._saved_buffers: list[Tensor] = []  # of the shard that the thread writes, or has written
         self._waiting = 0
         self._threads = threads
+        self._expected = expected
         self._names: list[str] = []
         self._sums: list[Future[str]] = []
         self.count = 0
         while (folder / self._shard(len(self._names))).exists():
             name = self._shard(len(self._names))
-            self._add(name, len(map_tensors(folder / name)[tensor_names(spec)[0]]))
+            self._names.append(name)
+            self.count += len(map_tensors(folder / name)[tensor_names(spec)[0]])
+            if threads is not None:
+                self._sums.append(threads.submit(sha256, folder / name))
 
     def _shard(self, number: int) -> str:
         return f"shard-{'' if self._space is None else f'{self._space}-'}{number:05d}.safetensors"
@@ -76,7 +84,7 @@ class ShardWriter:
         limit = max(self._max_bytes // (self._spec.num_parameters * features.dtype.itemsize), 1)
         if self._buffers and self._buffers[0].dtype != features.dtype:
             self._flush()
-            self._buffers = []
+            self._buffers, self._saved_buffers = [], []
         start = 0
         while start < features.batch:
             if self._waiting == limit:
@@ -89,11 +97,15 @@ class ShardWriter:
             self._waiting, start = filled, stop
 
     def _reserve(self, given: Sequence[Tensor], count: int, limit: int) -> None:
-        """Make room for ``count`` networks; as in a list it is at least doubled, but never beyond ``limit``."""
+        """Make room for ``count`` networks; as in a list it is at least doubled, but never beyond ``limit``.
+
+        Room for all networks that are expected is made at once.
+        """
         room = len(self._buffers[0]) if self._buffers else 0
         if count <= room:
             return
-        grown = [tensor.new_empty(min(max(count, 2 * room), limit), *tensor.shape[1:]) for tensor in given]
+        enough = min(max(count, 2 * room, self._expected - self.count), limit)
+        grown = [tensor.new_empty(enough, *tensor.shape[1:]) for tensor in given]
         for old, new in zip(self._buffers, grown, strict=False):
             _integers(new)[: self._waiting] = _integers(old)[: self._waiting]
         self._buffers = grown
@@ -101,17 +113,19 @@ class ShardWriter:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        name = self._shard(len(self._names))
+        path = self._folder / self._shard(len(self._names))
         tensors = [buffer[: self._waiting] for buffer in self._buffers]
-        save_tensors(self._folder / name, dict(zip(tensor_names(self._spec), tensors, strict=True)))
-        self._add(name, self._waiting)
+        named = dict(zip(tensor_names(self._spec), tensors, strict=True))
+        if self._threads is None:
+            save_tensors(path, named)
+        else:
+            if self._sums:
+                self._sums[-1].result()  # until then its buffers are in use
+            self._sums.append(self._threads.submit(_save_and_sum, path, named))
+            self._buffers, self._saved_buffers = self._saved_buffers, self._buffers
+        self._names.append(path.name)
+        self.count += self._waiting
         self._waiting = 0
-
-    def _add(self, name: str, count: int) -> None:
-        self._names.append(name)
-        self.count += count
-        if self._threads is not None:
-            self._sums.append(self._threads.submit(sha256, self._folder / name))
 
     def finish(self) -> dict[str, str]:
         """Write the remaining networks, and rename every shard to its final name, which holds the number of shards.
@@ -120,8 +134,8 @@ class ShardWriter:
             the checksums of the shards by their final names, if there are threads to take them.
         """
         self._flush()
-        self._buffers = []
         sums = [found.result() for found in self._sums]
+        self._buffers, self._saved_buffers = [], []
         names = [shard_name(self._space, number, len(self._names)) for number in range(1, len(self._names) + 1)]
         for old, new in zip(self._names, names, strict=True):
             (self._folder / old).rename(self._folder / new)
@@ -226,6 +240,11 @@ def save_zoo(
             writer.finish()
         finish_zoo(folder, spec, frame, made=made or {}, images=images, pictures=pictures, start=start)
     return open_zoo(path)
+
+
+def _save_and_sum(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    save_tensors(path, tensors)
+    return sha256(path)
 
 
 def _describe_spaces(spaces: NetworkSpec | Sequence[Space]) -> dict[str, Any]:

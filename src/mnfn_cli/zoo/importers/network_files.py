@@ -122,7 +122,8 @@ class NetworkReader:
             UsageError: an option is missing or wrong.
         """
         stamp = stamp_of(file.path)
-        tensors, metadata = read_state_dict(file.path)
+        found, metadata = read_state_dict(file.path)
+        tensors = dict(found)
         space = self._space_of(file, tensors, metadata)
         layout = self._kinds[space][1]
         held = {name: tensors[name] for name in layout.tensors if tensors[name].is_floating_point()}
