@@ -37,24 +37,20 @@ CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 WORKS = ("train", "build", "augment", "predict")
 
 
-def do(work: str, folder: Path, out: Path, batch: int, context: Context) -> None:
-    """Do one of the works."""
+def prepare(work: str, folder: Path, out: Path, batch: int, context: Context) -> Callable[[], object]:
+    """Return one of the works, with what it imports and reads at its start already there."""
+    torch.optim.Adam([torch.zeros(1)])  # its first use imports much
     if work == "train":
-        overrides = [
-            f"training.steps={2400 // batch}",
-            f"training.batch_size={batch}",
-            f"data.zoo=['{folder / 'zoo'}']",
-        ]
-        recipe = load_recipe("generalization/relu-monomial", ["training.epochs=null", *overrides])
-        train_run(recipe, out, context=context)
-    elif work == "build":
+        steps = ["training.epochs=null", f"training.steps={9600 // batch}", f"training.batch_size={batch}"]
+        recipe = load_recipe("generalization/relu-monomial", [*steps, f"data.zoo=['{folder / 'zoo'}']"])
+        return lambda: train_run(recipe, out, context=context)
+    if work == "build":
         images = load_images("digits")
-        plan = ClassifierZooPlan(cnn_spec(images, "relu"), count=240, epochs=2, seed=0)
-        build_classifier_zoo(plan, images, out, context=context)
-    elif work == "augment":
-        augment_zoo(open_zoo(folder / "zoo"), out, copies=6, context=context)
-    else:
-        apply_run(folder / "run", folder / "zoo", context=context)
+        plan = ClassifierZooPlan(cnn_spec(images, "relu"), count=480, epochs=1, seed=0)
+        return lambda: build_classifier_zoo(plan, images, out, context=context)
+    if work == "augment":
+        return lambda: augment_zoo(open_zoo(folder / "zoo"), out, copies=6, context=context)
+    return lambda: apply_run(folder / "run", folder / "zoo", context=context)
 
 
 def work_together(work: str, folder: Path, batch: int, clock: Callable[[], float]) -> None:
@@ -64,9 +60,10 @@ def work_together(work: str, folder: Path, batch: int, clock: Callable[[], float
     with sharing(processes):
         if here.world_size > 1:
             connect(processes, torch.device("cpu"))
+        run = prepare(work, folder, folder / "out", batch, Context(processes=processes))
         processes.meet()
         started = clock()
-        do(work, folder, folder / "out", batch, Context(processes=processes))
+        run()
         taken = max(processes.gather(clock() - started))
         if processes.first:
             print(json.dumps(taken))

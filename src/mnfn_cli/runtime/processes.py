@@ -194,10 +194,13 @@ class Processes:
                 if self.first:
                     yield found
                 else:
-                    self._together(lambda earlier=sent: [work.wait() for work in earlier])
+                    self._finish(sent)
                     sent = self._send(found)
             elif self.first:
                 yield self._receive(owner)
+        self._finish(sent)
+
+    def _finish(self, sent: Sequence[Any]) -> None:
         self._together(lambda: [work.wait() for work in sent])
 
     def _send(self, value: Any) -> list[Any]:

@@ -123,7 +123,7 @@ class Watch(ABC):
         self._decided, self._over = threading.Event(), threading.Event()
         self._told = 0
         self._main_ended = False
-        self._thread = threading.Thread(target=self._run, name="mnfn-watch", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="mnfn-watch", daemon=True)
 
     def wait(self, waits: bool) -> None:
         """Say that this process begins to wait in a collective operation, or that it goes on."""
@@ -150,6 +150,15 @@ class Watch(ABC):
         self._main_ended = True
         self._over.wait(2 * UNWINDING)
         return error.exit_code if self._code is None else self._code
+
+    def _watch(self) -> None:
+        try:
+            self._run()
+        except Exception as error:
+            problem = f"cannot watch the other processes: {type(error).__name__}: {error}"
+            self._decide(ProcessError(f"rank {self.place.rank}", problem), ProcessError.exit_code)
+            self._unwound()
+            self._leave()
 
     @abstractmethod
     def close(self) -> None:
