@@ -8,6 +8,7 @@ from torch import Tensor
 from mnfn_cli.runtime.rows import computing_part, whole_batch
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.weightspace.lazy import concatenate
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
@@ -93,7 +94,7 @@ def join_networks(pieces: Sequence[Piece], specs: Sequence[NetworkSpec]) -> Netw
         own = [(positions, networks) for number, positions, networks in pieces if number == space]
         positions = torch.tensor([place for places, _ in own for place in places], dtype=torch.int64)
         batches = [networks for _, networks in own] or [WeightSpaceFeatures.zeros(spec, 0)]
-        part = batches[0] if len(batches) == 1 else WeightSpaceFeatures.cat(batches)
+        part = concatenate(batches)
         spaces[positions] = space
         in_order = bool((positions.diff() > 0).all())
         parts.append(part if in_order else part.select(positions.argsort()))
