@@ -123,8 +123,12 @@ def load_split(
 
 def rows_of_split(zoo: Zoo, name: str, skipped: Skipped) -> list[int]:
     """Return the indices of a split's rows in the zoo's table, without the networks that are left out."""
-    every, path = zoo.ids, str(zoo.path)
-    return [row for row in zoo.rows(name) if (path, every[row]) not in skipped]
+    left_out = [name for path, name in skipped if path == str(zoo.path)]
+    rows = zoo.table["split"] == name
+    if left_out:
+        rows = rows & ~zoo.table["id"].is_in(left_out)
+    found: list[int] = rows.arg_true().to_list()
+    return found
 
 
 def require_training_networks(zoos: Sequence[Zoo], specs: Sequence[NetworkSpec], skipped: Skipped) -> None:

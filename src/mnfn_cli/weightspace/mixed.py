@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mnfn_cli.runtime.rows import computing_part, whole_batch
@@ -77,7 +79,7 @@ Networks = WeightSpaceFeatures | MixedFeatures
 """Raw weights of networks of one weight space, or of several."""
 
 
-Piece = tuple[int, Sequence[int], WeightSpaceFeatures]
+Piece = tuple[int, Sequence[int] | NDArray[np.int64], WeightSpaceFeatures]
 """The number of a weight space, and the positions of some of its networks among all, beside these networks."""
 
 
@@ -92,7 +94,7 @@ def join_networks(pieces: Sequence[Piece], specs: Sequence[NetworkSpec]) -> Netw
     parts = []
     for space, spec in enumerate(specs):
         own = [(positions, networks) for number, positions, networks in pieces if number == space]
-        positions = torch.tensor([place for places, _ in own for place in places], dtype=torch.int64)
+        positions = torch.cat([torch.as_tensor(places, dtype=torch.int64) for places, _ in own] or [spaces[:0]])
         batches = [networks for _, networks in own] or [WeightSpaceFeatures.zeros(spec, 0)]
         part = concatenate(batches)
         spaces[positions] = space

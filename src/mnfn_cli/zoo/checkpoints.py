@@ -136,7 +136,7 @@ def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Ch
     bad = {row: DataError(f"{zoo.path}:{ids[row]}", problem) for row, problem in zoo.bad_networks(rows)}
     foreign: list[DataError] = []
     for part in misfits:
-        chosen = set(part.numbers) & set(rows)
+        chosen = set(map(int, part.numbers)) & set(rows)
         rows = [row for row in rows if row not in chosen]
         problem = f"{len(chosen)} networks are {part.spec};\nthe run reads {wanted.known}"
         foreign += [DataError(f"{zoo.path}:weight space {part.spaces[0].name}", problem)] if chosen else []

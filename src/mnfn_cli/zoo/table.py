@@ -45,9 +45,9 @@ def check_table(where: Path, table: "pl.DataFrame", spaces: Sequence[Space] = ()
     if ids.null_count() or ids.n_unique() != table.height:
         twice = table.filter(ids.is_duplicated())["id"].head(1).to_list()
         raise DataError(where, f"ids are not unique: {twice[0] if twice else 'one is missing'}")
-    foreign = sorted({str(name) for name in table["split"].to_list()} - set(SPLITS))
+    foreign = sorted(set(map(str, table["split"].unique().to_list())) - set(SPLITS))
     if foreign:
         raise DataError(where, f"split '{foreign[0]}'; splits are {', '.join(SPLITS)}")
     names = [space.name for space in spaces]
-    if several and (unknown := sorted({str(name) for name in table[SPACE_COLUMN].to_list()} - set(names))):
+    if several and (unknown := sorted(set(map(str, table[SPACE_COLUMN].unique().to_list())) - set(names))):
         raise DataError(where, f"weight space '{unknown[0]}'; the zoo has {', '.join(names)}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mnfn_cli.storage.tensors import map_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -32,7 +33,7 @@ class StoredWeights:
     def __len__(self) -> int:
         return self._starts[-1]
 
-    def read(self, rows: slice | Sequence[int]) -> WeightSpaceFeatures:
+    def read(self, rows: slice | Sequence[int] | NDArray[np.int64]) -> WeightSpaceFeatures:
         """Return the weights of some rows, ``(rows, 1, ...)``, which are read when a tensor is first used.
 
         A slice inside one shard is then a view of the map, and other selections are copied once.
