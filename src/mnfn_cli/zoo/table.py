@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnfn_cli.errors import DataError
+from mnfn_cli.storage.atomic import replacing
 from mnfn_cli.zoo.record import Space
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 SPACE_COLUMN = "weight_space"
+ROWS_AT_ONCE = 2**14
+"""The number of rows of a table that are written at once."""
 
 
 def read_table(path: Path) -> "pl.DataFrame":
@@ -33,6 +36,17 @@ def read_table(path: Path) -> "pl.DataFrame":
             return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise DataError(path, f"no readable table: {error}") from None
+
+
+def write_table(path: Path, table: "pl.DataFrame") -> None:
+    """Write a table as CSV atomically, some rows at a time, so that its text need not fit in memory.
+
+    Raises:
+        OutputError, StorageError: the file cannot be written.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for row in range(0, max(table.height, 1), ROWS_AT_ONCE):
+            file.write(table[row : row + ROWS_AT_ONCE].write_csv(include_header=row == 0).encode())
 
 
 def check_table(where: Path, table: "pl.DataFrame", spaces: Sequence[Space] = ()) -> None:
