@@ -63,13 +63,17 @@ class WeightSpaceFeatures:
         """Return the features with ``function`` applied to every tensor."""
         return WeightSpaceFeatures([function(w) for w in self.weights], [function(b) for b in self.biases])
 
-    def zip_map(self, function: Callable[[Tensor, Tensor], Tensor], other: "WeightSpaceFeatures") -> "WeightSpaceFeatures":
+    def zip_map(
+        self, function: Callable[[Tensor, Tensor], Tensor], other: "WeightSpaceFeatures"
+    ) -> "WeightSpaceFeatures":
         """Return the features with ``function`` applied to every pair of tensors of ``self`` and ``other``."""
         weights = [function(a, b) for a, b in zip(self.weights, other.weights, strict=True)]
         biases = [function(a, b) for a, b in zip(self.biases, other.biases, strict=True)]
         return WeightSpaceFeatures(weights, biases)
 
-    def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "WeightSpaceFeatures":
+    def to(
+        self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> "WeightSpaceFeatures":
         """Return the features on another device or in another dtype."""
         return self.map(lambda tensor: tensor.to(device=device, dtype=dtype))
 

@@ -37,9 +37,7 @@ class LazyFeatures(WeightSpaceFeatures):
 
     __slots__ = ("_device", "_dtype", "_read", "_rows")
 
-    def __init__(
-        self, read: Reader, rows: Rows, dtype: torch.dtype, device: torch.device | str | None = None
-    ) -> None:
+    def __init__(self, read: Reader, rows: Rows, dtype: torch.dtype, device: torch.device | str | None = None) -> None:
         self._read, self._rows = read, rows
         self._dtype, self._device = dtype, torch.device(device or "cpu")
 

@@ -52,8 +52,10 @@ def read_networks(zoos: Sequence[Zoo], rows: Sequence[Sequence[int]], specs: Seq
     for zoo, chosen in zip(zoos, rows, strict=True):
         wanted = np.asarray(chosen, dtype=np.int64)
         for part in zoo.parts:
-            own = np.searchsorted(part.numbers, wanted)
-            positions = np.flatnonzero(np.append(part.numbers, -1)[own] == wanted)
+            if not len(part):
+                continue
+            own = np.searchsorted(part.numbers, wanted).clip(max=len(part) - 1)
+            positions = np.flatnonzero(part.numbers[own] == wanted)
             if len(positions) and (number := place_of_spec(part.spec, specs)) is not None:
                 pieces.append((number, start + positions, _read(part, own[positions])))
         start += len(wanted)

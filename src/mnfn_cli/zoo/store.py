@@ -60,13 +60,13 @@ class Zoo:
         record: ZooRecord,
         table: "pl.DataFrame",
         spaces: Sequence[Space],
-        numbers: "Sequence[int] | NDArray[np.int64] | None" = None,
+        numbers: "NDArray[np.int64] | None" = None,
     ) -> None:
         self.path = path
         self.record = record
         self.table = table
         self.spaces = tuple(spaces)
-        self.numbers = range(table.height) if numbers is None else numbers
+        self.numbers = np.arange(table.height) if numbers is None else np.asarray(numbers, dtype=np.int64)
 
     def __len__(self) -> int:
         return self.table.height
@@ -99,7 +99,7 @@ class Zoo:
         views = []
         for space in self.spaces:
             rows = (self.table[SPACE_COLUMN] == space.name).arg_true()
-            numbers = np.asarray(self.numbers)[rows.to_numpy()]
+            numbers = self.numbers[rows.to_numpy()]
             views.append(Zoo(self.path, self.record, self.table[rows], [space], numbers))
         return views
 
@@ -175,13 +175,13 @@ class Zoo:
     def bad_networks(self, rows: Sequence[int] | None = None) -> list[tuple[int, str]]:
         """Return (row, message) for each network, among some rows or all, with a weight or bias that is not finite."""
         wanted = np.zeros(self.record.count, dtype=bool)
-        wanted[np.asarray(self.numbers)[slice(None) if rows is None else np.asarray(rows, dtype=np.int64)]] = True
+        wanted[self.numbers if rows is None else self.numbers[np.asarray(rows, dtype=np.int64)]] = True
         found: dict[int, str] = {}
         for part in self.parts:
             space, start = part.spaces[0], 0
             for file in shard_files(self.record, space):
                 count = count_networks(self.path / file, space.spec)
-                here = np.asarray(part.numbers[start : start + count])
+                here = part.numbers[start : start + count]
                 for row, name in not_finite(self.path / file, space.spec, np.flatnonzero(wanted[here])):
                     found.setdefault(int(here[row]), f"{name} is not finite")
                 start += count
