@@ -97,7 +97,7 @@ class LazyFeatures(WeightSpaceFeatures):
         return f"LazyFeatures({self.batch} networks)"
 
 
-def rows_at(rows: Rows, index: slice | Tensor | Sequence[int]) -> Rows:
+def rows_at(rows: Rows, index: slice | Tensor | Sequence[int] | np.ndarray) -> Rows:
     """Return the rows that ``index`` selects, with the meaning that it has for a tensor."""
     if isinstance(index, slice):
         chosen = rows[index]

@@ -146,8 +146,8 @@ def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Ch
         raise DataError.together(errors)
     good = [row for row in rows if row not in bad] if bad else rows
     features = read_networks([zoo], [good], wanted.specs)
-    labelled = wanted.label in zoo.table.columns
-    labels = zoo.table[wanted.label][good].to_list() if labelled else [None] * len(good)
+    label = wanted.label if wanted.label in zoo.table.columns else None
+    labels = [None] * len(good) if label is None else zoo.table[label][good].to_list()
     unknown = len(good) if wanted.start is not None and fit.get("init") is None else 0
     return Checkpoints(zoo.table["id"][good].to_list(), features, labels, errors, zoo, good, unknown_start=unknown)
 

@@ -5,8 +5,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mnfn_cli.errors import DataError, MnfnError
 from mnfn_cli.storage.atomic import sha256
 from mnfn_cli.storage.folders import existing_folder
@@ -19,6 +17,7 @@ from mnfn_cli.zoo.shards import count_networks, not_finite, shard_files
 from mnfn_cli.zoo.table import SPACE_COLUMN, check_table, read_table
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
     from numpy.typing import NDArray
     from torch import Tensor
@@ -51,7 +50,6 @@ class Zoo:
         table: a polars table with a row for each network; the column ``id`` is text. The column ``weight_space`` has
             the name of each network's weight space if there are several.
         record: the contents of zoo.json.
-        numbers: the number of each network's row in the table of the whole zoo, in ascending order.
     """
 
     def __init__(
@@ -66,10 +64,17 @@ class Zoo:
         self.record = record
         self.table = table
         self.spaces = tuple(spaces)
-        self.numbers = np.arange(table.height) if numbers is None else np.asarray(numbers, dtype=np.int64)
+        self._numbers = numbers
 
     def __len__(self) -> int:
         return self.table.height
+
+    @cached_property
+    def numbers(self) -> "NDArray[np.int64]":
+        """The number of each network's row in the table of the whole zoo, in ascending order, ``(networks,)``."""
+        import numpy as np  # most commands only count networks
+
+        return np.arange(len(self)) if self._numbers is None else self._numbers
 
     @property
     def spec(self) -> NetworkSpec:
@@ -174,6 +179,8 @@ class Zoo:
 
     def bad_networks(self, rows: Sequence[int] | None = None) -> list[tuple[int, str]]:
         """Return (row, message) for each network, among some rows or all, with a weight or bias that is not finite."""
+        import numpy as np
+
         wanted = np.zeros(self.record.count, dtype=bool)
         wanted[self.numbers if rows is None else self.numbers[np.asarray(rows, dtype=np.int64)]] = True
         found: dict[int, str] = {}
