@@ -16,15 +16,14 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from anonymous import Cost, measure, measure_apart
 from mnfn_cli.zoo.build.architectures import cnn_spec
 from mnfn_cli.zoo.build.classifiers import ClassifierZooPlan, build_classifier_zoo
 from mnfn_cli.zoo.images import load_images
@@ -74,32 +73,11 @@ def write_data_set(folder: Path, count: int) -> None:
     (folder / "digits_split.csv").write_text("\n".join(map(str, [0, *random.permutation(count).tolist()])) + "\n")
 
 
-def anonymous_memory() -> int:
-    """Return the anonymous memory of this process in bytes."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon")))
-
-
 def import_and_measure(source: Path, output: Path) -> None:
     """Import a data set, and print the seconds and the largest memory above that at the start, in JSON."""
     import polars  # noqa: F401 - the importer imports it where it is used
 
-    before = largest = anonymous_memory()
-    done = threading.Event()
-
-    def watch() -> None:
-        nonlocal largest
-        while not done.wait(0.01):
-            largest = max(largest, anonymous_memory())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    started, processor = time.perf_counter(), time.process_time()
-    write_plan(plan_small_cnn_zoo(source, protocol="nfn"), output)
-    seconds, processor = time.perf_counter() - started, time.process_time() - processor
-    done.set()
-    watcher.join()
-    print(json.dumps({"seconds": seconds, "processor": processor, "bytes": largest - before}))
+    print(json.dumps(asdict(measure(lambda: write_plan(plan_small_cnn_zoo(source, protocol="nfn"), output)))))
 
 
 def copy(source: Path, output: Path) -> None:
@@ -130,13 +108,11 @@ def main() -> None:
         write_data_set(source, arguments.networks)
         if arguments.natural:
             (source / "digits_split.csv").unlink()
-        measured: list[dict[str, float]] = []
+        measured: list[Cost] = []
         processor: list[float] = []
 
         def run() -> None:
-            command = [sys.executable, __file__, "--child", source, output]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            measured.append(json.loads(done.stdout))
+            measured.append(measure_apart(__file__, ["--child", source, output]))
             shutil.rmtree(output)
 
         def plain() -> None:
@@ -146,8 +122,8 @@ def main() -> None:
 
         seconds = interleaved({"plain": plain, "import": run}, arguments.rounds, warmup=1)
         size = (source / "weights.npy").stat().st_size
-    ours = statistics.median(entry["seconds"] for entry in measured[1:])
-    busy, plainly = statistics.median(entry["processor"] for entry in measured[1:]), statistics.median(processor[1:])
+    ours = statistics.median(entry.seconds for entry in measured[1:])
+    busy, plainly = statistics.median(entry.processor for entry in measured[1:]), statistics.median(processor[1:])
     print(f"{arguments.networks} networks, {size / 1e9:.2f} GB, {'natural' if arguments.natural else 'random'} order")
     print(f"plain loop        {seconds['plain']:8.1f} s, {plainly:8.1f} s of a processor")
     print(f"import            {ours:8.1f} s, {busy:8.1f} s of a processor")

@@ -51,7 +51,6 @@ def table_command(task: str) -> Callable[..., None]:
     ) -> None:
         console = Console(quiet=quiet, json=json)
         from mnfn_cli.errors import printable
-        from mnfn_cli.storage.atomic import write_text
         from mnfn_cli.storage.outputs import Output
         from mnfn_cli.tasks.application import apply_run
         from mnfn_cli.weightspace.layout import Reading
@@ -71,7 +70,7 @@ def table_command(task: str) -> Callable[..., None]:
             )
         _note(console, applied)
         if out is not None:
-            write_text(out, applied.to_csv())
+            applied.write_csv(out)
             text = f"{printable(out)}: {len(applied.names)} networks" + f"; {applied.summary}" * bool(applied.summary)
             console.result(_document(out, applied), text)
             return

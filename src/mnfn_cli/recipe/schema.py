@@ -25,6 +25,7 @@ from mnfn_cli.recipe.models import MODELS
 from mnfn_cli.recipe.sections import (
     Activation,
     Count,
+    Flag,
     Positive,
     Probability,
     Real,
@@ -173,6 +174,9 @@ class Training(Section):
             choose the model; 0 for no intervals. Only for tasks that have intervals.
         seed: the seed of the model's initial weights, the batches and the group elements.
         precision: ``fp32`` for float32 or ``fp64`` for float64.
+        in_memory: whether all networks are read before the training; else each batch is read from the zoos, and
+            networks that are neighbours there stay near one another in an epoch. By default up to 512 MiB of training
+            networks are read.
     """
 
     model_config = ConfigDict(revalidate_instances="always")
@@ -185,6 +189,7 @@ class Training(Section):
     calibration: Probability | None = Field(None, validate_default=True)
     seed: Seed = 0
     precision: Literal["fp32", "fp64"] = "fp32"
+    in_memory: Flag | None = None
 
     @field_validator("steps")
     @classmethod

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -23,8 +23,11 @@ from mnfn_cli.zoo.checkpoints import Checkpoints, Wanted, load_checkpoints
 from mnfn_cli.zoo.inr_design import START_FILE
 from mnfn_cli.zoo.single_files import CHECKPOINTS, SUFFIXES, list_files, write_manifest
 from mnfn_cli.zoo.store import ZOO
-from mnfn_cli.zoo.table import SPACE_COLUMN
+from mnfn_cli.zoo.table import SPACE_COLUMN, write_table
 from mnfn_cli.zoo.writer import save_zoo
+
+if TYPE_CHECKING:
+    import polars as pl
 
 FEW = 20
 """With fewer networks whose true value is known, metrics mean little, and a remark says so."""
@@ -50,9 +53,16 @@ class Application(Report):
 
     def to_csv(self) -> str:
         """Return the table as CSV."""
+        return self._table().write_csv()
+
+    def write_csv(self, path: Path) -> None:
+        """Write the table as CSV, some rows at a time; raises the errors of ``write_table``."""
+        write_table(path, self._table())
+
+    def _table(self) -> "pl.DataFrame":
         import polars as pl
 
-        return pl.DataFrame(dict(self.columns), strict=False).write_csv()
+        return pl.DataFrame(dict(self.columns), strict=False)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Return the table as a list with one dict for each network, for JSON."""

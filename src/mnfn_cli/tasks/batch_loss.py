@@ -9,6 +9,7 @@ from mnfn_cli.runtime.rows import computing
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.tasks.batch_share import share_of_batch
 from mnfn_cli.tasks.data import Split
+from mnfn_cli.tasks.order import random_order
 from mnfn_cli.tasks.task import Task
 from mnfn_cli.weightspace.mixed import act_at_random
 
@@ -25,15 +26,26 @@ class BatchLoss:
         train: the training networks and their targets.
         batch_size: the number of networks in a batch; the last batch of an epoch may be smaller.
         steps_per_epoch: the number of batches in which every network is used once.
+        by_blocks: whether neighbours stay near one another in an epoch, for networks that are read from a disk.
     """
 
-    def __init__(self, task: Task, model: nn.Module, train: Split, batch_size: int, steps_per_epoch: int) -> None:
+    def __init__(
+        self,
+        task: Task,
+        model: nn.Module,
+        train: Split,
+        batch_size: int,
+        steps_per_epoch: int,
+        *,
+        by_blocks: bool = False,
+    ) -> None:
         self._task = task
         self._model = model
         self._train = train
         self._batch_size = batch_size
         self._steps_per_epoch = steps_per_epoch
         self._divisible = plugin_of(type(task.recipe.model)) is None or getattr(model, "by_rows", False)
+        self._by_blocks = by_blocks
         self._order_epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
@@ -46,7 +58,8 @@ class BatchLoss:
         seed = recipe.training.seed
         epoch, position = divmod(step, self._steps_per_epoch)
         if epoch != self._order_epoch:
-            order = torch.randperm(len(self._train.ids), generator=generator(seed, "order", epoch))
+            random = generator(seed, "order", epoch)
+            order = random_order(len(self._train.ids), random, by_blocks=self._by_blocks)
             self._order, self._order_epoch = order.to(self._train.targets.device), epoch
         rows = self._order[position * size : (position + 1) * size]
         share = share_of_batch(self._train.features, rows, current(), divisible=self._divisible)

@@ -13,7 +13,7 @@ from mnfn_cli.models.functional import Functional
 from mnfn_cli.models.shared import obstacles
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.mixed import Networks
+from mnfn_cli.weightspace.mixed import MixedFeatures, Networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.mixed import place_of_spec, read_networks, weight_spaces
 from mnfn_cli.zoo.store import Zoo, open_zoo
@@ -23,6 +23,12 @@ Picture = tuple[int, str]
 
 BLOCK = 256
 """The number of networks that are tried at a time."""
+
+LARGEST_IN_MEMORY = 2**29
+"""The size in bytes of the training networks up to which a training keeps its networks in memory by default.
+
+It decides the order of the networks, so it does not depend on the machine.
+"""
 
 Skipped = frozenset[tuple[str, str]]
 """The networks that are left out, as (path of the zoo, network id)."""
@@ -58,6 +64,12 @@ class Split:
             self.features.select(chosen),
             self.targets[chosen],
         )
+
+    def in_memory(self) -> "Split":
+        """Return the split after all its networks were read; until then they are read when they are used."""
+        for part in self.features.parts if isinstance(self.features, MixedFeatures) else [self.features]:
+            _ = part.weights
+        return self
 
     @property
     def only_features(self) -> WeightSpaceFeatures:
@@ -123,8 +135,22 @@ def load_split(
 
 def rows_of_split(zoo: Zoo, name: str, skipped: Skipped) -> list[int]:
     """Return the indices of a split's rows in the zoo's table, without the networks that are left out."""
-    every, path = zoo.ids, str(zoo.path)
-    return [row for row in zoo.rows(name) if (path, every[row]) not in skipped]
+    left_out = [name for path, name in skipped if path == str(zoo.path)]
+    rows = zoo.table["split"] == name
+    if left_out:
+        rows = rows & ~zoo.table["id"].is_in(left_out)
+    found: list[int] = rows.arg_true().to_list()
+    return found
+
+
+def fit_in_memory(recipe: Recipe, zoos: Sequence[Zoo], skipped: Skipped) -> bool:
+    """Return whether a training keeps its networks in memory: as the recipe says, or by the training networks' size."""
+    if recipe.training.in_memory is not None:
+        return recipe.training.in_memory
+    size = 8 if recipe.training.precision == "fp64" else 4
+    parts = [part for zoo in zoos for part in zoo.parts]
+    numbers = sum(part.spec.num_parameters * len(rows_of_split(part, "train", skipped)) for part in parts)
+    return size * numbers <= LARGEST_IN_MEMORY
 
 
 def require_training_networks(zoos: Sequence[Zoo], specs: Sequence[NetworkSpec], skipped: Skipped) -> None:
@@ -208,14 +234,13 @@ def find_unreadable(
     """
     bad = []
     for zoo in zoos:
-        ids = zoo.ids
-        rows = [row for row in range(len(zoo)) if (str(zoo.path), ids[row]) not in skipped]
+        rows = [row for row in range(len(zoo)) if (str(zoo.path), zoo.ids[row]) not in skipped]
+        networks = read_networks([zoo], [rows], [spec])
         for start in range(0, len(rows), BLOCK):
-            block = rows[start : start + BLOCK]
             with torch.inference_mode():
-                fine = model.readable(read_networks([zoo], [block], [spec])).tolist()
+                fine = model.readable(networks.select(slice(start, start + BLOCK)))
             problem = "its outputs on the functional's inputs are not finite"
-            bad += [(zoo, ids[row], problem) for row, good in zip(block, fine, strict=True) if not good]
+            bad += [(zoo, zoo.ids[rows[start + place]], problem) for place in (~fine).nonzero().flatten().tolist()]
     return _left_out(bad, skip_bad)
 
 

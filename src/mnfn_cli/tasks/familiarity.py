@@ -5,7 +5,7 @@ if its distance to the training networks is larger than that of 95 % of the vali
 like those of the zoo are flagged by chance. No element of the symmetry group changes the distance.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -134,7 +134,7 @@ class Familiarity:
         if calibration.batch < enough():
             raise ValueError(f"{calibration.batch} calibration networks; at least {enough()} are needed")
         references = [
-            Reference.fit(_statistics(spec, part.select(slice(None, None, -(-part.batch // MOST)))))
+            Reference.fit(_by_blocks(spec, part.select(slice(None, None, -(-part.batch // MOST)))))
             for spec, part in zip(specs, _parts(train), strict=True)
         ]
         found = cls(tuple(specs), tuple(references), 1.0, calibration.batch)
@@ -158,7 +158,7 @@ class Familiarity:
         A network is flagged as unlike the training zoo if its score is above 1.
         """
         found = [
-            reference.distances(_statistics(spec, part))
+            _by_blocks(spec, part, reference.distances)
             for spec, reference, part in zip(self.specs, self.references, _parts(networks), strict=True)
         ]
         together = networks.merge(found) if isinstance(networks, MixedFeatures) else found[0]
@@ -234,15 +234,21 @@ def _parts(networks: Networks) -> Sequence[WeightSpaceFeatures]:
     return networks.parts if isinstance(networks, MixedFeatures) else [networks]
 
 
-def _statistics(spec: NetworkSpec, networks: WeightSpaceFeatures) -> Tensor:
-    """Return the statistics of networks, ``(networks, numbers)``, in float64 on the CPU, after shifts are removed."""
+def _by_blocks(
+    spec: NetworkSpec, networks: WeightSpaceFeatures, function: Callable[[Tensor], Tensor] = lambda found: found
+) -> Tensor:
+    """Return what a function makes of the statistics of all networks, ``(networks, ...)``, some networks at a time.
+
+    The statistics are ``(some, numbers)``, in float64 on the CPU, after shifts are removed; they are what is returned
+    by default.
+    """
     statistics = CanonicalStatistics(spec)
 
     def blocks() -> Iterator[Tensor]:
         for start in current().own(range(0, networks.batch, BLOCK)):
             block = networks.select(slice(start, start + BLOCK)).to(device="cpu", dtype=torch.float64)
-            yield statistics(canonicalize(block, spec, shifts=True)[0] if any(spec.periodic) else block)
+            yield function(statistics(canonicalize(block, spec, shifts=True)[0] if any(spec.periodic) else block))
 
     with torch.no_grad():
         found = current().in_order(list(blocks()))
-    return torch.cat(found) if found else torch.zeros(0, statistics.numbers, dtype=torch.float64)
+    return torch.cat(found) if found else function(torch.zeros(0, statistics.numbers, dtype=torch.float64))

@@ -11,7 +11,7 @@ from mnfn_cli.storage.records import Record
 from mnfn_cli.tasks.rank_correlation import Counts, ResampledTau, Vector
 
 BOOTSTRAP_SAMPLES = 1000
-NUMBERS_AT_ONCE = 1 << 24
+NUMBERS_AT_ONCE = 1 << 23
 """The largest number of counts of resampled networks that are held at a time."""
 
 
@@ -144,8 +144,10 @@ def with_interval(
     found = []
     for start in range(0, BOOTSTRAP_SAMPLES, at_once):
         draws = range(start, min(start + at_once, BOOTSTRAP_SAMPLES))
-        counts = [np.bincount(random.integers(0, size, size), minlength=size) for _ in draws]
-        found.append(resampled(np.stack(counts)[:, numbers].astype(float)))
+        counts = np.empty((len(draws), len(true)))
+        for row in counts:
+            row[:] = np.bincount(random.integers(0, size, size), minlength=size)[numbers]
+        found.append(resampled(counts))
     drawn = np.concatenate(found)
     usable = drawn[~np.isnan(drawn)]
     low, high = (float(q) for q in np.quantile(usable, [0.025, 0.975])) if len(usable) else (None, None)

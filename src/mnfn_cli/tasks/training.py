@@ -30,6 +30,7 @@ from mnfn_cli.tasks.data import (
     Splits,
     find_bad,
     find_unreadable,
+    fit_in_memory,
     load_split,
     open_zoos,
     require_training_networks,
@@ -52,6 +53,9 @@ from mnfn_cli.training.state import Position
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.store import ZOO, Zoo
 from mnfn_cli.zoo.table import SPLITS
+
+PREPARED = 4096
+"""The number of training networks that give means and deviations where not all are in memory."""
 
 Illustrate = Callable[[Path], None]
 """A function that draws the figures of a run and writes its card, given its folder."""
@@ -210,10 +214,11 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     dtype = torch.float64 if recipe.training.precision == "fp64" else torch.float32
 
     def load(name: str) -> Split:
-        split = load_split(zoos, name, task.targets, frozenset(folder.record.skipped), task.specs)
-        return split.to(device=context.device, dtype=dtype)
+        split = load_split(zoos, name, task.targets, skipped, task.specs).to(device=context.device, dtype=dtype)
+        return split.in_memory() if in_memory else split
 
     skipped = frozenset(folder.record.skipped)
+    in_memory = fit_in_memory(recipe, zoos, skipped)
     share, seed = recipe.training.calibration or 0.0, recipe.training.seed
     train = load("train")
     whole, related = load("val"), families_of(zoos, "val", skipped)
@@ -221,8 +226,10 @@ def _run(task: Task, folder: RunFolder, zoos: Sequence[Zoo], context: Context, i
     val = validation.selection
     model = _new_model(task).to(context.device)
     if isinstance(model, Functional):
-        model.prepare(train.features)
-    position = _fit(task, model, train, val, folder, context)
+        # Statistics of networks that do not fit in memory are those of as many as do, evenly spaced.
+        some = slice(None, None, 1 if in_memory else -(-len(train.ids) // PREPARED))
+        model.prepare(train.features.select(some))
+    position = _fit(task, model, train, val, folder, context, in_memory)
     learned = _Learned(model, position, train, whole, related, validation, started, time.monotonic())
     return _conclude(task, folder, zoos, learned, load, context, illustrate)
 
@@ -317,7 +324,9 @@ def _new_model(task: Task) -> nn.Module:
     return build_functional(task.recipe, task.specs, task.model_options)
 
 
-def _fit(task: Task, model: nn.Module, train: Split, val: Split, folder: RunFolder, context: Context) -> Position:
+def _fit(
+    task: Task, model: nn.Module, train: Split, val: Split, folder: RunFolder, context: Context, in_memory: bool
+) -> Position:
     validate = partial(task.validate, model, val)
     if isinstance(model, ClosedFormFunctional):
         return fit_at_once(model, train.only_features, train.targets, validate, task.criterion, folder, context)
@@ -326,7 +335,7 @@ def _fit(task: Task, model: nn.Module, train: Split, val: Split, folder: RunFold
     assert chosen.batch_size is not None and optimizer is not None
     steps_per_epoch = -(-len(train.ids) // chosen.batch_size)
     job = Job(
-        loss=BatchLoss(task, model, train, chosen.batch_size, steps_per_epoch),
+        loss=BatchLoss(task, model, train, chosen.batch_size, steps_per_epoch, by_blocks=not in_memory),
         validate=validate,
         criterion=task.criterion,
         smaller_is_better=task.smaller_is_better,

@@ -59,21 +59,25 @@ class WeightSpaceFeatures:
             yield weight
             yield bias
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+    def map(self, function: Callable[[Tensor], Tensor]) -> "WeightSpaceFeatures":
         """Return the features with ``function`` applied to every tensor."""
-        return type(self)([function(w) for w in self.weights], [function(b) for b in self.biases])
+        return WeightSpaceFeatures([function(w) for w in self.weights], [function(b) for b in self.biases])
 
-    def zip_map(self, function: Callable[[Tensor, Tensor], Tensor], other: "WeightSpaceFeatures") -> Self:
+    def zip_map(
+        self, function: Callable[[Tensor, Tensor], Tensor], other: "WeightSpaceFeatures"
+    ) -> "WeightSpaceFeatures":
         """Return the features with ``function`` applied to every pair of tensors of ``self`` and ``other``."""
         weights = [function(a, b) for a, b in zip(self.weights, other.weights, strict=True)]
         biases = [function(a, b) for a, b in zip(self.biases, other.biases, strict=True)]
-        return type(self)(weights, biases)
+        return WeightSpaceFeatures(weights, biases)
 
-    def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+    def to(
+        self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> "WeightSpaceFeatures":
         """Return the features on another device or in another dtype."""
         return self.map(lambda tensor: tensor.to(device=device, dtype=dtype))
 
-    def select(self, index: slice | Tensor | Sequence[int]) -> Self:
+    def select(self, index: slice | Tensor | Sequence[int]) -> "WeightSpaceFeatures":
         """Return the networks that ``index`` selects from the batch; with a slice the tensors are views."""
         return self.map(lambda tensor: tensor[index])
 
@@ -81,20 +85,20 @@ class WeightSpaceFeatures:
         """Return all numbers of each network as ``(batch, channels * numbers)``, in the order W(1), b(1), W(2), ..."""
         return torch.cat([tensor.flatten(1) for tensor in self.tensors()], dim=1)
 
-    def unflatten(self, numbers: Tensor) -> Self:
+    def unflatten(self, numbers: Tensor) -> "WeightSpaceFeatures":
         """Return features with one channel from ``(batch, numbers)``, which are in the order of ``flatten``."""
         pieces = numbers.split([tensor[0, 0].numel() for tensor in self.tensors()], dim=1)
         tensors = [
             piece.reshape(len(numbers), 1, *tensor.shape[2:])
             for piece, tensor in zip(pieces, self.tensors(), strict=True)
         ]
-        return type(self)(tensors[0::2], tensors[1::2])
+        return WeightSpaceFeatures(tensors[0::2], tensors[1::2])
 
-    def beside(self, other: "WeightSpaceFeatures") -> Self:
+    def beside(self, other: "WeightSpaceFeatures") -> "WeightSpaceFeatures":
         """Return features whose channels are those of ``self`` followed by those of ``other``."""
         return self.zip_map(lambda a, b: torch.cat([a, b], dim=1), other)
 
-    def detach(self) -> Self:
+    def detach(self) -> "WeightSpaceFeatures":
         """Return the features detached from the graph of gradients."""
         return self.map(Tensor.detach)
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mnfn_cli.runtime.rows import computing_part, whole_batch
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.weightspace.lazy import concatenate
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
@@ -76,7 +79,7 @@ Networks = WeightSpaceFeatures | MixedFeatures
 """Raw weights of networks of one weight space, or of several."""
 
 
-Piece = tuple[int, Sequence[int], WeightSpaceFeatures]
+Piece = tuple[int, Sequence[int] | NDArray[np.int64], WeightSpaceFeatures]
 """The number of a weight space, and the positions of some of its networks among all, beside these networks."""
 
 
@@ -91,9 +94,9 @@ def join_networks(pieces: Sequence[Piece], specs: Sequence[NetworkSpec]) -> Netw
     parts = []
     for space, spec in enumerate(specs):
         own = [(positions, networks) for number, positions, networks in pieces if number == space]
-        positions = torch.tensor([place for places, _ in own for place in places], dtype=torch.int64)
+        positions = torch.cat([torch.as_tensor(places, dtype=torch.int64) for places, _ in own] or [spaces[:0]])
         batches = [networks for _, networks in own] or [WeightSpaceFeatures.zeros(spec, 0)]
-        part = batches[0] if len(batches) == 1 else WeightSpaceFeatures.cat(batches)
+        part = concatenate(batches)
         spaces[positions] = space
         in_order = bool((positions.diff() > 0).all())
         parts.append(part if in_order else part.select(positions.argsort()))

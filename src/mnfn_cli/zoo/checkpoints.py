@@ -133,24 +133,24 @@ def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Ch
         raise DataError(zoo.path, f"holds networks {found};\nthe run reads {wanted.known}")
     fit = zoo.record.fit
     wanted.check_start(zoo.path, fit.get("init"), fit.get("start"))
-    rows, ids = zoo.rows(split), zoo.ids
-    bad = {row: DataError(f"{zoo.path}:{ids[row]}", problem) for row, problem in zoo.bad_networks(rows)}
+    rows = zoo.rows(split)
+    bad = {row: DataError(f"{zoo.path}:{zoo.ids[row]}", problem) for row, problem in zoo.bad_networks(rows)}
     foreign: list[DataError] = []
     for part in misfits:
-        chosen = set(part.numbers) & set(rows)
+        chosen = set(map(int, part.numbers)) & set(rows)
         rows = [row for row in rows if row not in chosen]
         problem = f"{len(chosen)} networks are {part.spec};\nthe run reads {wanted.known}"
         foreign += [DataError(f"{zoo.path}:weight space {part.spaces[0].name}", problem)] if chosen else []
-    kept = set(rows)
+    kept = bad.keys() & set(rows) if bad else set()
     errors = [*foreign, *(error for row, error in bad.items() if row in kept)]
     if errors and not skip_bad:
         raise DataError.together(errors)
-    good = [row for row in rows if row not in bad]
+    good = [row for row in rows if row not in bad] if bad else rows
     features = read_networks([zoo], [good], wanted.specs)
-    known = zoo.table[wanted.label].to_list() if wanted.label in zoo.table.columns else [None] * len(zoo)
+    label = wanted.label if wanted.label in zoo.table.columns else None
+    labels = [None] * len(good) if label is None else zoo.table[label][good].to_list()
     unknown = len(good) if wanted.start is not None and fit.get("init") is None else 0
-    names, labels = [ids[row] for row in good], [known[row] for row in good]
-    return Checkpoints(names, features, labels, errors, zoo, good, unknown_start=unknown)
+    return Checkpoints(zoo.table["id"][good].to_list(), features, labels, errors, zoo, good, unknown_start=unknown)
 
 
 @dataclass

@@ -96,10 +96,11 @@ def choose_rows(zoo: Zoo, *, split: str | None = None, ids: Sequence[str] = (), 
         UsageError: the zoo has no network with one of the ids, or no network is selected.
     """
     every = zoo.ids
-    unknown = sorted(set(ids) - set(every), key=natural_key)
+    unknown = sorted(set(ids).difference(every), key=natural_key)
     if unknown:
         raise UsageError("--ids", f"{zoo.path} has no network {', '.join(unknown)}")
-    rows = [row for row in zoo.rows(split) if not ids or every[row] in ids][:limit]
+    wanted = set(ids)
+    rows = [row for row in zoo.rows(split) if not wanted or every[row] in wanted][:limit]
     if not rows:
         raise UsageError(zoo.path, "no network fits --split, --ids and --limit")
     return rows

@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.mixed import Networks, Piece, join_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.store import Zoo
@@ -40,18 +44,26 @@ def read_networks(zoos: Sequence[Zoo], rows: Sequence[Sequence[int]], specs: Seq
         specs: the weight spaces of the networks.
 
     Returns:
-        the raw weights, ``(networks, 1, ...)``, with parts in the order of ``specs`` if there are several. All networks
-        of a part in one shard stay memory-mapped.
+        the raw weights, ``(networks, 1, ...)``, with parts in the order of ``specs`` if there are several. They are
+        read when they are used, as in ``Zoo.read``.
     """
     pieces: list[Piece] = []
     start = 0
     for zoo, chosen in zip(zoos, rows, strict=True):
+        wanted = np.asarray(chosen, dtype=np.int64)
         for part in zoo.parts:
-            places = {row: place for place, row in enumerate(part.numbers)}
-            positions = [position for position, row in enumerate(chosen) if row in places]
-            own = [places[chosen[position]] for position in positions]
-            if own and (number := place_of_spec(part.spec, specs)) is not None:
-                features = part.read() if own == list(range(len(part))) else part.read(own)
-                pieces.append((number, [start + position for position in positions], features))
-        start += len(chosen)
+            if not len(part):
+                continue
+            own = np.searchsorted(part.numbers, wanted).clip(max=len(part) - 1)
+            positions = np.flatnonzero(part.numbers[own] == wanted)
+            if len(positions) and (number := place_of_spec(part.spec, specs)) is not None:
+                pieces.append((number, start + positions, _read(part, own[positions])))
+        start += len(wanted)
     return join_networks(pieces, specs)
+
+
+def _read(part: Zoo, rows: NDArray[np.int64]) -> WeightSpaceFeatures:
+    """Return networks of a part; neighbours as a slice, which is no copy inside a shard."""
+    if (np.diff(rows) == 1).all():
+        return part.read(slice(int(rows[0]), int(rows[-1]) + 1))
+    return part.read(rows)

@@ -4,11 +4,16 @@ import re
 from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.tensor_headers import read_header
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import Space, ZooRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 EXPONENTS = {
     "F64": ("<u8", 0x7FF << 52),
@@ -59,7 +64,7 @@ def count_networks(path: Path, spec: NetworkSpec) -> int:
     return found[names[0]][0]
 
 
-def not_finite(path: Path, spec: NetworkSpec, rows: Sequence[int]) -> Iterator[tuple[int, str]]:
+def not_finite(path: Path, spec: NetworkSpec, rows: "Sequence[int] | NDArray[np.int64]") -> Iterator[tuple[int, str]]:
     """Yield (row, tensor) for each tensor of some networks of a shard that holds a number that is not finite.
 
     Raises:

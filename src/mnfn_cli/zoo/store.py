@@ -17,7 +17,9 @@ from mnfn_cli.zoo.shards import count_networks, not_finite, shard_files
 from mnfn_cli.zoo.table import SPACE_COLUMN, check_table, read_table
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -48,7 +50,6 @@ class Zoo:
         table: a polars table with a row for each network; the column ``id`` is text. The column ``weight_space`` has
             the name of each network's weight space if there are several.
         record: the contents of zoo.json.
-        numbers: the number of each network's row in the table of the whole zoo.
     """
 
     def __init__(
@@ -57,16 +58,23 @@ class Zoo:
         record: ZooRecord,
         table: "pl.DataFrame",
         spaces: Sequence[Space],
-        numbers: Sequence[int] | None = None,
+        numbers: "NDArray[np.int64] | None" = None,
     ) -> None:
         self.path = path
         self.record = record
         self.table = table
         self.spaces = tuple(spaces)
-        self.numbers = range(table.height) if numbers is None else numbers
+        self._numbers = numbers
 
     def __len__(self) -> int:
         return self.table.height
+
+    @cached_property
+    def numbers(self) -> "NDArray[np.int64]":
+        """The number of each network's row in the table of the whole zoo, in ascending order, ``(networks,)``."""
+        import numpy as np  # most commands only count networks
+
+        return np.arange(len(self)) if self._numbers is None else self._numbers
 
     @property
     def spec(self) -> NetworkSpec:
@@ -93,15 +101,14 @@ class Zoo:
         """A view of the zoo for each of its weight spaces, with the networks of that weight space alone."""
         if len(self.spaces) == 1:
             return [self]
-        names = self.table[SPACE_COLUMN].to_list()
         views = []
         for space in self.spaces:
-            rows = [row for row, name in enumerate(names) if name == space.name]
-            numbers = [self.numbers[row] for row in rows]
+            rows = (self.table[SPACE_COLUMN] == space.name).arg_true()
+            numbers = self.numbers[rows.to_numpy()]
             views.append(Zoo(self.path, self.record, self.table[rows], [space], numbers))
         return views
 
-    @property
+    @cached_property
     def ids(self) -> list[str]:
         """The ids of the networks, in the order of the table."""
         return self.table["id"].to_list()
@@ -116,7 +123,8 @@ class Zoo:
         """Return the row indices of a split (``train``, ``val`` or ``test``), or of all networks."""
         if split is None:
             return list(range(len(self)))
-        return [row for row, name in enumerate(self.table["split"]) if name == split]
+        found: list[int] = (self.table["split"] == split).arg_true().to_list()
+        return found
 
     @cached_property
     def _weights(self) -> "StoredWeights":
@@ -125,10 +133,11 @@ class Zoo:
         files = shard_files(self.record, self._only_space)
         return StoredWeights(self.spec, [self.path / name for name in files])
 
-    def read(self, rows: slice | Sequence[int] | None = None) -> "WeightSpaceFeatures":
+    def read(self, rows: "slice | Sequence[int] | NDArray[np.int64] | None" = None) -> "WeightSpaceFeatures":
         """Return the raw weights of some rows, or of all, ``(rows, 1, ...)``, in the stored dtype.
 
-        A slice inside one shard is a view of the memory map; other selections are copied.
+        They are read when a tensor is first used (``LazyFeatures``): a slice inside one shard as a view of the memory
+        map, other selections as a copy. What is selected of them before is all that is read.
 
         Raises:
             DataError: the networks have several weight spaces.
@@ -170,19 +179,21 @@ class Zoo:
 
     def bad_networks(self, rows: Sequence[int] | None = None) -> list[tuple[int, str]]:
         """Return (row, message) for each network, among some rows or all, with a weight or bias that is not finite."""
-        wanted = set(self.numbers) if rows is None else {self.numbers[row] for row in rows}
-        places = {number: row for row, number in enumerate(self.numbers)}
+        import numpy as np
+
+        wanted = np.zeros(self.record.count, dtype=bool)
+        wanted[self.numbers if rows is None else self.numbers[np.asarray(rows, dtype=np.int64)]] = True
         found: dict[int, str] = {}
         for part in self.parts:
             space, start = part.spaces[0], 0
             for file in shard_files(self.record, space):
                 count = count_networks(self.path / file, space.spec)
                 here = part.numbers[start : start + count]
-                chosen = [row for row in range(count) if here[row] in wanted]
-                for row, name in not_finite(self.path / file, space.spec, chosen):
-                    found.setdefault(places[here[row]], f"{name} is not finite")
+                for row, name in not_finite(self.path / file, space.spec, np.flatnonzero(wanted[here])):
+                    found.setdefault(int(here[row]), f"{name} is not finite")
                 start += count
-        return sorted(found.items())
+        places = np.searchsorted(self.numbers, list(found)).tolist()
+        return sorted(zip(places, found.values(), strict=True))
 
     def require_column(self, name: str) -> None:
         """Raise ``DataError`` if the table has no column ``name``, or the column has missing values."""
@@ -239,8 +250,7 @@ def verify_zoo(path: str | Path) -> list[MnfnError]:
             faults.append(DataError(folder / name, "checksum differs from zoo.json; the file was changed or damaged"))
     try:
         zoo = open_zoo(folder)
-        ids = zoo.ids
-        faults += [DataError(f"{folder}:{ids[row]}", problem) for row, problem in zoo.bad_networks()]
+        faults += [DataError(f"{folder}:{zoo.ids[row]}", problem) for row, problem in zoo.bad_networks()]
     except DataError as error:
         faults.append(error)
     return faults

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnfn_cli.errors import DataError
+from mnfn_cli.storage.atomic import replacing
 from mnfn_cli.zoo.record import Space
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 SPACE_COLUMN = "weight_space"
+ROWS_AT_ONCE = 2**14
+"""The number of rows of a table that are written at once."""
 
 
 def read_table(path: Path) -> "pl.DataFrame":
@@ -35,6 +38,17 @@ def read_table(path: Path) -> "pl.DataFrame":
         raise DataError(path, f"no readable table: {error}") from None
 
 
+def write_table(path: Path, table: "pl.DataFrame") -> None:
+    """Write a table as CSV atomically, some rows at a time, so that its text need not fit in memory.
+
+    Raises:
+        OutputError, StorageError: the file cannot be written.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for row in range(0, max(table.height, 1), ROWS_AT_ONCE):
+            file.write(table[row : row + ROWS_AT_ONCE].write_csv(include_header=row == 0).encode())
+
+
 def check_table(where: Path, table: "pl.DataFrame", spaces: Sequence[Space] = ()) -> None:
     """Raise ``DataError`` unless ids are unique, and splits and weight spaces are known ones."""
     several = len(spaces) > 1
@@ -45,9 +59,9 @@ def check_table(where: Path, table: "pl.DataFrame", spaces: Sequence[Space] = ()
     if ids.null_count() or ids.n_unique() != table.height:
         twice = table.filter(ids.is_duplicated())["id"].head(1).to_list()
         raise DataError(where, f"ids are not unique: {twice[0] if twice else 'one is missing'}")
-    foreign = sorted({str(name) for name in table["split"].to_list()} - set(SPLITS))
+    foreign = sorted(set(map(str, table["split"].unique().to_list())) - set(SPLITS))
     if foreign:
         raise DataError(where, f"split '{foreign[0]}'; splits are {', '.join(SPLITS)}")
     names = [space.name for space in spaces]
-    if several and (unknown := sorted({str(name) for name in table[SPACE_COLUMN].to_list()} - set(names))):
+    if several and (unknown := sorted(set(map(str, table[SPACE_COLUMN].unique().to_list())) - set(names))):
         raise DataError(where, f"weight space '{unknown[0]}'; the zoo has {', '.join(names)}")

@@ -1,13 +1,17 @@
 """The weights of the networks of a zoo, which stay on disk until they are read."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
+from functools import reduce
+from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mnfn_cli.storage.tensors import map_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.lazy import LazyFeatures, Rows, read_pieces, rows_at
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.shards import tensor_names
 
@@ -24,33 +28,35 @@ class StoredWeights:
         self.spec = spec
         self._names = tensor_names(spec)
         self._shards = [self._map(file) for file in files]
-        self._starts = [0]
-        for shard in self._shards:
-            self._starts.append(self._starts[-1] + shard.batch)
+        self._starts = [0, *accumulate(shard.batch for shard in self._shards)]
 
     def __len__(self) -> int:
         return self._starts[-1]
 
-    def read(self, rows: slice | Sequence[int]) -> WeightSpaceFeatures:
-        """Return the weights of some rows, ``(rows, 1, ...)``; a slice inside one shard is a view of the map."""
-        if isinstance(rows, slice):
-            start, stop, step = rows.indices(len(self))
-            if step == 1:
-                shard = max(bisect_right(self._starts, start) - 1, 0)
-                if stop <= self._starts[min(shard + 1, len(self._shards))]:
-                    return self._shards[shard].select(slice(start - self._starts[shard], stop - self._starts[shard]))
-            rows = range(start, stop, step)
-        by_shard: dict[int, tuple[list[int], list[int]]] = {}
-        for position, row in enumerate(rows):
-            shard = bisect_right(self._starts, row) - 1
-            positions, local = by_shard.setdefault(shard, ([], []))
-            positions.append(position)
-            local.append(row - self._starts[shard])
-        if not by_shard:
+    def read(self, rows: slice | Sequence[int] | NDArray[np.int64]) -> WeightSpaceFeatures:
+        """Return the weights of some rows, ``(rows, 1, ...)``, which are read when a tensor is first used.
+
+        A slice inside one shard is then a view of the map, and other selections are copied once.
+        """
+        chosen = rows_at(range(len(self)), rows)
+        if not len(chosen):
             return WeightSpaceFeatures.zeros(self.spec, 0)
-        parts = [self._shards[shard].select(torch.tensor(local)) for shard, (_, local) in by_shard.items()]
-        order = torch.tensor([position for positions, _ in by_shard.values() for position in positions])
-        return WeightSpaceFeatures.cat(parts).select(order.argsort()) if len(parts) > 1 else parts[0]
+        dtype = self._dtype(chosen)
+
+        def read(wanted: Rows) -> WeightSpaceFeatures:
+            if not len(wanted):
+                return WeightSpaceFeatures.zeros(self.spec, 0, dtype=dtype)
+            return read_pieces([shard.select for shard in self._shards], self._starts, wanted, dtype)
+
+        return LazyFeatures(read, chosen, dtype)
+
+    def _dtype(self, rows: Rows) -> torch.dtype:
+        """Return the dtype that holds the numbers of all shards with some of the rows."""
+        dtypes = {shard.dtype for shard in self._shards}
+        if len(dtypes) > 1:
+            owners = np.unique(np.searchsorted(self._starts, np.asarray(rows), side="right") - 1)
+            dtypes = {self._shards[owner].dtype for owner in owners}
+        return reduce(torch.promote_types, dtypes)
 
     def _map(self, file: Path) -> WeightSpaceFeatures:
         tensors = map_tensors(file)

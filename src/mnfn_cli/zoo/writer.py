@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.atomic import replacing, sha256, write_json
+from mnfn_cli.storage.atomic import sha256, write_json
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors, save_tensors
@@ -19,14 +19,12 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import Space, ZooRecord
 from mnfn_cli.zoo.shards import shard_name, tensor_names
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
-from mnfn_cli.zoo.table import SPACE_COLUMN, check_table
+from mnfn_cli.zoo.table import SPACE_COLUMN, check_table, write_table
 
 if TYPE_CHECKING:
     import polars as pl
 
 MAX_SHARD_BYTES = 2**30
-_TABLE_ROWS = 2**14
-"""The number of rows of table.csv that are written at once."""
 
 
 class ShardWriter:
@@ -169,9 +167,7 @@ def finish_zoo(
     Raises:
         StorageError: a file cannot be written.
     """
-    with replacing(folder / "table.csv") as temporary, temporary.open("wb") as file:
-        for row in range(0, max(table.height, 1), _TABLE_ROWS):
-            file.write(table[row : row + _TABLE_ROWS].write_csv(include_header=row == 0).encode())
+    write_table(folder / "table.csv", table)
     if pictures:
         save_tensors(folder / "images.safetensors", pictures)
     if start:
