@@ -29,7 +29,7 @@ def steps_on_meta(name, zoo, *overrides):
     """Take two steps of a recipe on the meta device."""
     recipe = load_recipe(name, ["training.batch_size=8", f"data.zoo=['{zoo.path}']", *overrides])
     task = task_class(recipe.task).on_zoos(recipe, [zoo])
-    train = load_split([zoo], "train", task.targets)
+    train = load_split([zoo], "train", task.targets).in_memory()
     model = build_functional(recipe, task.specs, task.model_options)
     assert not isinstance(model, ClosedFormFunctional)
     if hasattr(model, "prepare"):

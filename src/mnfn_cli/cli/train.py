@@ -56,6 +56,10 @@ def train(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed the training with this number instead of the recipe's.")
     ] = None,
+    precision: Annotated[
+        Literal["bf16", "fp32", "fp64"] | None,
+        typer.Option(help="Train in this precision: short for training.precision=...", show_default="the recipe's"),
+    ] = None,
     on_bad: Annotated[
         Literal["fail", "skip"] | None, typer.Option("--on-bad", help=ON_BAD_HELP, show_default="fail")
     ] = None,
@@ -77,7 +81,7 @@ def train(
     if force and resume_or_start:
         raise UsageError("--force", "replaces a run, and --resume-or-start continues it; leave one of them out")
     if resume is not None:
-        others = (label, seed, on_bad)
+        others = (label, seed, precision, on_bad)
         if recipe or zoo or out or overrides or force or resume_or_start or any(x is not None for x in others):
             problem = "a run continues as it began; leave out every other choice but --device and --plugin"
             raise UsageError("--resume", problem)
@@ -94,7 +98,7 @@ def train(
             run, result = resume, resume_run(resume, context=context, illustrate=present_run)
         else:
             assert recipe is not None and out is not None
-            resolved = _resolve(recipe, _labelled(overrides or [], label), zoo or [], seed)
+            resolved = _resolve(recipe, _chosen(overrides or [], label, precision), zoo or [], seed)
             run = out
             output = Output(out, RUN, in_place=resume_or_start)
             claim([output], [*recipe_files([recipe]), *resolved.data.zoo], force=force)
@@ -113,8 +117,10 @@ def _rows(figures: "Mapping[str, Metric]") -> list[dict[str, float | str | None]
     ]
 
 
-def _labelled(overrides: list[str], label: str | None) -> list[str]:
-    return overrides if label is None else [*overrides, f"data.label={dumps(label)}"]
+def _chosen(overrides: list[str], label: str | None, precision: str | None) -> list[str]:
+    """Return overrides with those that options stand for."""
+    found = overrides if label is None else [*overrides, f"data.label={dumps(label)}"]
+    return found if precision is None else [*found, f"training.precision={precision}"]
 
 
 def _resolve(recipe: str, overrides: list[str], zoos: list[Path], seed: int | None) -> "Recipe":

@@ -65,6 +65,7 @@ class AccuracyPredictor(Functional):
         found = [] if self.features is None else [in_chunks(self.features, self._prepared(features))]
         found += [] if self.statistics is None else [self.statistics(features)]
         logits = self.head(torch.cat(found, dim=1)).squeeze(1)
+        logits = logits.to(next(self.head.parameters()).dtype)  # mixed precision would leave three digits
         return torch.sigmoid(logits) if self.bounded else logits
 
     def prepare(self, features: WeightSpaceFeatures) -> None:

@@ -173,7 +173,8 @@ class Training(Section):
         calibration: the fraction of the validation networks that calibrate the intervals around predictions and do not
             choose the model; 0 for no intervals. Only for tasks that have intervals.
         seed: the seed of the model's initial weights, the batches and the group elements.
-        precision: ``fp32`` for float32 or ``fp64`` for float64.
+        precision: ``fp32`` for float32, ``fp64`` for float64, or ``bf16`` for training in float32 whose products of
+            matrices are computed in bfloat16. The trained model is then a float32 model.
         in_memory: whether all networks are read before the training; else each batch is read from the zoos, and
             networks that are neighbours there stay near one another in an epoch. By default up to 512 MiB of training
             networks are read.
@@ -188,7 +189,7 @@ class Training(Section):
     max_parameters: Count | None = None
     calibration: Probability | None = Field(None, validate_default=True)
     seed: Seed = 0
-    precision: Literal["fp32", "fp64"] = "fp32"
+    precision: Literal["bf16", "fp32", "fp64"] = "fp32"
     in_memory: Flag | None = None
 
     @field_validator("steps")

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.runtime.plugins import plugin_of
+from mnfn_cli.runtime.precision import mixed_precision
 from mnfn_cli.runtime.processes import current
 from mnfn_cli.runtime.rows import computing
 from mnfn_cli.runtime.seeds import generator
@@ -69,5 +70,6 @@ class BatchLoss:
             if recipe.augment is not None:
                 scale, random = recipe.augment.scale or (1.0, 1.0), generator(seed, "element", step)
                 batch = act_at_random(self._task.specs, batch, scale, generator=random)
-            loss = self._task.loss(self._model, batch, self._train.targets[rows], f"step {step + 1}")
+            with mixed_precision(batch.device, recipe.training.precision):
+                loss = self._task.loss(self._model, batch, self._train.targets[rows], f"step {step + 1}")
         return loss if share.weight == 1 else loss * share.weight

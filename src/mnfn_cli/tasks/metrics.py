@@ -11,6 +11,7 @@ from mnfn_cli.storage.records import Record
 from mnfn_cli.tasks.rank_correlation import Counts, ResampledTau, Vector
 
 BOOTSTRAP_SAMPLES = 1000
+FEWEST_SAMPLES = 100
 NUMBERS_AT_ONCE = 1 << 23
 """The largest number of counts of resampled networks that are held at a time."""
 
@@ -129,6 +130,8 @@ def with_interval(
 ) -> Metric:
     """Compute a statistic with its 95 % percentile bootstrap interval.
 
+    There are 1000 resamples of up to 100,000 networks, and fewer of more, but at least 100.
+
     Args:
         statistic: the statistic.
         predicted: the predicted values, one for each network.
@@ -142,8 +145,9 @@ def with_interval(
     size, resampled = int(numbers.max()) + 1, statistic.prepare(predicted, true)
     at_once = max(1, NUMBERS_AT_ONCE // len(true))
     found = []
-    for start in range(0, BOOTSTRAP_SAMPLES, at_once):
-        draws = range(start, min(start + at_once, BOOTSTRAP_SAMPLES))
+    samples = min(BOOTSTRAP_SAMPLES, max(FEWEST_SAMPLES, 100_000 * BOOTSTRAP_SAMPLES // len(true)))
+    for start in range(0, samples, at_once):
+        draws = range(start, min(start + at_once, samples))
         counts = np.empty((len(draws), len(true)))
         for row in counts:
             row[:] = np.bincount(random.integers(0, size, size), minlength=size)[numbers]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mnfn_cli.errors import DataError, NumericError, RecipeError
 from mnfn_cli.recipe import Recipe
+from mnfn_cli.runtime.precision import full_precision
 from mnfn_cli.storage.records import Record
 from mnfn_cli.zoo.store import Zoo
 
@@ -75,6 +76,7 @@ class Target(Record):
         Raises:
             NumericError: a prediction on the CPU is not finite.
         """
+        predicted = predicted.to(true.dtype)
         finite = predicted.isfinite()
         if predicted.device.type == "cpu":
             if not finite.all():
@@ -85,7 +87,8 @@ class Target(Record):
         return torch.where(finite.all(), self._loss(torch.where(finite, predicted, true), true), torch.nan)
 
     def _loss(self, predicted: Tensor, true: Tensor) -> Tensor:
-        return F.huber_loss(predicted, true) if self.bounds is None else F.binary_cross_entropy(predicted, true)
+        with full_precision(predicted.device):
+            return F.huber_loss(predicted, true) if self.bounds is None else F.binary_cross_entropy(predicted, true)
 
 
 def study_target(recipe: Recipe, zoos: Sequence[Zoo]) -> Target:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.runtime.precision import full_precision
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.weightspace.spec_checks import check_input_size
@@ -36,7 +37,7 @@ def activate(x: Tensor, spec: NetworkSpec, *, overwrite: bool = False) -> Tensor
 
 
 def run_networks(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: Tensor) -> Tensor:
-    """Evaluate every network of a batch on every input, in the features' dtype.
+    """Evaluate every network of a batch on every input, in the features' dtype, inside a mixed precision too.
 
     Args:
         spec: the weight space.
@@ -61,7 +62,11 @@ def run_networks(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: Tenso
         raise UsageError("inputs", f"shape {tuple(inputs.shape)} does not fit a network of {spec.widths[0]} inputs")
     if spec.kernels:
         check_input_size(spec, (inputs.shape[-2], inputs.shape[-1]))
-    x = normalized(inputs.to(features.dtype), spec)
+    with full_precision(features.device):
+        return _run(spec, features, normalized(inputs.to(features.dtype), spec), shared)
+
+
+def _run(spec: NetworkSpec, features: WeightSpaceFeatures, x: Tensor, shared: bool) -> Tensor:
     convolutions = len(spec.kernels)
     if convolutions and shared and x.device.type == "cpu":
         x = _convolve_shared(spec, features, x)
