@@ -20,8 +20,8 @@ class ResampledTau:
     ``D`` of pairs in opposite orders, ``P`` of all pairs, and ``X`` and ``Y`` of pairs that are tied in one of them.
     The order of the entries does not depend on how often they occur, so all sorting is done once.
 
-    The entries are put into some ``2 sqrt(n)`` buckets by each vector, and ``C - D`` is counted in three parts: of pairs
-    in one bucket of the first vector, and of the others in one bucket of the second, by products with matrices of
+    The entries are put into some ``2 sqrt(n)`` buckets by each vector, and ``C - D`` is counted in three parts: of
+    pairs in one bucket of the first vector, and of the others in one bucket of the second, by products with matrices of
     signs; and of pairs whose buckets both differ, by cumulative sums of the table that counts entries by both buckets.
     Each resample takes ``O(n sqrt(n))`` operations, nearly all of them in matrix products.
 
