@@ -114,7 +114,7 @@ Faults = Callable[..., list[str]]
         ),
         ("seed: 0", "seed: -1", "training.seed: must be at least 0, not -1"),
         ("seed: 0", "seed: 0xFFFFFFFFFFFFFFFF", "training.seed: must be at most 9223372036854775807, not 18446"),
-        ("fp32", "fp16", "training.precision: must be 'fp32' or 'fp64', not the text 'fp16'"),
+        ("fp32", "fp16", "training.precision: must be 'bf16', 'fp32' or 'fp64', not the text 'fp16'"),
         ("seed: 0", "sede: 0", "training.sede: unknown key, did you mean 'seed'?"),
     ],
 )
