@@ -40,10 +40,12 @@ def main() -> None:
         ids = [f"{row:05d}" for row in range(count)]
         zoo = save_zoo(folder / "zoo", spec, features, {"id": ids, "split": ["test"] * count})
         export_zoo(zoo, folder / "files", limit=files)
-        few = {"id": ids[:30], "split": ["train", "val", "test"] * 10, "test_accuracy": [row / 30 for row in range(30)]}
-        save_zoo(folder / "few", spec, features.select(slice(30)), few)
-        overrides = [f"data.zoo=['{folder / 'few'}']", "training.epochs=null", "training.steps=1"]
-        train_run(load_recipe("generalization/relu-monomial", overrides), folder / "run")
+        for name, learned in (("run", 30), ("run-with-flag", 300)):
+            split = (["train", "val", "test"] * learned)[:learned]
+            table = {"id": ids[:learned], "split": split, "test_accuracy": [row / learned for row in range(learned)]}
+            save_zoo(folder / f"zoo-of-{name}", spec, features.select(slice(learned)), table)
+            overrides = [f"data.zoo=['{folder / f'zoo-of-{name}'}']", "training.epochs=null", "training.steps=1"]
+            train_run(load_recipe("generalization/relu-monomial", overrides), folder / name)
         model = load_run(folder / "run").model
         paths = sorted((folder / "files").glob("*.safetensors"))
         wanted = Wanted((spec,), "test_accuracy", float)
@@ -58,10 +60,10 @@ def main() -> None:
                 for path in paths:
                     model(WeightSpaceFeatures.from_state_dicts([load_file(path)], spec))
 
-        def predict(networks: str) -> None:
-            write_text(folder / "out.csv", apply_run(folder / "run", folder / networks).to_csv())
+        def predict(networks: str, run: str = "run") -> None:
+            write_text(folder / "out.csv", apply_run(folder / run, folder / networks).to_csv())
 
-        jobs = {"forward": forward, "zoo": lambda: predict("zoo")}
+        jobs = {"forward": forward, "zoo": lambda: predict("zoo"), "flag": lambda: predict("zoo", "run-with-flag")}
         jobs |= {"one by one": one_by_one, "files": lambda: predict("files")}
         seconds = interleaved(jobs, arguments.rounds)
         jobs = {
@@ -71,6 +73,10 @@ def main() -> None:
         seconds |= interleaved(jobs, 2 * arguments.rounds)
     ratio = seconds["zoo"] / seconds["forward"]
     record(Row("predict, a zoo", "bare forward passes", ratio, 1.05, "lower", f"{count} networks, 1 thread"))
+    note = f"{count} networks, 1 thread; with intervals and the flag of unlike networks"
+    record(
+        Row("predict, a zoo, flagged", "bare forward passes", seconds["flag"] / seconds["forward"], 1.05, "lower", note)
+    )
     ratio, note = seconds["one by one"] / seconds["files"], f"{files} files, 1 thread"
     record(Row("predict, single files", "loading and predicting one by one", ratio, 3, "higher", note))
     ratio = seconds["load"] / seconds["read"]
