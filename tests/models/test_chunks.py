@@ -3,12 +3,19 @@
 import pytest
 import torch
 
-from mnfn_cli.models.accuracy import TOGETHER, in_chunks
+from mnfn_cli.models import accuracy
+from mnfn_cli.models.accuracy import in_chunks
 from mnfn_cli.tasks.functional import build_model
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 SPEC = NetworkSpec.cnn([1, 4, 3], kernel=2, outputs=2, activation="relu")
+TOGETHER = 5
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(accuracy, "NUMBERS_TOGETHER", TOGETHER * SPEC.num_parameters)
 
 
 @pytest.mark.parametrize("model", ["monomial", "statnn", "mlp", "np", "hnp", "gnn"])

@@ -13,8 +13,9 @@ from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
-TOGETHER = 32
-"""The number of networks in a chunk. A layer's features of so many small CNNs take some megabytes."""
+NUMBERS_TOGETHER = 160_000
+"""The number of weights and biases in a chunk of networks, as of 32 CNNs of the Small CNN Zoo. A layer's features of them
+take some megabytes."""
 
 
 class AccuracyPredictor(Functional):
@@ -89,7 +90,7 @@ class AccuracyPredictor(Functional):
 
 
 def in_chunks(function: Callable[[WeightSpaceFeatures], Tensor], features: WeightSpaceFeatures) -> Tensor:
-    """Return ``function(features)``, on a CPU computed from ``TOGETHER`` networks at a time.
+    """Return ``function(features)``, on a CPU computed from ``NUMBERS_TOGETHER`` weights at a time.
 
     The chunks come and go in memory that the process already has. What a large batch needs for a moment the system
     would map, clear and take back at every layer, which can take as long as the layer.
@@ -98,7 +99,8 @@ def in_chunks(function: Callable[[WeightSpaceFeatures], Tensor], features: Weigh
         function: a map of ``(batch, ...)`` to ``(batch, numbers)`` in which no network depends on the others.
         features: the networks.
     """
-    if features.batch <= TOGETHER or features.device.type != "cpu":
+    together = max(1, NUMBERS_TOGETHER // sum(tensor[0].numel() for tensor in features.tensors()))
+    if features.batch <= together or features.device.type != "cpu":
         return function(features)
-    starts = range(0, features.batch, TOGETHER)
-    return torch.cat([function(features.select(slice(start, start + TOGETHER))) for start in starts])
+    starts = range(0, features.batch, together)
+    return torch.cat([function(features.select(slice(start, start + together))) for start in starts])
