@@ -14,8 +14,8 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 NUMBERS_TOGETHER = 160_000
-"""The number of weights and biases in a chunk of networks, as of 32 CNNs of the Small CNN Zoo. A layer's features of them
-take some megabytes."""
+"""The number of weights and biases in a chunk of networks, as in 32 CNNs of the Small CNN Zoo. A layer's features of
+them take some megabytes."""
 
 
 class AccuracyPredictor(Functional):
