@@ -1,6 +1,6 @@
 """How time and memory grow: with the number of networks, with their width and depth, and with a functional's channels.
 
-Commands run in processes of their own on zoos of 1,000 to 1,000,000 random CNNs of 238 numbers. Training steps of the
+Commands run in processes of their own, one thread, on zoos of 1,000 to 1,000,000 random CNNs of 238 numbers. Training steps of the
 monomial functional run on random networks, one thread, and their memory is the largest above that before.
 
     python benchmarks/growth.py -o docs/results/performance/growth.json
@@ -8,6 +8,7 @@ monomial functional run on random networks, one thread, and their memory is the 
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -96,6 +97,7 @@ def main() -> None:
     parser.add_argument("--networks", type=int, nargs="+", default=NETWORKS)
     parser.add_argument("--folder", type=Path, help="where to write; the folder for temporary files by default")
     arguments = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are measured
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         by_networks = commands(Path(folder), arguments.networks)
     document = {
