@@ -1,7 +1,7 @@
 """How time and memory grow: with the number of networks, with their width and depth, and with a functional's channels.
 
 Everything runs on one thread, in processes of its own: commands on zoos of 1,000 to 1,000,000 random CNNs of 238
-numbers, and training steps of the monomial functional on random networks, whose memory is the largest above that before.
+numbers, and training steps of the monomial functional on random networks. Memory is the largest above that before.
 
     python benchmarks/growth.py -o docs/results/performance/growth.json
 """
