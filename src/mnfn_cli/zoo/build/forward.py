@@ -107,6 +107,12 @@ class LossGradient:
             like.new_empty(networks, pictures * count, width)
             for count, width in zip(positions, spec.widths[1:], strict=True)
         ]
+        # The mean over positions of the last convolution comes before its dropout, which is the same for all of them.
+        kept = [1 if i == len(map_sizes) - 1 else count for i, count in enumerate(positions[:-1])]
+        self._dropped = [
+            like.new_empty(networks * pictures * count * width)
+            for count, width in zip(kept, spec.hidden_widths, strict=True)
+        ]
         self._patches = [
             _Patches(like.new_empty(networks, pictures, *size, n_in), kernel, stride, padding)
             for size, n_in, kernel, stride, padding in zip(
@@ -146,19 +152,21 @@ class LossGradient:
                     after = activate(before, self._spec)
                 activations.append((before, after))
                 x = after.detach()
-                if factors is not None:
-                    x = x * _per_picture(factors[i], x)
             if i == last_convolution:
                 map_shape = x.shape
                 x = x.mean(dim=(2, 3))
+            if i < last and factors is not None:
+                x = torch.mul(x, _per_picture(factors[i], x), out=self._dropped[i].view_as(x))
 
         gradient = (x.softmax(-1) - F.one_hot(labels, x.shape[-1])) * shares[..., None]
         for i in range(last, -1, -1):
             if i == last_convolution:
-                gradient = (gradient / (map_shape[2] * map_shape[3]))[:, :, None, None].expand(map_shape)
+                gradient = gradient.div_(map_shape[2] * map_shape[3])
+            if i < last and factors is not None:
+                gradient.mul_(_per_picture(factors[i], gradient))
+            if i == last_convolution:
+                gradient = gradient[:, :, None, None].expand(map_shape)
             if i < last:
-                if factors is not None:
-                    gradient = gradient * _per_picture(factors[i], gradient)
                 before, after = activations[i]
                 (gradient,) = torch.autograd.grad(after, before, gradient)
             rows = gradient.reshape(self._products[i].shape)
