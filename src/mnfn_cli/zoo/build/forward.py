@@ -61,15 +61,17 @@ def split_layers(spec: NetworkSpec, numbers: Tensor) -> Layers:
 
 
 def first_layer_inputs(spec: NetworkSpec, images: Tensor) -> Tensor:
-    """Return what the matrix product of the first layer reads of every picture.
+    """Return what the matrix product of the first layer reads of every picture, and a last column of ones.
+
+    The ones multiply the bias, which follows the weight in a packed network, so that one product computes both.
 
     Args:
         spec: the architecture of all networks.
         images: ``(pictures, channels, height, width)``; for dense networks ``(pictures, n_0)``.
 
     Returns:
-        the patches under the kernel of the first convolution, ``(pictures, rows, columns, taps * channels)`` with the
-        rows and columns of the first feature map; for dense networks the images as they are.
+        the patches under the kernel of the first convolution, ``(pictures, rows, columns, taps * channels + 1)`` with
+        the rows and columns of the first feature map; for dense networks the images, ``(pictures, n_0 + 1)``.
 
     Raises:
         UsageError: the pictures do not fit the spec.
@@ -78,12 +80,12 @@ def first_layer_inputs(spec: NetworkSpec, images: Tensor) -> Tensor:
     if images.dim() != (4 if spec.kernels else 2) or images.shape[1] != spec.widths[0]:
         raise UsageError("images", f"shape {tuple(images.shape)}; {spec} needs (pictures, {expected})")
     if not spec.kernels:
-        return images
+        return F.pad(images, (0, 1), value=1)
     height, width = images.shape[2:]
     if min(map(min, spec.feature_map_sizes((height, width)))) < 1:
         raise UsageError("images", f"{height}x{width} pictures are too small for {spec}")
     padded = _pad(images.movedim(1, -1)[None], spec.paddings[0])
-    return _windows(padded, spec.kernels[0], spec.strides[0])[0].flatten(3)
+    return F.pad(_windows(padded, spec.kernels[0], spec.strides[0])[0].flatten(3), (0, 1), value=1)
 
 
 class LossGradient:
@@ -144,7 +146,11 @@ class LossGradient:
             if 0 < i <= last_convolution:
                 x = self._patches[i - 1].take(x)
             inputs.append(x.flatten(1, -2))
-            x = torch.baddbmm(bias, inputs[i], weight, out=self._products[i]).view(*x.shape[:-1], -1)
+            if i == 0:
+                rows = torch.bmm(inputs[0], self._first_layer(numbers), out=self._products[0])
+            else:
+                rows = torch.baddbmm(bias, inputs[i], weight, out=self._products[i])
+            x = rows.view(*x.shape[:-1], -1)
             if i < last:
                 before = x.requires_grad_()
                 with torch.enable_grad():
@@ -169,13 +175,21 @@ class LossGradient:
                 before, after = activations[i]
                 (gradient,) = torch.autograd.grad(after, before, gradient)
             rows = gradient.reshape(self._products[i].shape)
+            if i == 0:
+                torch.bmm(inputs[0].transpose(1, 2), rows, out=self._first_layer(self._gradients))
+                break
             torch.bmm(inputs[i].transpose(1, 2), rows, out=gradients[i][0])
             torch.sum(rows, dim=1, keepdim=True, out=gradients[i][1])
-            if 0 < i <= last_convolution:
+            if i <= last_convolution:
                 gradient = self._patches[i - 1].fold(torch.bmm(rows, layers[i][0].transpose(1, 2), out=inputs[i]))
-            elif i > 0:
+            else:
                 gradient = torch.bmm(rows, layers[i][0].transpose(1, 2))
         return self._gradients
+
+    def _first_layer(self, numbers: Tensor) -> Tensor:
+        """View the first layer of packed ``numbers``, bias last, as ``(networks, taps * in + 1, out)``."""
+        out, *fan_in = self._spec.weight_shapes[0]
+        return numbers[:, : (prod(fan_in) + 1) * out].unflatten(1, (-1, out))
 
 
 class _Patches:
