@@ -24,7 +24,8 @@ def write_sine_and_cosine(angles: Tensor, sine: Tensor, cosine: Tensor, ones: Te
     elif angles.dtype == torch.float32:
         import cv2
 
-        cv2.polarToCart(*(tensor.view(len(angles), -1).numpy() for tensor in (ones, angles, cosine, sine)))
+        radius, angle, x, y = (tensor.view(len(angles), -1).numpy() for tensor in (ones, angles, cosine, sine))
+        cv2.polarToCart(radius, angle, x, y)
     else:
         with np.errstate(invalid="ignore"):  # numpy warns of infinity
             np.sin(angles.numpy(), out=sine.numpy())
