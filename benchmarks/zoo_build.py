@@ -22,6 +22,7 @@ from mnfn_cli.zoo.build.batched import (
     draw_order,
     draw_start,
     measure_accuracy,
+    networks_at_once,
     plan_chunks,
     train_networks,
 )
@@ -76,7 +77,7 @@ def compare(side: int, networks: int, epochs: int) -> None:
     names = ["plain loop, 1 thread", "plain loop, 2 threads", "batched, 1 thread"]
     seconds = dict.fromkeys(names, 0.0)
     accuracies: dict[str, list[float]] = {name: [] for name in names}
-    for rows in plan_chunks(drawn, TRAINING_IMAGES, epochs):
+    for rows in plan_chunks(drawn, TRAINING_IMAGES, epochs, chunk_size=networks_at_once(SPEC, (side, side))):
         chunk = [drawn[row] for row in rows]
         for name, count in zip(names, (1, 2, 1), strict=True):
             torch.set_num_threads(count)

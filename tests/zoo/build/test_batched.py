@@ -10,6 +10,8 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.build.batched import (
+    BATCH_SIZE,
+    CHUNK_ACTIVATIONS,
     CHUNK_NUMBERS,
     CHUNK_SIZE,
     ChannelDropout,
@@ -173,6 +175,10 @@ def test_chunks_hold_every_network_once_with_one_optimizer_and_falling_steps() -
 
 def test_large_networks_share_a_computation_with_fewer() -> None:
     assert networks_at_once(SPEC) == CHUNK_SIZE
+    kernels = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10)
+    assert networks_at_once(kernels, (16, 16)) == CHUNK_SIZE
+    assert networks_at_once(kernels, (28, 28)) == CHUNK_ACTIVATIONS // (BATCH_SIZE * 16 * 13 * 13) < CHUNK_SIZE
+    assert networks_at_once(kernels, (900, 900)) == 1
     large = NetworkSpec.mlp([1000, 3000, 10], "relu")
     assert networks_at_once(large) == CHUNK_NUMBERS // large.num_parameters == 5
     assert networks_at_once(NetworkSpec.mlp([10_000, 10_000, 10], "relu")) == 1

@@ -12,7 +12,7 @@ from mnfn_cli.runtime.context import Progress, Silent
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.forward_pass import run_networks
-from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.weightspace.spec import NetworkSpec, Pair
 from mnfn_cli.zoo.build.forward import LossGradient, first_layer_inputs, pack_networks, unpack_networks
 from mnfn_cli.zoo.build.hyperparameters import Hyperparameters
 from mnfn_cli.zoo.build.optimizers import OPTIMIZERS
@@ -20,7 +20,10 @@ from mnfn_cli.zoo.build.optimizers import OPTIMIZERS
 BATCH_SIZE = 32
 CHUNK_SIZE = 32
 """The largest number of networks in one batched computation. It is large enough that the time of the matrix products
-dominates that of calling them, and small enough that the networks stay in a CPU's cache."""
+dominates that of calling them."""
+CHUNK_ACTIVATIONS = 2**20
+"""The largest number of activations in one layer of all networks together, for the pictures of one step: 4 MB in
+float32. With more of them, so many leave a CPU's cache between two operations that the networks take longer."""
 CHUNK_NUMBERS = 2**24
 """The largest number of weights and biases, of all networks together, in one batched computation. It bounds the memory:
 an optimizer keeps several numbers for each of them."""
@@ -28,9 +31,18 @@ PICTURES_AT_ONCE = 256
 """The number of pictures in one forward pass of ``measure_accuracy``, which bounds its memory."""
 
 
-def networks_at_once(spec: NetworkSpec) -> int:
-    """Return how many networks are trained in one batched computation: fewer than ``CHUNK_SIZE`` if they are large."""
-    return min(max(CHUNK_NUMBERS // spec.num_parameters, 1), CHUNK_SIZE)
+def networks_at_once(spec: NetworkSpec, image_size: Pair | None = None, batch_size: int = BATCH_SIZE) -> int:
+    """Return how many networks are trained in one batched computation: fewer than ``CHUNK_SIZE`` if they are large.
+
+    Args:
+        spec: the architecture of all networks.
+        image_size: (height, width) of the pictures that convolutions read; dense networks need none.
+        batch_size: the number of pictures in a step.
+    """
+    sizes = spec.feature_map_sizes(image_size) if image_size else []
+    positions = [height * width for height, width in sizes] + [1] * (spec.num_layers - len(sizes))
+    activations = batch_size * max(count * width for count, width in zip(positions, spec.widths[1:], strict=True))
+    return min(max(min(CHUNK_NUMBERS // spec.num_parameters, CHUNK_ACTIVATIONS // activations), 1), CHUNK_SIZE)
 
 
 def count_steps(hyperparameters: Hyperparameters, num_images: int, epochs: int, batch_size: int = BATCH_SIZE) -> int:

@@ -193,11 +193,10 @@ def _train_missing(
     rows = list(range(plan.count))
     features = WeightSpaceFeatures.zeros(plan.spec, plan.count)
     accuracies = [0.0] * plan.count
+    at_once = networks_at_once(plan.spec, (train[0].shape[2], train[0].shape[3]) if plan.spec.kernels else None)
     attempt = 0
     while rows:
-        chunks = plan_chunks(
-            [drawn[row] for row in rows], len(train[0]), plan.epochs, chunk_size=networks_at_once(plan.spec)
-        )
+        chunks = plan_chunks([drawn[row] for row in rows], len(train[0]), plan.epochs, chunk_size=at_once)
         files = [folder / f"chunk-{attempt}-{number:05d}.safetensors" for number in range(len(chunks))]
         members = [[rows[position] for position in chunk] for chunk in chunks]
         diverged: list[int] = []
@@ -238,7 +237,7 @@ def _train_chunk(
     features = train_networks(plan.spec, *train, drawn, epochs=plan.epochs, seed=plan.seed, check=check, device=device)
     features = features.map(lambda tensor: tensor.where(tensor.abs() >= DECAYED, tensor * 0)).to(device=device)
     pictures, labels = (tensor.to(device) for tensor in held_out)
-    return features, measure_accuracy(plan.spec, features, pictures, labels, chunk_size=networks_at_once(plan.spec))
+    return features, measure_accuracy(plan.spec, features, pictures, labels, chunk_size=len(drawn))
 
 
 def _put(features: WeightSpaceFeatures, rows: list[int], networks: Tensor) -> None:

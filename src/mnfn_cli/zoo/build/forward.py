@@ -9,7 +9,6 @@ Allocating memory for every intermediate result would take longer than the produ
 therefore written out here and reuses its buffers; autograd differentiates only the activations.
 """
 
-from itertools import product
 from math import prod
 
 import torch
@@ -62,15 +61,17 @@ def split_layers(spec: NetworkSpec, numbers: Tensor) -> Layers:
 
 
 def first_layer_inputs(spec: NetworkSpec, images: Tensor) -> Tensor:
-    """Return what the matrix product of the first layer reads of every picture.
+    """Return what the matrix product of the first layer reads of every picture, and a last column of ones.
+
+    The ones multiply the bias, which follows the weight in a packed network, so that one product computes both.
 
     Args:
         spec: the architecture of all networks.
         images: ``(pictures, channels, height, width)``; for dense networks ``(pictures, n_0)``.
 
     Returns:
-        the patches under the kernel of the first convolution, ``(pictures, rows, columns, taps * channels)`` with the
-        rows and columns of the first feature map; for dense networks the images as they are.
+        the patches under the kernel of the first convolution, ``(pictures, rows, columns, taps * channels + 1)`` with
+        the rows and columns of the first feature map; for dense networks the images, ``(pictures, n_0 + 1)``.
 
     Raises:
         UsageError: the pictures do not fit the spec.
@@ -79,12 +80,12 @@ def first_layer_inputs(spec: NetworkSpec, images: Tensor) -> Tensor:
     if images.dim() != (4 if spec.kernels else 2) or images.shape[1] != spec.widths[0]:
         raise UsageError("images", f"shape {tuple(images.shape)}; {spec} needs (pictures, {expected})")
     if not spec.kernels:
-        return images
+        return F.pad(images, (0, 1), value=1)
     height, width = images.shape[2:]
     if min(map(min, spec.feature_map_sizes((height, width)))) < 1:
         raise UsageError("images", f"{height}x{width} pictures are too small for {spec}")
     padded = _pad(images.movedim(1, -1)[None], spec.paddings[0])
-    return _windows(padded, spec.kernels[0], spec.strides[0])[0].flatten(3)
+    return F.pad(_windows(padded, spec.kernels[0], spec.strides[0])[0].flatten(3), (0, 1), value=1)
 
 
 class LossGradient:
@@ -106,6 +107,12 @@ class LossGradient:
         self._products = [
             like.new_empty(networks, pictures * count, width)
             for count, width in zip(positions, spec.widths[1:], strict=True)
+        ]
+        # The mean over positions of the last convolution comes before its dropout, which is the same for all of them.
+        kept = [1 if i == len(map_sizes) - 1 else count for i, count in enumerate(positions[:-1])]
+        self._dropped = [
+            like.new_empty(networks * pictures * count * width)
+            for count, width in zip(kept, spec.hidden_widths, strict=True)
         ]
         self._patches = [
             _Patches(like.new_empty(networks, pictures, *size, n_in), kernel, stride, padding)
@@ -139,36 +146,50 @@ class LossGradient:
             if 0 < i <= last_convolution:
                 x = self._patches[i - 1].take(x)
             inputs.append(x.flatten(1, -2))
-            x = torch.baddbmm(bias, inputs[i], weight, out=self._products[i]).view(*x.shape[:-1], -1)
+            if i == 0:
+                rows = torch.bmm(inputs[0], self._first_layer(numbers), out=self._products[0])
+            else:
+                rows = torch.baddbmm(bias, inputs[i], weight, out=self._products[i])
+            x = rows.view(*x.shape[:-1], -1)
             if i < last:
                 before = x.requires_grad_()
                 with torch.enable_grad():
                     after = activate(before, self._spec)
                 activations.append((before, after))
                 x = after.detach()
-                if factors is not None:
-                    x = x * _per_picture(factors[i], x)
             if i == last_convolution:
                 map_shape = x.shape
                 x = x.mean(dim=(2, 3))
+            if i < last and factors is not None:
+                x = torch.mul(x, _per_picture(factors[i], x), out=self._dropped[i].view_as(x))
 
         gradient = (x.softmax(-1) - F.one_hot(labels, x.shape[-1])) * shares[..., None]
         for i in range(last, -1, -1):
             if i == last_convolution:
-                gradient = (gradient / (map_shape[2] * map_shape[3]))[:, :, None, None].expand(map_shape)
+                gradient = gradient.div_(map_shape[2] * map_shape[3])
+            if i < last and factors is not None:
+                gradient.mul_(_per_picture(factors[i], gradient))
+            if i == last_convolution:
+                gradient = gradient[:, :, None, None].expand(map_shape)
             if i < last:
-                if factors is not None:
-                    gradient = gradient * _per_picture(factors[i], gradient)
                 before, after = activations[i]
                 (gradient,) = torch.autograd.grad(after, before, gradient)
             rows = gradient.reshape(self._products[i].shape)
+            if i == 0:
+                torch.bmm(inputs[0].transpose(1, 2), rows, out=self._first_layer(self._gradients))
+                break
             torch.bmm(inputs[i].transpose(1, 2), rows, out=gradients[i][0])
             torch.sum(rows, dim=1, keepdim=True, out=gradients[i][1])
-            if 0 < i <= last_convolution:
+            if i <= last_convolution:
                 gradient = self._patches[i - 1].fold(torch.bmm(rows, layers[i][0].transpose(1, 2), out=inputs[i]))
-            elif i > 0:
+            else:
                 gradient = torch.bmm(rows, layers[i][0].transpose(1, 2))
         return self._gradients
+
+    def _first_layer(self, numbers: Tensor) -> Tensor:
+        """View the first layer of packed ``numbers``, bias last, as ``(networks, taps * in + 1, out)``."""
+        out, *fan_in = self._spec.weight_shapes[0]
+        return numbers[:, : (prod(fan_in) + 1) * out].unflatten(1, (-1, out))
 
 
 class _Patches:
@@ -177,14 +198,22 @@ class _Patches:
     Adding up is the transpose of taking patches.
 
     Args:
-        like: a tensor with the shape, dtype and device of the input; its memory is used for the sum.
+        like: a tensor with the shape, dtype and device of the input.
         kernel, stride, padding: of the convolution, ``(height, width)`` each.
     """
 
     def __init__(self, like: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> None:
         self._kernel, self._stride, self._padding = kernel, stride, padding
-        self._sum = _pad(like, padding)
-        self._by_tap = torch.empty_like(_windows(self._sum, kernel, stride), memory_format=torch.contiguous_format)
+        padded = _pad(like, padding)
+        self._padded_shape = padded.shape
+        self._by_tap = torch.empty_like(_windows(padded, kernel, stride), memory_format=torch.contiguous_format)
+        # The taps of one picture, sorted by the pixel that they were taken from, and the first tap of each pixel.
+        pixels = torch.arange(padded.shape[2] * padded.shape[3]).view(1, 1, *padded.shape[2:4], 1)
+        taken = _windows(pixels, kernel, stride).flatten()
+        counts = taken.bincount(minlength=pixels.numel())
+        pictures = torch.arange(padded.shape[0] * padded.shape[1])[:, None] * len(taken)
+        self._taps = (pictures + taken.argsort(stable=True)).flatten().to(like.device)
+        self._firsts = (pictures + counts.cumsum(0) - counts).flatten().to(like.device)
 
     def take(self, x: Tensor) -> Tensor:
         """Return the patches, ``(n, b, rows, columns, taps * in)``; the next call overwrites them."""
@@ -194,18 +223,11 @@ class _Patches:
     def fold(self, gradient: Tensor) -> Tensor:
         """Add the gradients of patches to the input pixels that they were taken from, ``(n, b, height, width, in)``.
 
-        Neighbouring windows do not overlap in as many taps as the stride has pixels, so these are added together.
+        Each pixel is a bag of taps. Summing bags takes a third of the time of adding strided windows.
         """
-        by_tap = gradient.view_as(self._by_tap)
-        rows, columns = by_tap.shape[2:4]
-        (kh, kw), (sh, sw), (ph, pw) = self._kernel, self._stride, self._padding
-        self._sum.zero_()
-        for top, left in product(range(0, kh, sh), range(0, kw, sw)):
-            taps = by_tap[:, :, :, :, top : top + sh, left : left + sw]
-            windows = _windows(self._sum[:, :, top:, left:], (taps.shape[4], taps.shape[5]), self._stride)
-            windows[:, :, :rows, :columns].add_(taps)
-        height, width = self._sum.shape[2:4]
-        return self._sum[:, :, ph : height - ph, pw : width - pw]
+        sums, *_ = torch.embedding_bag(gradient.view(-1, self._padded_shape[-1]), self._taps, self._firsts)
+        (height, width), (ph, pw) = self._padded_shape[2:4], self._padding
+        return sums.view(self._padded_shape)[:, :, ph : height - ph, pw : width - pw]
 
 
 def _windows(x: Tensor, kernel: Pair, stride: Pair) -> Tensor:

@@ -16,11 +16,13 @@ from torch import Tensor
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.rendering import pixel_grid
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.build.optimizers import Adam
 from mnfn_cli.zoo.build.sines import write_sine_and_cosine
 
 BUFFER_NUMBERS = {"cpu": 2**18, "cuda": 2**26}
 """The number of activations in one layer of the networks that one thread fits together, by type of device. It is large
-enough that the time of the matrix products dominates that of calling them, and small enough for a core's cache."""
+enough that the time of the matrix products dominates that of calling them; with a quarter of it, whose activations all
+stay in a core's second cache, a fit of 28x28 pixels takes longer."""
 SHARES = 8
 """The number of groups of networks that ``fit_networks`` should be given in one call; each thread takes the next one
 whenever it has finished one."""
@@ -110,21 +112,44 @@ def _fit_share(
     learning_rate: float,
     check: Callable[[], None],
 ) -> WeightSpaceFeatures:
-    parameters = [
-        torch.cat([weight[:, 0], bias[:, 0, :, None]], dim=2)
-        for weight, bias in zip(start.weights, start.biases, strict=True)
-    ]
-    # Adam updates every number independently, so one optimizer of all networks equals one for each of them.
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
+    # Adam updates every number independently, so one row of all numbers equals one row for each network.
+    numbers = torch.cat([layer.flatten() for layer in _pack(start)])
+    optimizer = Adam(numbers[None], numbers.new_tensor([learning_rate]), numbers.new_zeros(1))
     loss = _LossGradient(spec, pictures)
     for _ in range(steps):
         check()
-        for parameter, gradient in zip(parameters, loss.compute(parameters), strict=True):
-            parameter.grad = gradient
-        optimizer.step()
+        optimizer.step(loss.compute(numbers)[None])
+    return _unpack(spec, _layers(spec, len(pictures), numbers))
+
+
+def _pack(features: WeightSpaceFeatures) -> list[Tensor]:
+    """Return the weights of each layer, with its bias as the last input, in the order that its products are fast in.
+
+    Returns:
+        for the first layer ``(in + 1, networks * out)``, for the last one ``(networks, out, in + 1)``, and for those
+        between ``(networks, in + 1, out)``.
+    """
+    first, *middle, last = [
+        torch.cat([weight[:, 0], bias[:, 0, :, None]], dim=2)
+        for weight, bias in zip(features.weights, features.biases, strict=True)
+    ]
+    return [first.movedim(2, 0).flatten(1), *(layer.transpose(1, 2) for layer in middle), last]
+
+
+def _layers(spec: NetworkSpec, networks: int, numbers: Tensor) -> list[Tensor]:
+    """View all numbers of the networks, one layer after another, as layers shaped as ``_pack`` returns them."""
+    sizes = [(n_in + 1, n_out) for n_in, n_out in zip(spec.widths[:-1], spec.widths[1:], strict=True)]
+    first, *middle, last = numbers.split([networks * n_in * n_out for n_in, n_out in sizes])
+    between = [layer.view(networks, *size) for layer, size in zip(middle, sizes[1:-1], strict=True)]
+    return [first.view(sizes[0][0], -1), *between, last.view(networks, *reversed(sizes[-1]))]
+
+
+def _unpack(spec: NetworkSpec, layers: list[Tensor]) -> WeightSpaceFeatures:
+    """Return packed layers as raw weights; the inverse of ``_pack``."""
+    first, *middle, last = layers
+    rows = [first.unflatten(1, (-1, spec.widths[1])).movedim(0, 2), *(layer.transpose(1, 2) for layer in middle), last]
     return WeightSpaceFeatures(
-        [parameter[:, None, :, :-1].contiguous() for parameter in parameters],
-        [parameter[:, None, :, -1].contiguous() for parameter in parameters],
+        [layer[:, None, :, :-1].contiguous() for layer in rows], [layer[:, None, :, -1].contiguous() for layer in rows]
     )
 
 
@@ -139,20 +164,23 @@ class _LossGradient:
     def __init__(self, spec: NetworkSpec, pictures: Tensor) -> None:
         networks, height, width = pictures.shape[0], *pictures.shape[2:]
         pixels = height * width
-        self._omega = spec.omega
+        self._spec = spec
         self._targets = pictures.flatten(2).contiguous()
         grid = pixel_grid((height, width), dtype=pictures.dtype, device=pictures.device)
         self._places = torch.cat([grid, grid.new_ones(pixels, 1)], dim=1).T.contiguous()
         # For each layer but the first its inputs, with the row of ones, and their derivatives, the cosines.
         self._inputs = [pictures.new_ones(networks, n + 1, pixels) for n in spec.hidden_widths]
         self._cosines = [pictures.new_empty(networks, n, pixels) for n in spec.hidden_widths]
-        self._outputs = [pictures.new_empty(networks, n, pixels) for n in spec.widths[1:]]
-        self._gradients = [
-            pictures.new_empty(networks, n_out, n_in + 1)
-            for n_in, n_out in zip(spec.widths[:-1], spec.widths[1:], strict=True)
+        # Only two neighbouring layers' outputs, or the gradients by them, are needed at a time.
+        pair = [pictures.new_empty(networks * max(spec.widths[1:]) * pixels) for _ in range(2)]
+        self._outputs = [
+            pair[i % 2][: networks * n * pixels].view(networks, n, pixels) for i, n in enumerate(spec.widths[1:])
         ]
+        self._ones = pictures.new_ones(networks * max(spec.hidden_widths) * pixels)
+        self._gradient = pictures.new_empty(networks * spec.num_parameters)
+        self._gradients = _layers(spec, networks, self._gradient)
 
-    def compute(self, parameters: list[Tensor]) -> list[Tensor]:
+    def compute(self, numbers: Tensor) -> Tensor:
         """Return the gradient of ``mean((network - picture)^2)``, over pixels and channels, of every network.
 
         A hidden layer computes ``y = W x + b`` and ``x' = sin(omega y)``, and the next one ``y' = W' x' + b'``. If
@@ -160,27 +188,34 @@ class _LossGradient:
         and the one by ``W`` is ``g x^T``.
 
         Args:
-            parameters: for each layer, its weights and, as the last column, its bias, ``(networks, out, in + 1)``.
+            numbers: the layers of ``_pack``, flat and one after another, ``(networks * numbers of a network,)``.
 
         Returns:
-            gradients of the same shapes. The next call overwrites them.
+            the gradient in the same order. The next call overwrites it.
         """
-        last = len(parameters) - 1
+        omega, (networks, _, _) = self._spec.omega, self._targets.shape
+        layers = _layers(self._spec, networks, numbers)
+        last = len(layers) - 1
         # All networks have the same pixel positions as inputs, so their first layers are one matrix product.
         first = self._outputs[0].flatten(0, 1)
-        torch.addmm(first, parameters[0].flatten(0, 1), self._places, beta=0, alpha=self._omega, out=first)
+        torch.addmm(first, layers[0].T, self._places, beta=0, alpha=omega, out=first)
         for i in range(last):
-            write_sine_and_cosine(self._outputs[i], self._inputs[i][:, :-1], self._cosines[i])
-            scale = self._omega if i + 1 < last else 1.0
-            _product(parameters[i + 1], self._inputs[i], self._outputs[i + 1], scale)
+            angles, cosines = self._outputs[i], self._cosines[i]
+            write_sine_and_cosine(angles, self._inputs[i][:, :-1], cosines, self._ones[: angles.numel()])
+            if i + 1 < last:
+                _product(layers[i + 1].transpose(1, 2), self._inputs[i], self._outputs[i + 1], omega)
+        torch.bmm(layers[last], self._inputs[-1], out=self._outputs[last])
 
         gradient = self._outputs[last].sub_(self._targets).mul_(2 / self._targets[0].numel())
-        for i in range(last, 0, -1):
-            torch.bmm(gradient, self._inputs[i - 1].transpose(1, 2), out=self._gradients[i])
-            weights = parameters[i][:, :, :-1].transpose(1, 2)
-            gradient = _product(weights, gradient, self._outputs[i - 1], self._omega).mul_(self._cosines[i - 1])
-        torch.mm(gradient.flatten(0, 1), self._places.T, out=self._gradients[0].flatten(0, 1))
-        return self._gradients
+        torch.bmm(gradient, self._inputs[-1].transpose(1, 2), out=self._gradients[last])
+        by_input = layers[last][:, :, :-1].transpose(1, 2)
+        for i in range(last - 1, -1, -1):
+            gradient = _product(by_input, gradient, self._outputs[i], omega).mul_(self._cosines[i])
+            if i > 0:
+                torch.bmm(self._inputs[i - 1], gradient.transpose(1, 2), out=self._gradients[i])
+                by_input = layers[i][:, :-1]
+        torch.mm(self._places, gradient.flatten(0, 1).T, out=self._gradients[0])
+        return self._gradient
 
 
 def _product(a: Tensor, b: Tensor, out: Tensor, scale: float) -> Tensor:
