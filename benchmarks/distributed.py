@@ -20,8 +20,9 @@ import torch
 from epoch import write_zoo
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.runtime.context import Context
+from mnfn_cli.runtime.meeting import connect, join, part
 from mnfn_cli.runtime.place import place
-from mnfn_cli.runtime.processes import Processes, connect, join, part, sharing
+from mnfn_cli.runtime.processes import Processes, sharing
 from mnfn_cli.tasks.application import apply_run
 from mnfn_cli.tasks.training import train_run
 from mnfn_cli.zoo.augment import augment_zoo

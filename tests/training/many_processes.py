@@ -67,8 +67,9 @@ def train_all(plan):
     """Train the recipes of a plan one after another, as one of several processes."""
     from mnfn_cli.recipe import load_recipe
     from mnfn_cli.runtime.context import Context, resolve_device
+    from mnfn_cli.runtime.meeting import connect, join, part
     from mnfn_cli.runtime.place import place
-    from mnfn_cli.runtime.processes import connect, join, part, sharing
+    from mnfn_cli.runtime.processes import sharing
     from mnfn_cli.tasks.training import train_run
 
     processes = join(place(), print)

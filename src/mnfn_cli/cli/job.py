@@ -67,7 +67,7 @@ _joined: dict[Place, "Processes"] = {}
 
 def joined(here: Place) -> "Processes":
     """Return the processes of the job, met once."""
-    from mnfn_cli.runtime.processes import join
+    from mnfn_cli.runtime.meeting import join
 
     if here not in _joined:
         _joined[here] = join(here, print_error)
@@ -99,8 +99,9 @@ def job(console: Console, device: str = "cpu", *, shared: bool = False) -> Itera
         shared: whether several processes share the work.
     """
     from mnfn_cli.runtime.context import Context, interruptible, resolve_device
+    from mnfn_cli.runtime.meeting import connect, part
     from mnfn_cli.runtime.memory import keep_freed_memory
-    from mnfn_cli.runtime.processes import Processes, connect, part, sharing
+    from mnfn_cli.runtime.processes import Processes, sharing
 
     keep_freed_memory()
     here = place() if shared else Place()
