@@ -6,7 +6,7 @@ import secrets
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mnfn_cli.errors import MnfnError, ProcessError
@@ -50,6 +50,10 @@ class FirstWatch(Watch):
         self._reports[0] = (time.monotonic(), error)
 
     def _run(self) -> None:
+        with self._server, self._selector:
+            self._watch_others()
+
+    def _watch_others(self) -> None:
         last = 0.0
         while not self._over.is_set():
             for key, _ in self._selector.select(TICK):
@@ -69,16 +73,27 @@ class FirstWatch(Watch):
         connection, _ = self._server.accept()
         connection.settimeout(5.0)
         line = Line(connection)
-        hello = next(iter(line.receive() or ()), {})
-        if not secrets.compare_digest(str(hello.get("key", "")), self._key):
+        hello, *more = line.receive() or [{}]
+        key = hello.get("key") if isinstance(hello, dict) else None
+        if not secrets.compare_digest(str(key).encode(), self._key.encode()):
             connection.close()
             return
         self._peers[line] = Peer(hello["rank"], hello["pid"], hello["host"])
         self._selector.register(connection, selectors.EVENT_READ, line)
+        self._hear(self._peers[line], more)
 
     def _read(self, line: Line) -> None:
         peer, messages = self._peers[line], line.receive()
-        for message in messages or ():
+        self._hear(peer, messages or ())
+        if messages is None:
+            self._selector.unregister(line.connection)
+            line.connection.close()
+            del self._peers[line]
+            if not peer.left:
+                self._lost.append(peer)
+
+    def _hear(self, peer: Peer, messages: Iterable[Message]) -> None:
+        for message in messages:
             if "begun" in message:
                 peer.hear(message)
             elif "signal" in message:
@@ -88,12 +103,6 @@ class FirstWatch(Watch):
                 self._reports.setdefault(peer.rank, (time.monotonic(), _error(message)))
             elif "bye" in message:
                 peer.left = True
-        if messages is None:
-            self._selector.unregister(line.connection)
-            line.connection.close()
-            del self._peers[line]
-            if not peer.left:
-                self._lost.append(peer)
 
     def _tell(self, **message: Any) -> None:
         for line in list(self._peers):

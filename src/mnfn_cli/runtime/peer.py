@@ -63,7 +63,7 @@ class Line:
             return
 
     def receive(self) -> list[Message] | None:
-        """Return the messages that have come; None at the end of the connection."""
+        """Return the messages that have come; None at the end of the connection, or where it carries something else."""
         try:
             found = self.connection.recv(1 << 16)
         except (TimeoutError, BlockingIOError):
@@ -73,7 +73,10 @@ class Line:
         if not found:
             return None
         *lines, self._rest = (self._rest + found).split(b"\n")
-        return [json.loads(line) for line in lines]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError:
+            return None
 
 
 def died(rank: int, pid: int, host: str) -> ProcessError:
