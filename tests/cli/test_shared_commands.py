@@ -11,12 +11,13 @@ from many_processes import Job
 
 FIRST = Path(__file__).parents[1] / "formats" / "first"
 RUNS = {name: FIRST / name for name in ("generalization", "classification", "editing")}
-SCALES = ["--copies", "3", "--seed", "1"]
+SCALES = ["--copies", "3", "--seed", "1", "--keep-original"]
 COMMANDS = {
     "augment": ["augment", FIRST / "classifiers", *SCALES],
     "predict": ["predict", RUNS["generalization"], FIRST / "classifiers"],
 }
 MORE = {
+    "augment without proof": ["augment", FIRST / "classifiers", *SCALES, "--no-verify"],
     "classify": ["classify", RUNS["classification"], FIRST / "inrs"],
     "edit": ["edit", RUNS["editing"], FIRST / "inrs"],
     "evaluate": ["evaluate", RUNS["generalization"], "--zoo", FIRST / "classifiers"],

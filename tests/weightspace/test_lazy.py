@@ -1,5 +1,7 @@
 """Lazy networks hold what eager ones do, and nothing is read that was not selected and used."""
 
+import pickle
+
 import pytest
 import torch
 
@@ -87,3 +89,16 @@ def test_eager_batches_are_joined_as_before():
     joined = concatenate(parts)
     assert not isinstance(joined, LazyFeatures)
     assert_equal(joined, WeightSpaceFeatures.cat(parts))
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_pickled_networks_are_those_of_the_batch_alone(used):
+    source = Source(1000)
+    batch = source.lazy().select(slice(10, 12))
+    if used:
+        assert batch.weights
+    content = pickle.dumps(batch)
+    found = pickle.loads(content)
+    assert type(found) is WeightSpaceFeatures
+    assert_equal(found, source.features.select(slice(10, 12)))
+    assert len(content) < len(pickle.dumps(source.features)) / 5

@@ -197,6 +197,14 @@ class WeightSpaceFeatures:
     def __len__(self) -> int:
         return len(self.weights)
 
+    def __reduce__(self) -> tuple[type["WeightSpaceFeatures"], tuple[list[Tensor], list[Tensor]]]:
+        return WeightSpaceFeatures, ([_apart(w) for w in self.weights], [_apart(b) for b in self.biases])
+
     def __repr__(self) -> str:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in self.tensors())
         return f"WeightSpaceFeatures({shapes})"
+
+
+def _apart(tensor: Tensor) -> Tensor:
+    """Return a tensor for pickle, which would write all of a file that the tensor is a view of."""
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
