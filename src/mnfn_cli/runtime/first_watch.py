@@ -120,20 +120,23 @@ class FirstWatch(Watch):
         elif self._lost:
             peer = self._lost[0]
             self._decide(died(peer.rank, peer.pid, peer.host), ProcessError.exit_code)
-        elif self._reports and len(self._reports) + self._said_farewell() >= self.place.world_size:
+        elif self._reports and all(self._has_ended(peer, now) for peer in self._here()):
             _, error = self._reports[min(self._reports)]
             self._decide(error, error.exit_code)
         else:
             self._look_for_hang(now)
 
-    def _said_farewell(self) -> int:
-        """Return how many of the others have done all of their part."""
-        here = {peer.rank for peer in self._peers.values() if not peer.left}
-        return self.place.world_size - len(here | set(self._reports) | {0})
+    def _here(self) -> list[Peer]:
+        """Return what is known of this process and of the others that have neither failed nor done their part."""
+        own = Peer(0, begun=self.begun, since=self._since if self.waits else None, sign=self._sign)
+        return [own, *(peer for peer in self._peers.values() if not peer.left)]
+
+    def _has_ended(self, peer: Peer, now: float) -> bool:
+        """Return whether a process was interrupted, or waits for one that was: longer than its messages may be late."""
+        return peer.rank in self._reports or (peer.since is not None and now - peer.since > 2 * BEAT)
 
     def _look_for_hang(self, now: float) -> None:
-        own = Peer(0, begun=self.begun, since=self._since if self.waits else None, sign=self._sign)
-        peers = [own, *(peer for peer in self._peers.values() if not peer.left)]
+        peers = self._here()
         waiting = [peer for peer in peers if peer.since is not None and now - peer.since > self._timeout]
         if not waiting:
             return
