@@ -10,6 +10,7 @@ from safetensors.torch import load
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage import tensor_headers
+from mnfn_cli.storage.atomic import write_text
 from mnfn_cli.storage.tensors import all_finite, map_tensors, read_file, read_tensors, save_tensors, stack_tensors
 
 ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -29,9 +30,20 @@ def test_round_trip(tmp_path):
         assert torch.equal(read[name], tensor)
         assert torch.equal(map_tensors(tmp_path / "x.safetensors")[name], tensor)
     assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
-    mask = os.umask(0)
-    os.umask(mask)
-    assert (tmp_path / "x.safetensors").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_the_umask_decides_who_may_read_and_stays_for_other_threads(tmp_path, monkeypatch, mask):
+    before, changed = os.umask(mask), []
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "umask", lambda new: changed.append(new) or mask)
+            save_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(3)})
+            write_text(tmp_path / "x.txt", "text")
+    finally:
+        os.umask(before)
+    assert not changed
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o666 & ~mask}
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,10 @@ def replacing(path: Path, *, apart: bool = False) -> Iterator[Path]:
                 temporary.mkdir()
                 written = temporary / _CONTENT
             yield written
-            _give_default_permissions(written)
+            if apart:
+                # Some libraries make files that only the owner may read. The folder shows what the umask leaves; to
+                # ask for the umask is to change it, for all threads.
+                written.chmod(0o666 & temporary.stat().st_mode)
             sync(written)
             written.replace(path)
             sync(path.parent)
@@ -160,13 +163,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(entry) for entry in value]
     return value
-
-
-def _give_default_permissions(path: Path) -> None:
-    # Some libraries create files that only the owner may read; here the umask decides.
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
 
 
 def sync(path: Path) -> None:
