@@ -26,11 +26,15 @@ MORE = {
     "import": ["zoo", "import", "folder", FIRST / "checkpoints", "--activation", "relu"],
 }
 SMALL_BLOCKS = """
-import sys
+import os, sys, time
 import mnfn_cli.tasks.functional as functional, mnfn_cli.zoo.augment as augment, mnfn_cli.zoo.plan as plan
 import mnfn_cli.zoo.build.classifiers as classifiers, mnfn_cli.zoo.build.siren as siren
 functional.BLOCK = 3
 augment.BLOCK = 7
+augment.SHARD_BYTES = 2**16
+if os.environ["RANK"] == "1":  # it comes late, when rank 0 has written shards
+    writer = augment.ShardWriter
+    augment.ShardWriter = lambda *given, **more: (time.sleep(2), writer(*given, **more))[1]
 plan.BLOCK_BYTES = 1
 classifiers.networks_at_once = lambda *_: 12
 siren.networks_at_once = lambda *_: 70

@@ -159,7 +159,8 @@ def augment_zoo(
                 writer.append(emitted)
                 proofs += [] if proof is None else [proof]
                 context.progress.advance(emitted.batch)
-            sums |= writer.finish()
+            if processes.first:
+                sums |= writer.finish()
         table = _table(source, copies, keep_original)
         if verify and processes.first:
             table = _proven(source, table, proofs)
