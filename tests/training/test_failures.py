@@ -18,6 +18,22 @@ SMALL = ["training.steps=9", "training.epochs=null", "training.batch_size=4", "t
 SMALL += ["model.channels=[2]", "model.head=[4,4]"]
 
 
+WORK_OF_ONE = """
+import time
+import torch
+from mnfn_cli.runtime.meeting import connect, join, part
+from mnfn_cli.runtime.place import place
+processes = join(place(), print)
+connect(processes, torch.device("cpu"))
+stop = time.monotonic() + 8
+while processes.rank == 2 and time.monotonic() < stop:
+    processes.watch.live()
+    time.sleep(0.1)
+processes.meet()
+part(processes)
+"""
+
+
 def train(out, *more):
     given = ["--recipe", "generalization/relu-monomial", "--zoo", FIRST / "classifiers", "-o", out, *SMALL]
     return ["-m", "mnfn_cli", "train", "--plugin", FAULTS, *given, *more]
@@ -56,6 +72,11 @@ def test_one_rank_ends_the_job(tmp_path, fault, code, line):
     assert all(found in (code, -9) for found in codes) and not stdout
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "running"
     assert [path.name for path in (tmp_path / "run" / "checkpoints").glob("step-*")]
+
+
+def test_two_ranks_wait_for_a_third_that_works_for_longer_than_the_timeout():
+    with Job(3, ["-c", WORK_OF_ONE], {"MNFN_TIMEOUT": "2"}) as job:
+        assert job.wait(60) == ([0, 0, 0], "", "")
 
 
 def test_a_usage_error_is_said_once(tmp_path):

@@ -59,7 +59,9 @@ class OtherWatch(Watch):
                     return
             # Rank 1 speaks, so it is the first.
             patience = self._timeout + 2 * BEAT * (1 if self.place.rank == 1 else 2)
-            silent = time.monotonic() - max(self._since, self._first.sign) > patience
+            # If rank 0 waits too, for a third rank, it decides how long, unless it sends no more messages.
+            sign = self._first.sign if self._first.since is None else self._first.heard
+            silent = time.monotonic() - max(self._since, sign) > patience
             if self.waits and silent and not self._parted:
                 self._decide(hangs("0", self._timeout), ProcessError.exit_code, aloud=self.place.rank == 1)
                 self._first.kill()
