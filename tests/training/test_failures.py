@@ -25,6 +25,8 @@ from mnfn_cli.runtime.meeting import connect, join, part
 from mnfn_cli.runtime.place import place
 processes = join(place(), print)
 connect(processes, torch.device("cpu"))
+backend = torch.distributed.group.WORLD._get_backend(torch.device("cpu"))
+assert backend.options._timeout.days > 1, "waiting for a rank that works would fail without the watch"
 stop = time.monotonic() + 8
 while processes.rank == 2 and time.monotonic() < stop:
     processes.watch.live()

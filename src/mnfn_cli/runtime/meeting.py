@@ -18,8 +18,8 @@ from mnfn_cli.runtime.watch import LostError, Watch
 
 JOINING = 300.0
 """The largest number of seconds that the first process waits for the last one to start."""
-_MARGIN = 60.0
-"""Seconds by which a collective operation outlasts the watch, which has more to say."""
+_PATIENCE = timedelta(days=14)
+"""The time that a collective operation may take. The watch ends it before, if nobody is at work for whom it waits."""
 
 
 def join(place: Place, say: Callable[[MnfnError], None]) -> Processes:
@@ -69,7 +69,7 @@ def connect(processes: Processes, device: torch.device) -> None:
             store=processes.store,
             rank=place.rank,
             world_size=place.world_size,
-            timeout=timedelta(seconds=timeout() + _MARGIN),
+            timeout=_PATIENCE,
         )
     except RuntimeError as error:
         raise LostError(f"rank {place.rank}", f"lost another process: {error}") from error
