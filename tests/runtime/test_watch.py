@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 
 import pytest
 
@@ -58,3 +59,22 @@ def test_an_interrupted_job_does_not_wait_for_a_process_that_waits_for_it(monkey
     waiting.join()
     assert found == 130 and b'{"end": 130}' in seen
     assert [error.faults for error in said] == [("out: interrupted",)]
+
+
+def test_a_process_whose_message_is_late_does_not_hang():
+    said, published = [], []
+    watch = FirstWatch(Place(0, 2), said.append, published.append)
+    watch._timeout = 0.5
+    host, port, key, *_ = json.loads(published[0])
+    with socket.create_connection((host, port)) as other:
+        other.sendall(lines({"rank": 1, "pid": 0, "host": "", "key": key}, {"begun": 1, "waits": True, "idle": 0.0}))
+        time.sleep(1.0)  # rank 0 works
+        watch.wait(True)  # the first operation is over at once, and the second one begins
+        watch.wait(False)
+        watch.wait(True)
+        time.sleep(0.5)
+        other.sendall(lines({"begun": 2, "waits": False, "idle": 0.0}, {"bye": True}))
+        time.sleep(0.5)
+    watch.wait(False)
+    watch.close()
+    assert not said

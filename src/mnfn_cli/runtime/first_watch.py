@@ -132,8 +132,12 @@ class FirstWatch(Watch):
         return [own, *(peer for peer in self._peers.values() if not peer.left)]
 
     def _has_ended(self, peer: Peer, now: float) -> bool:
-        """Return whether a process was interrupted, or waits for one that was: longer than its messages may be late."""
-        return peer.rank in self._reports or (peer.since is not None and now - peer.since > 2 * BEAT)
+        """Return whether a process was interrupted, or waits for one that was."""
+        return peer.rank in self._reports or self._is_stuck(peer, now)
+
+    def _is_stuck(self, peer: Peer, now: float) -> bool:
+        """Return whether a process waits in one operation for longer than its messages may be late."""
+        return peer.since is not None and now - peer.since > 2 * BEAT
 
     def _look_for_hang(self, now: float) -> None:
         peers = self._here()
@@ -142,7 +146,7 @@ class FirstWatch(Watch):
             return
         busy = [peer for peer in peers if peer.since is None]
         hanging = [peer for peer in busy if now - peer.sign > self._timeout]
-        if not busy:  # all wait: for one that is stopped, or that is behind
+        if all(self._is_stuck(peer, now) for peer in peers):  # all wait: for one that is stopped, or that is behind
             fewest = min(peer.begun for peer in peers)
             stopped = [peer for peer in peers if now - peer.heard > max(self._timeout, 5 * BEAT)]
             hanging = stopped or [peer for peer in peers if peer.begun == fewest]
