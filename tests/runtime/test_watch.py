@@ -68,7 +68,9 @@ def test_a_process_whose_message_is_late_does_not_hang():
     host, port, key, *_ = json.loads(published[0])
     with socket.create_connection((host, port)) as other:
         other.sendall(lines({"rank": 1, "pid": 0, "host": "", "key": key}, {"begun": 1, "waits": True, "idle": 0.0}))
-        time.sleep(1.0)  # rank 0 works
+        for _ in range(20):  # rank 0 works
+            watch.live()
+            time.sleep(0.05)
         watch.wait(True)  # the first operation is over at once, and the second one begins
         watch.wait(False)
         watch.wait(True)
