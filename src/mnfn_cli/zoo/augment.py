@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mnfn_cli.errors import NumericError, UsageError
@@ -146,7 +148,7 @@ def augment_zoo(
                 if functions is None:
                     return emitted.to(device="cpu"), None
                 first_row = (copy if keep_original else copy - 1) * len(source)
-                rows = [first_row + number for number in part.numbers[start : start + BLOCK]]
+                rows = first_row + part.numbers[start : start + BLOCK]
                 found = functions.compare(start, block, emitted)
                 proof = _Proof(rows, found.relative, found.constant, TOLERANCE[block.dtype])
                 return emitted.to(device="cpu"), proof
@@ -251,7 +253,7 @@ def _table(source: Zoo, copies: int, keep_original: bool) -> "pl.DataFrame":
 class _Proof:
     """What the comparison of some networks with their sources found, by the rows of the new table."""
 
-    rows: list[int]
+    rows: NDArray[np.int64]
     errors: Tensor
     constant: Tensor
     tolerance: float
@@ -260,16 +262,14 @@ class _Proof:
 def _proven(source: Zoo, table: "pl.DataFrame", proofs: list[_Proof]) -> "pl.DataFrame":
     import polars as pl
 
-    errors, constant, ids = [0.0] * table.height, [False] * table.height, table["id"].to_list()
+    errors, constant = np.zeros(table.height), np.zeros(table.height, dtype=bool)
     changed: list[tuple[int, NumericError]] = []
     for proof in proofs:
-        found = zip(proof.rows, proof.errors.tolist(), proof.constant.tolist(), strict=True)
-        for row, errors[row], constant[row] in found:
-            if errors[row] > proof.tolerance:
-                problem = f"max |f - g| / max |f| = {errors[row]:.1e}, more than {proof.tolerance:g}"
-                changed.append((row, NumericError(f"{source.path}:{ids[row]}", f"function changed: {problem}")))
+        errors[proof.rows], constant[proof.rows] = proof.errors.numpy(), proof.constant.numpy()
+        for row in proof.rows[errors[proof.rows] > proof.tolerance].tolist():
+            problem = f"max |f - g| / max |f| = {errors[row]:.1e}, more than {proof.tolerance:g}"
+            where = f"{source.path}:{table['id'][row]}"
+            changed.append((row, NumericError(where, f"function changed: {problem}")))
     if changed:
         raise NumericError.together(error for _, error in sorted(changed, key=lambda found: found[0]))
-    return table.with_columns(
-        pl.Series("relative_error", errors, dtype=pl.Float64), pl.Series("constant", constant, dtype=pl.Boolean)
-    )
+    return table.with_columns(pl.Series("relative_error", errors), pl.Series("constant", constant))
