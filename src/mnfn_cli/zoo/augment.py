@@ -1,16 +1,12 @@
 """Change the weights of a zoo's networks by random group elements, and check that no network's function changed."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from mnfn_cli.errors import NumericError, UsageError
+from mnfn_cli.errors import UsageError
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.folders import new_folder
@@ -20,16 +16,8 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement, check_shifts
 from mnfn_cli.zoo.inr_design import START_FILE
 from mnfn_cli.zoo.plan import SHARD_BYTES
-from mnfn_cli.zoo.probes import (
-    REAL,
-    TOLERANCE,
-    OutputDifference,
-    input_shape,
-    network_outputs,
-    output_difference,
-    proof_inputs,
-    some_pixels,
-)
+from mnfn_cli.zoo.probes import TOLERANCE
+from mnfn_cli.zoo.proof import Proof, Proofs, SourceFunctions, inputs_of_proof
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
@@ -38,10 +26,6 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 """The number of networks in a batch: enough to hide the cost of a call, few enough for the cache."""
-
-
-KEPT_OUTPUTS = 2**23
-"""The largest number of outputs of the source's networks that are kept for the next copy, 64 MiB."""
 
 
 @dataclass(frozen=True)
@@ -115,20 +99,24 @@ def augment_zoo(
         check_outputs([Output(output, ZOO)], [source.path], force=force)
     context.progress.start("augmenting", len(source) * (copies + keep_original))
     several = len(source.spaces) > 1
-    proofs: list[_Proof] = []
+    proofs = Proofs(len(source) * (copies + keep_original))
     sums: dict[str, str] = {}
     new = processes.entered_by_first(lambda: new_folder(output, ZOO, force=force))
     with new as folder, ThreadPoolExecutor(1) as threads:
         for part in source.parts:
-            functions = _SourceFunctions(part, _probes(part, seed, context.device)) if verify else None
+            functions = (
+                SourceFunctions(part, inputs_of_proof(part, seed, context.device), copies + keep_original > 1)
+                if verify
+                else None
+            )
             name = part.spaces[0].name if several else None
 
             def move(
                 place: tuple[int, int],
                 part: Zoo = part,
-                functions: _SourceFunctions | None = functions,
+                functions: SourceFunctions | None = functions,
                 name: str | None = name,
-            ) -> tuple[WeightSpaceFeatures, _Proof | None]:
+            ) -> tuple[WeightSpaceFeatures, Proof | None]:
                 copy, start = place
                 context.interruption.check(output, "nothing was written")
                 block = part.read(slice(start, start + BLOCK)).to(device=context.device)
@@ -150,7 +138,7 @@ def augment_zoo(
                 first_row = (copy if keep_original else copy - 1) * len(source)
                 rows = first_row + part.numbers[start : start + BLOCK]
                 found = functions.compare(start, block, emitted)
-                proof = _Proof(rows, found.relative, found.constant, TOLERANCE[block.dtype])
+                proof = Proof(rows, found.relative, found.constant, TOLERANCE[block.dtype])
                 return emitted.to(device="cpu"), proof
 
             networks = len(part) * (copies + keep_original)
@@ -159,83 +147,59 @@ def augment_zoo(
             places = [(copy, start) for copy in numbers for start in range(0, len(part), BLOCK)]
             for emitted, proof in processes.map(move, places):
                 writer.append(emitted)
-                proofs += [] if proof is None else [proof]
+                if proof is not None:
+                    proofs.add(proof)
                 context.progress.advance(emitted.batch)
             if processes.first:
                 sums |= writer.finish()
-        table = _table(source, copies, keep_original)
-        if verify and processes.first:
-            table = _proven(source, table, proofs)
-        groups = list(dict.fromkeys(space.spec.group for space in source.spaces))
-        made = {
-            "command": context.command,
-            "source_zoo": source.record.made.to_json() | {"path": str(source.path), "fingerprint": source.fingerprint},
-            "group_elements": {
-                "group": groups[0] if len(groups) == 1 else groups,
-                "scale": list(scale) if "scale" in groups else None,
+        if processes.first:
+            drawn = {
+                "scale": list(scale),
                 "log_uniform": log_uniform,
                 "permute": permute,
                 "shifts": shifts,
                 "copies": copies,
                 "seed": seed,
-            },
-            "verified": verify,
+            }
+            table = _table(source, copies, keep_original)
+            if verify:
+                table = proofs.onto(table, source.path)
+            _finish(folder, source, table, sums, {"command": context.command, "verified": verify}, drawn)
+            del table  # the new zoo is opened below, with a table of its own
+    if not verify:
+        return AugmentReport(open_zoo(output), None, None)
+    return AugmentReport(open_zoo(output), float(proofs.errors.max()), int(proofs.constant.sum()))
+
+
+def _finish(
+    folder: Path,
+    source: Zoo,
+    table: "pl.DataFrame",
+    sums: Mapping[str, str],
+    made: Mapping[str, Any],
+    drawn: Mapping[str, Any],
+) -> None:
+    """Write what stands beside the shards: how the zoo was ``made``, and how its elements were ``drawn``."""
+    groups = list(dict.fromkeys(space.spec.group for space in source.spaces))
+    scale = drawn["scale"] if "scale" in groups else None
+    pictures, shared_start = source.path / "images.safetensors", source.path / START_FILE
+    finish_zoo(
+        folder,
+        source.spaces,
+        table,
+        made={
+            "command": made["command"],
+            "source_zoo": source.record.made.to_json() | {"path": str(source.path), "fingerprint": source.fingerprint},
+            "group_elements": {"group": groups[0] if len(groups) == 1 else groups, **drawn, "scale": scale},
+            "verified": made["verified"],
             # An INR zoo keeps the fingerprint of its shared initial weights, from which the new weights derive.
             **source.record.fit,
-        }
-        pictures, shared_start = source.path / "images.safetensors", source.path / START_FILE
-        if processes.first:
-            finish_zoo(
-                folder,
-                source.spaces,
-                table,
-                made=made,
-                images=source.record.images.to_json(),
-                pictures=map_tensors(pictures) if pictures.exists() else None,
-                start=map_tensors(shared_start) if shared_start.exists() else None,
-                sums=sums,
-            )
-    largest = max((float(proof.errors.max()) for proof in proofs), default=None)
-    count = sum(int(proof.constant.sum()) for proof in proofs) if proofs else None
-    return AugmentReport(open_zoo(output), largest, count)
-
-
-class _SourceFunctions:
-    """What the networks of a zoo compute on some inputs, as far as that is kept in memory from one copy to the next.
-
-    Args:
-        zoo: networks of one weight space.
-        inputs: the inputs on which networks are compared, ``(inputs, *input shape)``.
-    """
-
-    def __init__(self, zoo: Zoo, inputs: Tensor) -> None:
-        self._spec, self._inputs = zoo.spec, inputs
-        self._kept: dict[int, Tensor] = {}
-        self._room = KEPT_OUTPUTS
-
-    def compare(self, start: int, before: WeightSpaceFeatures, after: WeightSpaceFeatures) -> OutputDifference:
-        """Compare networks with those of the zoo from row ``start`` on, ``before``, on the CPU."""
-        f = self._kept.get(start)
-        if f is None:
-            f = network_outputs(self._spec, before, [self._inputs])
-            if f.numel() <= self._room:
-                self._kept[start] = f
-                self._room -= f.numel()
-        g = f if after is before else network_outputs(self._spec, after, [self._inputs])
-        found = output_difference(f, g)
-        return OutputDifference(found.absolute.cpu(), found.relative.cpu(), found.constant.cpu())
-
-
-def _probes(zoo: Zoo, seed: int, device: torch.device) -> Tensor:
-    """Return inputs to compare networks on: some real ones if the zoo holds them, and random ones."""
-    pictures = zoo.path / "images.safetensors"
-    real = map_tensors(pictures).get("inputs") if pictures.exists() else None
-    if "size" in (facts := zoo.record.fit):
-        real = some_pixels(facts["size"], REAL)
-    shape = input_shape(zoo.spec) if real is None else real.shape[1:]
-    if shape is None:
-        raise UsageError("--no-verify", f"no size of pictures is known that the networks of {zoo.path} read; add it")
-    return proof_inputs(shape, real, seed).to(device)
+        },
+        images=source.record.images.to_json(),
+        pictures=map_tensors(pictures) if pictures.exists() else None,
+        start=map_tensors(shared_start) if shared_start.exists() else None,
+        sums=sums,
+    )
 
 
 def _table(source: Zoo, copies: int, keep_original: bool) -> "pl.DataFrame":
@@ -247,29 +211,3 @@ def _table(source: Zoo, copies: int, keep_original: bool) -> "pl.DataFrame":
     for copy in range(1, copies + 1):
         frames.append(bare.with_columns(source_id=pl.col("id"), id=pl.col("id") + f"-g{copy}"))
     return pl.concat(frames)
-
-
-@dataclass(frozen=True)
-class _Proof:
-    """What the comparison of some networks with their sources found, by the rows of the new table."""
-
-    rows: NDArray[np.int64]
-    errors: Tensor
-    constant: Tensor
-    tolerance: float
-
-
-def _proven(source: Zoo, table: "pl.DataFrame", proofs: list[_Proof]) -> "pl.DataFrame":
-    import polars as pl
-
-    errors, constant = np.zeros(table.height), np.zeros(table.height, dtype=bool)
-    changed: list[tuple[int, NumericError]] = []
-    for proof in proofs:
-        errors[proof.rows], constant[proof.rows] = proof.errors.numpy(), proof.constant.numpy()
-        for row in proof.rows[errors[proof.rows] > proof.tolerance].tolist():
-            problem = f"max |f - g| / max |f| = {errors[row]:.1e}, more than {proof.tolerance:g}"
-            where = f"{source.path}:{table['id'][row]}"
-            changed.append((row, NumericError(where, f"function changed: {problem}")))
-    if changed:
-        raise NumericError.together(error for _, error in sorted(changed, key=lambda found: found[0]))
-    return table.with_columns(pl.Series("relative_error", errors), pl.Series("constant", constant))

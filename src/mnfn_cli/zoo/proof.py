@@ -1,0 +1,113 @@
+"""The proof that networks with other weights compute the same functions as their sources."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mnfn_cli.errors import NumericError, UsageError
+from mnfn_cli.storage.tensors import map_tensors
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.zoo.probes import (
+    REAL,
+    OutputDifference,
+    input_shape,
+    network_outputs,
+    output_difference,
+    proof_inputs,
+    some_pixels,
+)
+from mnfn_cli.zoo.store import Zoo
+
+if TYPE_CHECKING:
+    import polars as pl
+
+KEPT_OUTPUTS = 2**23
+"""The largest number of outputs of the source's networks that are kept for the next copy, 64 MiB."""
+
+
+class SourceFunctions:
+    """What the networks of a zoo compute on some inputs, as far as that is kept in memory from one copy to the next.
+
+    Args:
+        zoo: networks of one weight space.
+        inputs: the inputs on which networks are compared, ``(inputs, *input shape)``.
+        again: whether the same networks are compared once more, so that it pays to keep anything.
+    """
+
+    def __init__(self, zoo: Zoo, inputs: Tensor, again: bool) -> None:
+        self._spec, self._inputs = zoo.spec, inputs
+        self._kept: dict[int, Tensor] = {}
+        self._room = KEPT_OUTPUTS if again else 0
+
+    def compare(self, start: int, before: WeightSpaceFeatures, after: WeightSpaceFeatures) -> OutputDifference:
+        """Compare networks with those of the zoo from row ``start`` on, ``before``, on the CPU."""
+        f = self._kept.get(start)
+        if f is None:
+            f = network_outputs(self._spec, before, [self._inputs])
+            if f.numel() <= self._room:
+                self._kept[start] = f
+                self._room -= f.numel()
+        g = f if after is before else network_outputs(self._spec, after, [self._inputs])
+        found = output_difference(f, g)
+        return OutputDifference(found.absolute.cpu(), found.relative.cpu(), found.constant.cpu())
+
+
+def inputs_of_proof(zoo: Zoo, seed: int, device: torch.device) -> Tensor:
+    """Return inputs to compare networks on: some real ones if the zoo holds them, and random ones."""
+    pictures = zoo.path / "images.safetensors"
+    real = map_tensors(pictures).get("inputs") if pictures.exists() else None
+    if "size" in (facts := zoo.record.fit):
+        real = some_pixels(facts["size"], REAL)
+    shape = input_shape(zoo.spec) if real is None else real.shape[1:]
+    if shape is None:
+        raise UsageError("--no-verify", f"no size of pictures is known that the networks of {zoo.path} read; add it")
+    return proof_inputs(shape, real, seed).to(device)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the comparison of some networks with their sources found, by the rows of the new table."""
+
+    rows: NDArray[np.int64]
+    errors: Tensor
+    constant: Tensor
+    tolerance: float
+
+
+class Proofs:
+    """The proofs of all networks of the new zoo, in its order.
+
+    They lie in two arrays: many small tensors would keep apart the memory that is freed between them.
+
+    Args:
+        networks: the number of networks of the new zoo.
+    """
+
+    def __init__(self, networks: int) -> None:
+        self.errors, self.constant = np.zeros(networks), np.zeros(networks, dtype=bool)
+        self._changed: dict[int, float] = {}
+
+    def add(self, proof: Proof) -> None:
+        """Add what the comparison of some networks found."""
+        self.errors[proof.rows], self.constant[proof.rows] = proof.errors.numpy(), proof.constant.numpy()
+        too_far = proof.rows[self.errors[proof.rows] > proof.tolerance]
+        self._changed |= dict.fromkeys(too_far.tolist(), proof.tolerance)
+
+    def onto(self, table: "pl.DataFrame", where: Path) -> "pl.DataFrame":
+        """Return the new table with the columns of the proofs; raises NumericError if a function changed."""
+        import polars as pl
+
+        if self._changed:
+            raise NumericError.together(
+                NumericError(
+                    f"{where}:{table['id'][row]}",
+                    f"function changed: max |f - g| / max |f| = {self.errors[row]:.1e}, more than {tolerance:g}",
+                )
+                for row, tolerance in sorted(self._changed.items())
+            )
+        return table.with_columns(pl.Series("relative_error", self.errors), pl.Series("constant", self.constant))
