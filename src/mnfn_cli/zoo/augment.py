@@ -104,11 +104,10 @@ def augment_zoo(
     new = processes.entered_by_first(lambda: new_folder(output, ZOO, force=force))
     with new as folder, ThreadPoolExecutor(1) as threads:
         for part in source.parts:
-            functions = (
-                SourceFunctions(part, inputs_of_proof(part, seed, context.device), copies + keep_original > 1)
-                if verify
-                else None
-            )
+            functions = None
+            if verify:
+                inputs = inputs_of_proof(part, seed, context.device)
+                functions = SourceFunctions(part, inputs, again=copies + keep_original > 1)
             name = part.spaces[0].name if several else None
 
             def move(
