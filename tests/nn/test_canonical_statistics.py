@@ -74,7 +74,7 @@ def test_no_group_element_moves_them(kind, spec, seed, drawn, log_uniform):
     assert expected.shape == (4, statistics.numbers) and expected.dtype == torch.float64
     assert torch.isfinite(expected).all()
     # Each layer of saturated networks makes rounding errors a thousand times as large, until its sines take them up.
-    torch.testing.assert_close(statistics(g.act(x)), expected, rtol=0, atol=1e-7 if drawn == "saturated" else 1e-9)
+    torch.testing.assert_close(statistics(g.act(x)), expected, rtol=0, atol=1e-5 if drawn == "saturated" else 1e-9)
     stored = x.to(dtype=torch.float32)
     moved = g.act(stored.to(dtype=torch.float64)).to(dtype=torch.float32)
     torch.testing.assert_close(statistics(moved), statistics(stored), rtol=0, atol=1e-4)
