@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnfn_cli.nn.canonical_statistics import CanonicalStatistics, quantiles
+from mnfn_cli.nn.canonical_statistics import SPECTRAL_FLOOR, CanonicalStatistics, quantiles
 from mnfn_cli.nn.mean_field import INPUT_DEVIATION, INPUT_MEAN, MeanFieldStatistics
 from mnfn_cli.testing import assert_breaks
 from mnfn_cli.weightspace.canonical import canonicalize
@@ -156,7 +156,9 @@ def test_statistics_of_a_dense_network_as_their_formulas():
         incoming, outgoing = np.linalg.norm(first, axis=1), np.linalg.norm(second, axis=0)
         incoming, outgoing = (norms / np.sqrt((norms**2).mean()) for norms in (incoming, outgoing))
         product = second @ first * len(first) ** 0.5 / np.linalg.norm(first) / np.linalg.norm(second)
-        expected += [*levels(logarithm(incoming * outgoing)), np.corrcoef(incoming, outgoing)[0, 1]]
+        spreads = [max(norms.std(), 10 * SPECTRAL_FLOOR) for norms in (incoming, outgoing)]
+        correlation = np.cov(incoming, outgoing, bias=True)[0, 1] / np.prod(spreads)
+        expected += [*levels(logarithm(incoming * outgoing)), correlation]
         expected += [*spectrum(product), np.log(np.linalg.norm(product) + 1e-3)]
     np.testing.assert_allclose(found, [*expected, *np.sort(np.log(paths))], rtol=1e-9, atol=1e-9)
 
