@@ -38,6 +38,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "count_params": (),
     "compare": (),
     "import_small_cnn_zoo": ("--networks", "10000"),
+    "memory": ("--networks", "100000"),
 }
 """The benchmarks in the order of the table, with their options; ``--reference`` stands only if a clone is given."""
 
