@@ -22,7 +22,14 @@ def script(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "page"), [("results", "results.md"), ("inr_results", "inr-results.md"), ("mixed_zoo", "mixed-results.md")]
+    ("name", "page"),
+    [
+        ("results", "results.md"),
+        ("inr_results", "inr-results.md"),
+        ("mixed_zoo", "mixed-results.md"),
+        ("performance", "performance.md"),
+        ("scale", "scale.md"),
+    ],
 )
 def test_the_page_is_generated(name, page):
     assert script(name).page() == (ROOT / "docs" / page).read_text()
