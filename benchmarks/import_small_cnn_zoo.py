@@ -128,7 +128,7 @@ def main() -> None:
     print(f"plain loop        {seconds['plain']:8.1f} s, {plainly:8.1f} s of a processor")
     print(f"import            {ours:8.1f} s, {busy:8.1f} s of a processor")
     print(f"ratio             {ours / seconds['plain']:8.2f}  , {busy / plainly:8.2f}")
-    print(f"anonymous memory  {max(entry['bytes'] for entry in measured) / 1e6:8.0f} MB above that after imports")
+    print(f"anonymous memory  {max(entry.bytes for entry in measured) / 1e6:8.0f} MB above that after imports")
 
 
 if __name__ == "__main__":
