@@ -175,6 +175,8 @@ def draw(document: Mapping[str, Any]) -> None:
                 sizes = [point["size"] for point in points]
                 axis.plot(sizes, np.array([point[figure_name] for point in points]) * unit, "o-", label=label)
             axis.set(xscale="log", yscale="log", xlabel=name, ylabel="processor seconds" if row == 0 else "MB")
+            axis.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=7)
+            axis.minorticks_off()
             axis.legend(fontsize=7)
     figure.savefig(GROWTH, dpi=100, metadata={"Software": None})
     pyplot.close(figure)
