@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rounding import moved_by_rounding
 
 from mnfn_cli.nn.canonical_statistics import SPECTRAL_FLOOR, CanonicalStatistics, quantiles
 from mnfn_cli.nn.mean_field import INPUT_DEVIATION, INPUT_MEAN, MeanFieldStatistics
@@ -73,8 +74,8 @@ def test_no_group_element_moves_them(kind, spec, seed, drawn, log_uniform):
     expected = statistics(x)
     assert expected.shape == (4, statistics.numbers) and expected.dtype == torch.float64
     assert torch.isfinite(expected).all()
-    # Each layer of saturated networks makes rounding errors a thousand times as large, until its sines take them up.
-    torch.testing.assert_close(statistics(g.act(x)), expected, rtol=0, atol=1e-5 if drawn == "saturated" else 1e-9)
+    change = (statistics(g.act(x)) - expected).abs().max()
+    assert change <= 1e-9 or change <= moved_by_rounding(statistics, x, torch.float64)
     stored = x.to(dtype=torch.float32)
     moved = g.act(stored.to(dtype=torch.float64)).to(dtype=torch.float32)
     torch.testing.assert_close(statistics(moved), statistics(stored), rtol=0, atol=1e-4)

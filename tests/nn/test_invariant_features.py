@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rounding import moved_by_rounding
 
 from mnfn_cli.models.learned_test_set import LearnedTestSet
 from mnfn_cli.models.trees import FixedFeatures
@@ -64,9 +65,8 @@ def test_features_stay(kind, activation, seed, size):
         element = MonomialElement.sample(spec, 8, generator=torch.Generator().manual_seed(seed), **options)
         moved = element.act(networks)
         assert (features(moved) - before).abs().max() <= 1e-9
-        # Logarithms of small numbers feel the rounding of large weights.
-        stored = features(moved.to(dtype=torch.float32))
-        assert (stored - before).abs().max() <= (1e-4 if size < 2 else 1e-2)
+        change = (features(moved.to(dtype=torch.float32)) - before).abs().max()
+        assert change <= 1e-4 or change <= moved_by_rounding(features, networks, torch.float32)
 
 
 @pytest.mark.parametrize(("activation", "factor"), [("relu", -1.0), ("tanh", 3.0)])

@@ -110,8 +110,9 @@ class _MeanDirection(torch.autograd.Function):
         scaled = x / divisor
         gradient = gradient / x.shape[1]
         along = (scaled.transpose(1, 2) @ gradient[..., None]).transpose(1, 2)  # |x| / largest times u . g
-        inverse = (length * divisor).reciprocal()
-        return scaled.mul_(along.mul_(-inverse / length.square())).addcmul_(inverse, gradient[:, None])
+        # The difference comes before the division: of a vector of one number it is exactly 0.
+        torch.addcmul(gradient[:, None], scaled, along.div_(length.square()), value=-1, out=scaled)
+        return scaled.div_(length * divisor)
 
 
 class AbsoluteValue(nn.Module):
