@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from epoch import write_zoo
+from many import SPEC, write_many
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.meeting import connect, join, part
@@ -103,7 +103,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_zoo(folder / "zoo", arguments.networks)
+        write_many(folder / "zoo", SPEC, arguments.networks)
         overrides = ["training.epochs=null", "training.steps=1", f"data.zoo=['{folder / 'zoo'}']"]
         train_run(load_recipe("generalization/relu-monomial", overrides), folder / "run")
         for work in arguments.works:

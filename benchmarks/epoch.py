@@ -12,18 +12,15 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
 import torch
 
-from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+from many import SPEC, write_many
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.tasks import training
 from mnfn_cli.training.loop import Job, run_job
 from mnfn_cli.training.run_folder import RunFolder
 from mnfn_cli.training.state import Position
-from mnfn_cli.zoo.splits import draw_splits
-from mnfn_cli.zoo.writer import save_zoo
 from rows import Row, record
 from timing import interleaved
 
@@ -32,19 +29,6 @@ RECIPES = ("generalization/relu-monomial", "generalization/relu-np", "generaliza
 
 class Measured(Exception):  # noqa: N818 - it ends the training, which has served its purpose
     """Carries the ratio out of the training."""
-
-
-def write_zoo(path: Path, count: int) -> Path:
-    """Write a zoo of random networks with random accuracies."""
-    spec = NetworkSpec.cnn([1, 16, 16, 16], stride=2, outputs=10, activation="relu")
-    features = WeightSpaceFeatures.randn(spec, count).map(lambda tensor: 0.1 * tensor)
-    table = {
-        "id": [f"{number:05d}" for number in range(count)],
-        "split": draw_splits(count, 0),
-        "test_accuracy": torch.rand(count, generator=torch.Generator().manual_seed(0)).tolist(),
-    }
-    save_zoo(path, spec, features, pl.DataFrame(table))
-    return path
 
 
 def measure(recipe: str, zoo: Path, rounds: int, device: str) -> float:
@@ -101,7 +85,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
-        zoo = write_zoo(Path(folder) / "zoo", arguments.networks)
+        zoo = write_many(Path(folder) / "zoo", SPEC, arguments.networks).path
         for recipe in arguments.recipes:
             measure(recipe, zoo, arguments.rounds, arguments.device)
 

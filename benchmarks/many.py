@@ -11,6 +11,8 @@ from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
+SPEC = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, activation="relu")
+"""The weight space of the ReLU networks of the Small CNN Zoo."""
 BLOCK_NUMBERS = 2**24
 """The number of random numbers that are drawn at once."""
 

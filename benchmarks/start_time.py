@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mnfn_cli import NetworkSpec, WeightSpaceFeatures, save_zoo
+from many import SPEC, write_many
 from rows import Row, record
 from timing import interleaved
 
@@ -34,10 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bare, zoo = Path(folder) / "bare.py", Path(folder) / "zoo"
         bare.write_text(BARE.format(commands="".join(COMMAND.format(number=n) for n in range(COMMANDS))))
-        spec = NetworkSpec.cnn([1, 16, 16, 16], outputs=10, activation="relu")
-        ids = [f"{row:04d}" for row in range(NETWORKS)]
-        features = WeightSpaceFeatures.randn(spec, NETWORKS)
-        save_zoo(zoo, spec, features, {"id": ids, "split": ["train"] * NETWORKS, "test_accuracy": [0.5] * NETWORKS})
+        write_many(zoo, SPEC, NETWORKS)
         mnfn = str(Path(sys.executable).with_name("mnfn"))
         completing = {"_MNFN_COMPLETE": "complete_bash", "COMP_WORDS": "mnfn zoo ", "COMP_CWORD": "2"}
 

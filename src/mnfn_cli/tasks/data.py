@@ -133,14 +133,13 @@ def load_split(
     return Split(ids, pictures, read_networks(zoos, chosen, specs or weight_spaces(zoos)), torch.cat(values))
 
 
-def rows_of_split(zoo: Zoo, name: str, skipped: Skipped) -> list[int]:
-    """Return the indices of a split's rows in the zoo's table, without the networks that are left out."""
-    left_out = [name for path, name in skipped if path == str(zoo.path)]
-    rows = zoo.table["split"] == name
-    if left_out:
-        rows = rows & ~zoo.table["id"].is_in(left_out)
-    found: list[int] = rows.arg_true().to_list()
-    return found
+def rows_of_split(zoo: Zoo, name: str | None, skipped: Skipped) -> list[int]:
+    """Return the indices of a split's rows in the zoo's table, without the networks that are left out; None for all."""
+    rows, left_out = zoo.rows(name), [network for path, network in skipped if path == str(zoo.path)]
+    if not left_out:
+        return rows
+    kept = ~zoo.table["id"].is_in(left_out)
+    return [row for row, keep in zip(rows, kept[rows], strict=True) if keep]
 
 
 def fit_in_memory(recipe: Recipe, zoos: Sequence[Zoo], skipped: Skipped) -> bool:
@@ -234,7 +233,7 @@ def find_unreadable(
     """
     bad = []
     for zoo in zoos:
-        rows = [row for row in range(len(zoo)) if (str(zoo.path), zoo.ids[row]) not in skipped]
+        rows = rows_of_split(zoo, None, skipped)
         networks = read_networks([zoo], [rows], [spec])
         for start in range(0, len(rows), BLOCK):
             with torch.inference_mode():

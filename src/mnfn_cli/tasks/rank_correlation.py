@@ -36,6 +36,7 @@ class ResampledTau:
     def __init__(self, first: Vector, second: Vector) -> None:
         self._ranks = [np.unique(vector, return_inverse=True)[1] for vector in (first, second)]
         self._buckets = [_buckets(ranks) for ranks in self._ranks]
+        self._members = [list(_members(*pair)) for pair in zip(self._buckets, self._ranks, strict=True)]
 
     def __call__(self, counts: Counts) -> Vector:
         """Return tau for each row of ``counts``, ``(resamples, n)``; NaN where all entries of a vector are equal."""
@@ -62,7 +63,7 @@ class ResampledTau:
         # Sums of counts in one bucket are whole numbers that float32 holds exactly.
         columns = counts.T.astype(np.float32, order="C")
         for vector in range(2):
-            for entries in _members(self._buckets[vector], self._ranks[vector]):
+            for entries in self._members[vector]:
                 first, second = (ranks[entries].astype(np.float32) for ranks in self._ranks)
                 signs = np.sign(first[:, None] - first) * np.sign(second[:, None] - second)
                 if vector == 1:
