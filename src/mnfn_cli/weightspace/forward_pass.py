@@ -10,7 +10,7 @@ from torch import Tensor
 from mnfn_cli.errors import UsageError
 from mnfn_cli.runtime.precision import full_precision
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.weightspace.spec import NetworkSpec, Pair
 from mnfn_cli.weightspace.spec_checks import check_input_size
 
 NUMBERS_AT_ONCE = 2**21
@@ -84,10 +84,20 @@ def _run(spec: NetworkSpec, features: WeightSpaceFeatures, x: Tensor, shared: bo
 
 def networks_at_once(spec: NetworkSpec, inputs: Tensor) -> int:
     """Return how many networks to run at once on shared inputs so that their feature maps stay in a cache."""
-    maps = spec.feature_map_sizes((inputs.shape[-2], inputs.shape[-1])) if spec.kernels else []
+    size = (inputs.shape[-2], inputs.shape[-1]) if spec.kernels else None
+    return max(1, NUMBERS_AT_ONCE // (len(inputs) * largest_layer(spec, size)))
+
+
+def largest_layer(spec: NetworkSpec, size: Pair | None = None) -> int:
+    """Return the number of outputs of a network's largest layer for one input.
+
+    Args:
+        spec: the weight space.
+        size: the (height, width) of the pictures that convolutions read; dense networks need none.
+    """
+    maps = spec.feature_map_sizes(size) if size else []
     positions = [prod(size) for size in maps] + [1] * (spec.num_layers - len(maps))
-    widest = max(count * width for count, width in zip(positions, spec.widths[1:], strict=True))
-    return max(1, NUMBERS_AT_ONCE // (len(inputs) * widest))
+    return max(count * width for count, width in zip(positions, spec.widths[1:], strict=True))
 
 
 def normalized(x: Tensor, spec: NetworkSpec) -> Tensor:

@@ -12,10 +12,9 @@ from torch import Tensor
 from mnfn_cli.errors import DataError
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.processes import Processes
-from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.zoo.build.unfinished import claim_build, clear_build
+from mnfn_cli.zoo.build.unfinished import clear_build, continued_build
 from mnfn_cli.zoo.record import Space
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
 from mnfn_cli.zoo.table import SPACE_COLUMN, check_table
@@ -90,13 +89,8 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
     check_table(plan.sources[0], plan.table, plan.spaces)
     context.progress.start(plan.what, plan.table.height)
     several = len(plan.spaces) > 1
-    with (
-        processes.entered_by_first(lambda: new_folder(output, ZOO, force=force, continues=True)) as folder,
-        ThreadPoolExecutor(1) as threads,
-    ):
-        if processes.first:
-            claim_build(folder, dict(plan.identity))
-        processes.meet()
+    growing = continued_build(output, plan.identity, processes, force=force)
+    with growing as folder, ThreadPoolExecutor(1) as threads:
         writers = []
         for space in plan.spaces:
             count = int((plan.table[SPACE_COLUMN] == space.name).sum()) if several else plan.table.height

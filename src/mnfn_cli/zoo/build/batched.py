@@ -11,7 +11,7 @@ from mnfn_cli.errors import UsageError
 from mnfn_cli.runtime.context import Progress, Silent
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.forward_pass import run_networks
+from mnfn_cli.weightspace.forward_pass import largest_layer, run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec, Pair
 from mnfn_cli.zoo.build.forward import LossGradient, first_layer_inputs, pack_networks, unpack_networks
 from mnfn_cli.zoo.build.hyperparameters import Hyperparameters
@@ -39,9 +39,7 @@ def networks_at_once(spec: NetworkSpec, image_size: Pair | None = None, batch_si
         image_size: (height, width) of the pictures that convolutions read; dense networks need none.
         batch_size: the number of pictures in a step.
     """
-    sizes = spec.feature_map_sizes(image_size) if image_size else []
-    positions = [height * width for height, width in sizes] + [1] * (spec.num_layers - len(sizes))
-    activations = batch_size * max(count * width for count, width in zip(positions, spec.widths[1:], strict=True))
+    activations = batch_size * largest_layer(spec, image_size)
     return min(max(min(CHUNK_NUMBERS // spec.num_parameters, CHUNK_ACTIVATIONS // activations), 1), CHUNK_SIZE)
 
 

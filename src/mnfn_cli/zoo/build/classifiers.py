@@ -15,7 +15,6 @@ from torch import Tensor
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import derive_seed, generator
-from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -29,7 +28,7 @@ from mnfn_cli.zoo.build.batched import (
     train_networks,
 )
 from mnfn_cli.zoo.build.hyperparameters import RANGES, Hyperparameters, draw
-from mnfn_cli.zoo.build.unfinished import claim_build, clear_build
+from mnfn_cli.zoo.build.unfinished import clear_build, continued_build
 from mnfn_cli.zoo.images import ImageSet, image_paths
 from mnfn_cli.zoo.splits import SPLIT_FRACTIONS, draw_splits
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
@@ -117,9 +116,7 @@ def build_classifier_zoo(
         "ranges": RANGES,
         "images": images.describe() | {"checksum": images.checksum()},
     }
-    with processes.entered_by_first(lambda: new_folder(output, ZOO, force=force, continues=True)) as folder:
-        if processes.first:
-            claim_build(folder, identity)
+    with continued_build(output, identity, processes, force=force) as folder:
         context.progress.start("training networks", plan.count)
         drawn = draw(plan.count, plan.seed)
         features, accuracies = _train_missing(folder, plan, drawn, train, held_out, check, context)

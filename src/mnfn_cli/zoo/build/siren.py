@@ -15,14 +15,13 @@ from torch import Tensor
 from mnfn_cli.errors import NumericError, UsageError
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import derive_seed
-from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.build.siren_fit import draw_siren, fit_networks, networks_at_once
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan
-from mnfn_cli.zoo.build.unfinished import claim_build, clear_build
+from mnfn_cli.zoo.build.unfinished import clear_build, continued_build
 from mnfn_cli.zoo.images import ImageSet, image_paths, numbered
 from mnfn_cli.zoo.splits import SPLIT_FRACTIONS, draw_splits
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
@@ -76,9 +75,7 @@ def build_siren_zoo(
     def check() -> None:
         context.interruption.check(output, "what is fitted is kept; the same command continues")
 
-    with processes.entered_by_first(lambda: new_folder(output, ZOO, force=force, continues=True)) as folder:
-        if processes.first:
-            claim_build(folder, job.identity())
+    with continued_build(output, job.identity(), processes, force=force) as folder:
         context.progress.start("fitting networks", len(job.members))
         chunks = job.fit_missing(folder, context, check)
         if processes.first:

@@ -1,26 +1,42 @@
 """A build that was interrupted is continued by the command that began it, and by no other."""
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mnfn_cli.errors import OutputError
+from mnfn_cli.runtime.processes import Processes
 from mnfn_cli.storage.atomic import write_json
-from mnfn_cli.storage.folders import empty
+from mnfn_cli.storage.folders import empty, new_folder
+from mnfn_cli.zoo.store import ZOO
 
 FILE = "build.json"
 
 
-def claim_build(folder: Path, identity: dict[str, Any]) -> None:
-    """Go on with the build that grows in ``folder``, or begin one there.
+@contextmanager
+def continued_build(output: Path, identity: Mapping[str, Any], processes: Processes, *, force: bool) -> Iterator[Path]:
+    """Yield the folder in which a zoo grows, to several processes after rank 0 has made it.
 
     Args:
-        folder: what ``new_folder`` yields to a caller that continues.
+        output: the zoo, whose name the folder gets when the block ends without an error.
         identity: all that decides what comes out; two builds with one identity give one zoo.
+        processes: the processes that share the build.
+        force: replace an existing zoo.
 
     Raises:
-        OutputError: another build is unfinished there, or it is damaged.
+        OutputError: the output exists, or another build is unfinished under its name, or it is damaged.
     """
+    with processes.entered_by_first(lambda: new_folder(output, ZOO, force=force, continues=True)) as folder:
+        if processes.first:
+            _claim(folder, dict(identity))
+        processes.meet()
+        yield folder
+
+
+def _claim(folder: Path, identity: dict[str, Any]) -> None:
+    """Go on with the build that grows in ``folder``, or begin one there."""
     file, ours = folder / FILE, json.loads(json.dumps(identity))
     if not file.exists():
         # Killed before the first chunk, or after the last one was used up: nothing in it can be relied upon.
