@@ -86,6 +86,9 @@ def test_an_interrupted_build_goes_on_with_the_same_pictures_and_labels_only(dig
             build_classifier_zoo(plan, others, tmp_path / "zoo")
     with pytest.raises(OutputError, match="other spec"):
         build_classifier_zoo(replace(plan, spec=mlp_spec(digits, "tanh", hidden=[4])), digits, tmp_path / "zoo")
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match="other networks_at_once"):
+        patch.setattr(classifiers, "networks_at_once", lambda *arguments: 3)
+        build_classifier_zoo(plan, digits, tmp_path / "zoo")
     trained = []
     train = classifiers.train_networks
     monkeypatch.setattr(

@@ -114,6 +114,7 @@ def build_classifier_zoo(
         "epochs": plan.epochs,
         "seed": plan.seed,
         "ranges": RANGES,
+        "networks_at_once": _at_once(plan, train[0]),
         "images": images.describe() | {"checksum": images.checksum()},
     }
     with continued_build(output, identity, processes, force=force) as folder:
@@ -170,6 +171,11 @@ def divide_images(
     return (inputs[:edge], labels[:edge]), (inputs[edge:], labels[edge:])
 
 
+def _at_once(plan: ClassifierZooPlan, pictures: Tensor) -> int:
+    """Return how many networks are trained together, which decides the networks of a chunk."""
+    return networks_at_once(plan.spec, (pictures.shape[2], pictures.shape[3]) if plan.spec.kernels else None)
+
+
 def _train_missing(
     folder: Path,
     plan: ClassifierZooPlan,
@@ -190,7 +196,7 @@ def _train_missing(
     rows = list(range(plan.count))
     features = WeightSpaceFeatures.zeros(plan.spec, plan.count)
     accuracies = [0.0] * plan.count
-    at_once = networks_at_once(plan.spec, (train[0].shape[2], train[0].shape[3]) if plan.spec.kernels else None)
+    at_once = _at_once(plan, train[0])
     attempt = 0
     while rows:
         chunks = plan_chunks([drawn[row] for row in rows], len(train[0]), plan.epochs, chunk_size=at_once)
