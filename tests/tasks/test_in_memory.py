@@ -12,6 +12,7 @@ from mnfn_cli.tasks import data, order
 from mnfn_cli.tasks.application import apply_run
 from mnfn_cli.tasks.batch_loss import BatchLoss
 from mnfn_cli.tasks.data import fit_in_memory, load_split
+from mnfn_cli.tasks.evaluation import evaluate_runs
 from mnfn_cli.tasks.finished_run import load_run
 from mnfn_cli.tasks.functional import BLOCK
 from mnfn_cli.tasks.order import random_order
@@ -144,6 +145,16 @@ def test_predict_reads_a_block_at_a_time(many, relu_run, reads, split):
     assert not isinstance(eager, LazyFeatures)
     assert torch.equal(applied.answers, run.predict(eager))
     assert applied.names == [many.ids[row] for row in rows]
+
+
+def test_evaluate_moves_a_block_at_a_time(many, tmp_path, reads, monkeypatch):
+    train_run(make_recipe(many, "training.epochs=1"), tmp_path / "run")
+    reads.clear()
+    for module in ("functional", "familiarity"):
+        monkeypatch.setattr(f"mnfn_cli.tasks.{module}.BLOCK", 64)
+    evaluation = evaluate_runs([load_run(tmp_path / "run")], [(1.0, 10.0)])
+    assert len(evaluation.rows) == 2 and evaluation.count > 64
+    assert set(reads) == {64, evaluation.count % 64}
 
 
 def test_a_training_from_the_zoo_reads_a_batch_at_a_time(many, tmp_path, reads, monkeypatch):

@@ -102,3 +102,18 @@ def test_pickled_networks_are_those_of_the_batch_alone(used):
     assert type(found) is WeightSpaceFeatures
     assert_equal(found, source.features.select(slice(10, 12)))
     assert len(content) < len(pickle.dumps(source.features)) / 5
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+def test_a_change_is_made_of_the_networks_that_are_used(index):
+    source, factors = Source(12), torch.arange(1.0, 13)
+
+    def change(positions, networks):
+        own = factors[positions]
+        return networks.map(lambda tensor: tensor * own.view(-1, *[1] * (tensor.dim() - 1)))
+
+    lazy, eager = source.lazy().changed(change), change(slice(None), source.features)
+    assert not source.read
+    assert_equal(lazy.select(index), eager.select(index))
+    assert sum(source.read) == eager.select(index).batch
+    assert_equal(lazy, eager)

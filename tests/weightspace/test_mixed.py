@@ -5,6 +5,7 @@ import torch
 
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.forward_pass import run_networks
+from mnfn_cli.weightspace.lazy import LazyFeatures
 from mnfn_cli.weightspace.mixed import MixedFeatures, act_at_random, join_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -90,3 +91,23 @@ def test_for_one_weight_space_the_elements_are_those_of_always(mixed):
     beside = MixedFeatures([part], torch.zeros(3, dtype=torch.int64))
     moved = act_at_random([SPECS[2]], beside, (1.0, 9.0), generator=draw[1])
     assert torch.equal(alone.flatten(), moved.parts[0].flatten()) and not torch.equal(alone.flatten(), part.flatten())
+
+
+@pytest.mark.parametrize("activation, shifts", [("relu", 0), ("sin", 3)])
+def test_networks_that_are_read_later_meet_the_elements_of_always(activation, shifts):
+    spec = NetworkSpec.mlp([2, 5, 3, 1], activation, omega=30.0 if shifts else 1.0)
+    networks, counts = WeightSpaceFeatures.randn(spec, 9, dtype=torch.float64), []
+
+    def read(rows):
+        counts.append(len(rows))
+        return networks.select(list(rows))
+
+    draw = [torch.Generator().manual_seed(5) for _ in range(2)]
+    lazy = LazyFeatures(read, range(9), torch.float64)
+    moved, later = (
+        act_at_random([spec], given, (1.0, 9.0), shifts=shifts, generator=generator)
+        for given, generator in zip((networks, lazy), draw, strict=True)
+    )
+    assert not counts
+    assert torch.equal(later.select([7, 2]).flatten(), moved.select([7, 2]).flatten()) and counts == [2]
+    assert not torch.equal(moved.flatten(), networks.flatten())

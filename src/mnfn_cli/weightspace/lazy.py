@@ -90,6 +90,20 @@ class LazyFeatures(WeightSpaceFeatures):
             return super().select(index)
         return LazyFeatures(self._read, rows_at(self._rows, index), self._dtype, self._device)
 
+    def changed(self, change: Callable[[slice | Tensor, WeightSpaceFeatures], WeightSpaceFeatures]) -> "LazyFeatures":
+        """Return what a function makes of the networks, when they are used.
+
+        Args:
+            change: a function that takes the positions of some networks in the batch, and these networks, and returns
+                new ones of the same dtype, on the same device, each of which depends on one of them and its position.
+        """
+
+        def read(rows: Rows) -> WeightSpaceFeatures:
+            positions = slice(rows.start, rows.stop) if isinstance(rows, range) else torch.from_numpy(rows)
+            return change(positions, self.select(positions))
+
+        return LazyFeatures(read, range(self.batch), self._dtype, self._device)
+
     def __len__(self) -> int:
         return len(self.select(slice(0, 0)).weights)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from mnfn_cli.runtime.rows import computing_part, whole_batch
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
-from mnfn_cli.weightspace.lazy import concatenate
+from mnfn_cli.weightspace.lazy import LazyFeatures, concatenate
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 
@@ -113,7 +113,7 @@ def act_at_random(
     shifts: int = 0,
     generator: torch.Generator | None = None,
 ) -> Networks:
-    """Act on each network with a random element of the group of its own weight space.
+    """Act on each network with a random element of the group of its own weight space, lazily if networks are lazy.
 
     Args:
         specs: the weight spaces of the networks; one for ``WeightSpaceFeatures``.
@@ -135,6 +135,8 @@ def act_at_random(
             shifts=shifts,
             generator=generator,
         ).select(own)
+        if isinstance(features, LazyFeatures):
+            return features.changed(lambda where, some: element.select(where).for_biases_of(some).act(some))
         return element.for_biases_of(features).act(features)
 
     if isinstance(networks, WeightSpaceFeatures):
