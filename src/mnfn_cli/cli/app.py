@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mnfn_cli.cli import augment, compare, count_params, evaluate, explain, pretrained, recipe, sweep, train, zoo
+from mnfn_cli.cli import augment, compare, count_params, env, evaluate, explain, pretrained, recipe, sweep, train, zoo
 from mnfn_cli.cli.apply import networks_command, table_command
 from mnfn_cli.cli.console import Console, print_details, print_error
 from mnfn_cli.cli.help import App
@@ -60,6 +60,7 @@ _add("evaluate", evaluate.evaluate, LOOK, evaluate.EXAMPLES)
 _add("explain", explain.explain, LOOK, explain.EXAMPLES)
 _add("compare", compare.compare, LOOK, compare.EXAMPLES)
 _add("count-params", count_params.count_params, LOOK, count_params.EXAMPLES)
+_add("env", env.env, LOOK, env.EXAMPLES)
 
 
 def _print_version(asked: bool) -> None:
