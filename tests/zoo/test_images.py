@@ -71,7 +71,7 @@ def test_npz(tmp_path):
         ({"images": np.zeros((2, 8, 8)), "labels": np.array([0])}, "labels"),
         ({"images": np.zeros((2, 8, 8)), "labels": np.array([-1, 0])}, "labels"),
         ({"images": np.zeros((2, 8, 8)), "labels": np.array([0, 900])}, "labels"),
-        ({"images": np.array([object()])}, "no readable"),
+        ({"images": np.array([object()])}, "Python objects"),
     ],
 )
 def test_bad_npz(tmp_path, arrays, message):

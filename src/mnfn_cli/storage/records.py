@@ -2,6 +2,7 @@
 
 import json
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -92,6 +93,35 @@ def parse_record(document: Any, file: Path, kind: type[AnyRecord]) -> AnyRecord:
         ) from None
 
 
+def parse_json(text: str, where: object) -> Any:
+    """Return the value of a JSON text.
+
+    Args:
+        text: the text.
+        where: the file, or the place in it, for errors.
+
+    Raises:
+        DataError: the text is no JSON, an object has a key twice, or a text holds half of a surrogate pair, which is no
+            character and which no file or terminal takes.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=no_duplicates)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise DataError(where, f"is no readable JSON: {error}") from None
+    return value
+
+
+def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object as a dict; raises ValueError if it has a key twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = Counter(name for name, _ in pairs)
+        raise ValueError(f"'{names.most_common(1)[0][0]}' is there twice")
+    return found
+
+
 def write_record(file: Path, record: Record) -> None:
     """Write a record into a JSON file, atomically; raises StorageError if that fails."""
     write_json(file, record.to_json())
@@ -104,11 +134,12 @@ def _read_json(file: Path) -> Any:
             raise DataError(file, "is no regular file")
         if status.st_size > MAX_BYTES:
             raise DataError(file, f"{status.st_size} bytes; a description has at most {MAX_BYTES}")
-        return json.loads(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(file, f"cannot be read: {error}") from None
+    return parse_json(text, file)
 
 
 def _plain(message: str) -> str:

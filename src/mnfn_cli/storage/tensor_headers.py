@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
 from mnfn_cli.errors import DataError
+from mnfn_cli.storage.records import no_duplicates
 from mnfn_cli.storage.regular_files import check_regular_file, refuse_placeholder
 
 MAX_HEADER_BYTES = 100_000_000
@@ -212,12 +213,4 @@ def _check_metadata(path: Path, metadata: Any) -> dict[str, str]:
     return metadata
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"'{next(name for name in names if names.count(name) > 1)}' is there twice")
-    return found
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicates)
+_DECODER = json.JSONDecoder(object_pairs_hook=no_duplicates)

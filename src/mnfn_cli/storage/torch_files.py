@@ -24,6 +24,9 @@ _PICKLE = b"\x80"
 _SCALARS = (bool, int, float, str)
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _LONGEST_NAME = 1000
+_GREEDY = b"cbuiltins\nbytearray\n"
+_BYTES_AT_ONCE = 2**20
+_MORE_THAN_TENSORS = "is a PyTorch file that holds more than tensors; save the state dict alone: model.state_dict()"
 
 
 def is_torch_file(path: Path) -> bool:
@@ -54,6 +57,7 @@ def read_torch_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if start and not start.startswith((_ZIP, _PICKLE)):
         raise DataError(path, f"is no PyTorch file: it begins with {start[:8]!r}")
     _check_archive(path)
+    _refuse_greedy(path)
     loaded = _load(path)
     if not isinstance(loaded, Mapping):
         raise DataError(path, f"is not a state dict: found {_kind(loaded)}")
@@ -71,7 +75,7 @@ def read_torch_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         elif _is_single_integer(value) and not name.endswith("num_batches_tracked"):
             metadata[name] = str(int(value))
         else:
-            _check_tensor(value, f"{path}:{name}", integers=name.endswith("num_batches_tracked"))
+            _check_tensor(value, f"{path}:{name}", path.stat().st_size, integers=name.endswith("num_batches_tracked"))
             tensors[name] = value.detach()
     return tensors, metadata
 
@@ -100,11 +104,25 @@ def _check_archive(path: Path) -> None:
         if not zipfile.is_zipfile(path):
             return
         with zipfile.ZipFile(path) as archive:
-            claimed = sum(entry.file_size for entry in archive.infolist())
+            entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise DataError(path, f"is a damaged PyTorch file: {error}") from None
-    if claimed > path.stat().st_size:
+    claimed = sum(entry.file_size for entry in entries)
+    if claimed > path.stat().st_size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise DataError(path, f"is compressed, to {claimed} bytes when unpacked; torch.save does not compress")
+
+
+def _refuse_greedy(path: Path) -> None:
+    """Raise ``DataError`` if a pickle may ask for a block of bytes of any size, which torch grants it."""
+    try:
+        with path.open("rb") as file:
+            end = b""
+            while piece := file.read(_BYTES_AT_ONCE):
+                if _GREEDY in end + piece:
+                    raise DataError(path, _MORE_THAN_TENSORS)
+                end = piece[-len(_GREEDY) :]
+    except OSError as error:
+        raise DataError(path, f"cannot read: {error.strerror}") from None
 
 
 def _load(path: Path) -> Any:
@@ -114,9 +132,7 @@ def _load(path: Path) -> Any:
             warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise DataError(
-            path, "is a PyTorch file that holds more than tensors; save the state dict alone: model.state_dict()"
-        ) from None
+        raise DataError(path, _MORE_THAN_TENSORS) from None
     except EOFError:
         raise DataError(path, "is a damaged PyTorch file: it ends") from None
     except Exception as error:  # a damaged pickle makes torch raise anything, also AssertionError and MemoryError
@@ -141,7 +157,7 @@ def _is_single_integer(tensor: Tensor) -> bool:
     return tensor.layout == torch.strided and tensor.numel() == 1 and tensor.dim() <= 1 and tensor.dtype in integers
 
 
-def _check_tensor(tensor: Tensor, where: str, *, integers: bool) -> None:
+def _check_tensor(tensor: Tensor, where: str, file_bytes: int, *, integers: bool) -> None:
     if tensor.layout != torch.strided or tensor.is_quantized:
         raise DataError(where, "is a sparse or quantised tensor; weights are dense")
     if tensor.dtype not in _FLOATS and not integers:
@@ -149,7 +165,7 @@ def _check_tensor(tensor: Tensor, where: str, *, integers: bool) -> None:
         raise DataError(where, f"dtype {dtype}; weights are float64, float32, float16 or bfloat16")
     if tensor.device.type != "cpu":
         raise DataError(where, f"holds no numbers: it was saved on the {tensor.device.type} device")
-    stored = tensor.untyped_storage().nbytes() // tensor.element_size()
+    stored = min(tensor.untyped_storage().nbytes(), file_bytes) // tensor.element_size()
     if tensor.numel() > stored:
         raise DataError(where, f"claims {tensor.numel()} numbers and stores {stored}")
 

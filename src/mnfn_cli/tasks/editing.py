@@ -57,6 +57,7 @@ class Editing(Task):
     facts: EditFacts
     criterion = "val_mse"
     smaller_is_better = True
+    needs_fit = True
     protocol = "split by picture, with all its networks"
     answer = "the edited weights are"
     seen = "pixel"

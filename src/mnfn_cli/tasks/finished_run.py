@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from mnfn_cli.errors import DataError, MnfnError, UsageError
 from mnfn_cli.pretrained import find_run, similar_run
 from mnfn_cli.recipe import Recipe, load_recipe
+from mnfn_cli.storage.tensor_headers import read_header
 from mnfn_cli.storage.tensors import read_tensors
 from mnfn_cli.task_list import TASKS
 from mnfn_cli.tasks.calibration import Calibration
@@ -168,6 +170,7 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
     remarks = folder.require_plugins()
     recipe = load_recipe(str(folder.recipe))
     known = task_of_run(record.task, recipe, record.specs, record.facts, record.inr, file)
+    _check_size(folder, recipe, known)
     model = build_functional(recipe, record.specs, known.model_options)
     tensors, _ = read_tensors(folder.model, floats_only=False)
     try:
@@ -175,6 +178,25 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
     except RuntimeError as error:
         raise DataError(folder.model, f"does not fit the recipe: {error}") from None
     return Run(folder, recipe, known, model, remarks, Calibration.read(folder.path, record.specs))
+
+
+def _check_size(folder: RunFolder, recipe: Recipe, task: Task) -> None:
+    """Raise ``DataError`` if recipe.yaml and run.json describe a model with more numbers than model.safetensors holds.
+
+    A damaged width would otherwise take all memory.
+    """
+    try:
+        with torch.device("meta"):
+            model = build_functional(recipe, task.specs, task.model_options)
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        if folder.record.plugins:
+            return  # a user's own model need not know the meta device
+        problem = f"describes no model that can be built: {str(error).partition(chr(10))[0]}"
+        raise DataError(folder.path / RUN_FILE, problem) from None
+    described = sum(tensor.numel() for tensor in model.state_dict().values())
+    held = sum(prod(entry.shape) for entry in read_header(folder.model).tensors.values())
+    if described > held:
+        raise DataError(folder.model, f"holds {held} numbers, and the run's model has {described}")
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:

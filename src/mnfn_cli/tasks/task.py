@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from mnfn_cli.errors import UsageError
+from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.storage.records import Record, parse_record
 from mnfn_cli.task_list import TASKS
@@ -91,6 +91,7 @@ class Task(ABC):
         criterion: the name of the figure of ``validate`` that chooses the best model.
         smaller_is_better: whether smaller values of this figure are better.
         answer: the subject and the verb of an error about answers that are not finite, such as "the prediction is".
+        needs_fit: whether the networks must be INRs whose fit is known.
         seen: the name of a number that ``observed`` returns, such as "prediction".
         meaning: a sentence on the figure of ``headline``, for those who read an evaluation.
     """
@@ -100,6 +101,7 @@ class Task(ABC):
     criterion: ClassVar[str]
     smaller_is_better: ClassVar[bool]
     answer: ClassVar[str]
+    needs_fit: ClassVar[bool] = False
     seen: ClassVar[str]
     meaning: ClassVar[str]
 
@@ -261,7 +263,9 @@ def task_of_run(
         where: the file that an error about ``facts`` names.
 
     Raises:
-        DataError: a key of ``facts`` is missing or of the wrong type.
+        DataError: a key of ``facts`` is missing or of the wrong type, or the task needs ``fit``.
     """
     found = task_class(name)
+    if found.needs_fit and fit is None:
+        raise DataError(f"{where}:inr", "missing")
     return found(recipe, specs, parse_record(facts, where, found.Facts), fit)

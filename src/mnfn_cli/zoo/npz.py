@@ -4,14 +4,18 @@ import zipfile
 import zlib
 from math import prod
 from pathlib import Path
-from typing import IO
 
 import numpy as np
-from numpy.lib import format as npy
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.regular_files import check_regular_file
 from mnfn_cli.zoo.idx import MAX_VALUES
+from mnfn_cli.zoo.npy_header import read_npy_header
+
+UNPACKED_BYTES_OF_ANY_FILE, MAX_EXPANSION = 2**24, 200
+"""An array may unpack to so many bytes, and to so many more for each byte that it takes in the file."""
+
+_BYTES_AT_ONCE = 2**20
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -45,26 +49,27 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _read_array(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Read one array, after a check that it has as many bytes as its header claims, and not too many values."""
+    """Read one array, after a check that it has as many bytes as its header claims, and not too many values.
+
+    A small file whose arrays unpack to a large one is refused: pictures are not packed so well.
+    """
     member = archive.getinfo(f"{name}.npy")
     with archive.open(member) as file:
-        shape, dtype = _read_header(file)
-        values, size = prod(shape), member.file_size - file.tell()
-    if dtype.hasobject:
-        raise ValueError(f"{name} holds Python objects, which are never unpickled")
+        header = read_npy_header(f"{path}:{name}", file)
+    values, size = prod(header.shape), member.file_size - header.start
     if values > MAX_VALUES:
         raise DataError(f"{path}:{name}", f"{values:,} values; at most {MAX_VALUES:,} are read")
-    if values * dtype.itemsize != size:
-        raise DataError(f"{path}:{name}", f"{size:,} bytes; its header claims {values * dtype.itemsize:,}")
+    if values * header.dtype.itemsize != size:
+        raise DataError(f"{path}:{name}", f"{size:,} bytes; its header claims {values * header.dtype.itemsize:,}")
+    if size > UNPACKED_BYTES_OF_ANY_FILE + MAX_EXPANSION * member.compress_size:
+        problem = f"unpacks from {member.compress_size:,} bytes to {size:,}: damaged, or made to fill the memory"
+        raise DataError(f"{path}:{name}", problem)
+    content = bytearray()
     with archive.open(member) as file:
-        return np.asarray(npy.read_array(file, allow_pickle=False))
-
-
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    version = npy.read_magic(file)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(file)
-    return shape, dtype
+        file.read(header.start)
+        while piece := file.read(_BYTES_AT_ONCE):
+            content += piece
+    return np.frombuffer(content, header.dtype).reshape(header.shape, order="F" if header.fortran else "C")
 
 
 def _check_pictures(path: Path, images: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Find, name and read picture files of any common format."""
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 50_000_000
+PIXELS_OF_ANY_FILE, PIXELS_PER_BYTE = 2**20, 1000
+"""A file may claim so many pixels, and so many more for each of its bytes. A large picture of one colour stays below."""
+
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 _UNSAFE = re.compile(r"[^\w.+-]+", re.ASCII)
 
@@ -49,20 +53,30 @@ def read_picture(path: Path) -> Tensor:
     transparent parts are shown on white.
 
     Raises:
-        DataError: the file is missing, no regular file, no picture or damaged, or has more than ``MAX_PIXELS`` pixels.
+        DataError: the file is missing, no regular file, no picture or damaged, or has more than ``MAX_PIXELS`` pixels,
+            or more than its size allows.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     check_regular_file(path)
     try:
-        with Image.open(path) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise DataError(path, f"{opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read")
-            picture = ImageOps.exif_transpose(opened)
-            array = _to_array(picture)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of what it reads nevertheless
+            with Image.open(path) as opened:
+                _check_size(path, opened.width, opened.height)
+                picture = ImageOps.exif_transpose(opened)
+                array = _to_array(picture)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(path, f"no readable picture: {error}") from None
     return torch.from_numpy(array)
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise DataError(path, f"{width}x{height} pixels; at most {MAX_PIXELS} are read")
+    size = path.stat().st_size
+    if width * height > PIXELS_OF_ANY_FILE + PIXELS_PER_BYTE * size:
+        raise DataError(path, f"claims {width}x{height} pixels in {size} bytes: damaged, or made to fill the memory")
 
 
 def _to_array(picture: "Image") -> np.ndarray:

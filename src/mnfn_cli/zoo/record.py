@@ -21,7 +21,7 @@ def _read_spec(value: Any) -> NetworkSpec:
         return value
     try:
         return NetworkSpec.from_json(value)
-    except (KeyError, TypeError, ValueError, AttributeError, MnfnError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MnfnError) as error:
         raise ValueError(f"is no weight space: {error}") from None
 
 

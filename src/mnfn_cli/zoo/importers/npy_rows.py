@@ -1,9 +1,6 @@
 """Read some rows of a large ``.npy`` file. Nothing in the file is unpickled or evaluated, and it is not mapped."""
 
 import os
-import re
-import struct
-import sys
 from pathlib import Path
 from typing import IO
 
@@ -11,20 +8,7 @@ import numpy as np
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.regular_files import check_regular_file
-
-MAGIC = b"\x93NUMPY"
-MAX_HEADER_BYTES = 10_000
-"""The longest header that is read, as in numpy."""
-
-_LENGTHS = {b"\x01\x00": "<H", b"\x02\x00": "<I", b"\x03\x00": "<I"}
-"""The form of a header's length, by the version of the format."""
-
-_HEADER = re.compile(
-    r"\{\s*'descr':\s*(?P<descr>.*?),\s*'fortran_order':\s*(?P<fortran>True|False),"
-    r"\s*'shape':\s*\((?P<shape>[0-9L, ]{0,60})\),?\s*\}\s*",
-    re.ASCII | re.DOTALL,
-)
-_FLOAT = re.compile(r"'(?P<order>[<>=])f(?P<bytes>[248])'")
+from mnfn_cli.zoo.npy_header import read_npy_header
 
 
 class NpyRows:
@@ -53,17 +37,20 @@ class NpyRows:
         try:
             with file.open("rb") as stream:
                 self.identity = _identity(stream)
-                header, self._start = _read_header(file, stream)
+                header = read_npy_header(file, stream)
         except OSError as error:
             raise DataError(file, f"cannot read: {error.strerror}") from None
-        self._swapped, self.dtype = _read_dtype(file, header["descr"])
-        if header["fortran"] == "True":
+        if header.dtype.kind != "f":
+            raise DataError(
+                file, f"holds numbers of type '{header.dtype.str}'; weights are float16, float32 or float64"
+            )
+        if header.fortran:
             problem = "is stored column by column (Fortran order); save it row by row, with numpy.ascontiguousarray"
             raise DataError(file, problem)
-        shape = [int(length) for length in re.findall(r"\d+", header["shape"])]
-        if len(shape) != 2 or min(shape) < 1:
-            raise DataError(file, f"shape {tuple(shape)}; it has a row for each network and a column for each weight")
-        self.rows, self.columns = shape
+        if len(header.shape) != 2 or min(header.shape) < 1:
+            raise DataError(file, f"shape {header.shape}; it has a row for each network and a column for each weight")
+        self._start, self._swapped, self.dtype = header.start, not header.dtype.isnative, header.dtype.newbyteorder("=")
+        self.rows, self.columns = header.shape
         self._row_bytes = self.columns * self.dtype.itemsize
         expected, found = self._start + self.rows * self._row_bytes, self.identity[0]
         if found != expected:
@@ -116,34 +103,3 @@ class NpyRows:
 def _identity(stream: IO[bytes]) -> tuple[int, int]:
     status = os.fstat(stream.fileno())
     return status.st_size, status.st_mtime_ns
-
-
-def _read_header(file: Path, stream: IO[bytes]) -> tuple[re.Match[str], int]:
-    """Return the parts of the header, and the position of the first number."""
-    start = stream.read(len(MAGIC) + 2)
-    if not start.startswith(MAGIC):
-        raise DataError(file, f"is no array in numpy's format: it begins with {start!r}")
-    form = _LENGTHS.get(start[len(MAGIC) :])
-    if form is None:
-        raise DataError(file, f"is in version {start[len(MAGIC) :].hex('.')} of numpy's format; 1, 2 and 3 are read")
-    size = struct.calcsize(form)
-    packed = stream.read(size)
-    length = struct.unpack(form, packed)[0] if len(packed) == size else 0
-    if not 0 < length <= MAX_HEADER_BYTES:
-        raise DataError(file, f"has a header of {length} bytes; it has at most {MAX_HEADER_BYTES}")
-    text = stream.read(length)
-    header = _HEADER.fullmatch(text.decode("latin-1"))
-    if header is None or len(text) != length:
-        raise DataError(file, "has a damaged header")
-    return header, stream.tell()
-
-
-def _read_dtype(file: Path, descr: str) -> tuple[bool, np.dtype]:
-    """Return whether the bytes of each number must be swapped, and its type in the byte order of the machine."""
-    if re.fullmatch(r"'\|?O\d*'", descr) or descr.startswith("["):
-        raise DataError(file, "holds Python objects or records, of which none was read; weights are an array of floats")
-    found = _FLOAT.fullmatch(descr)
-    if found is None:
-        raise DataError(file, f"holds numbers of type {descr}; weights are float16, float32 or float64")
-    own = "<" if sys.byteorder == "little" else ">"
-    return found["order"] not in ("=", own), np.dtype(f"=f{found['bytes']}")

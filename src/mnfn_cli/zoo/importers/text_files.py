@@ -1,8 +1,6 @@
 """Read text files that describe networks."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.regular_files import check_regular_file
@@ -22,26 +20,3 @@ def read_utf8(path: Path) -> str:
         raise DataError(path, f"is not UTF-8: byte {error.start}") from None
     except OSError as error:
         raise DataError(path, f"cannot read: {error.strerror}") from None
-
-
-def parse_json(text: str, where: object) -> Any:
-    """Return the value of a JSON text.
-
-    Args:
-        text: the text.
-        where: the file, or the place in it, for errors.
-
-    Raises:
-        DataError: the text is no JSON, or an object has a key twice.
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_no_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise DataError(where, f"is no readable JSON: {error}") from None
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        raise ValueError(f"'{next(name for name in names if names.count(name) > 1)}' is there twice")
-    return dict(pairs)

@@ -1,0 +1,121 @@
+"""Damaged files of every kind end in an error of mnfn's own, soon, in little memory, and run no code.
+
+``make fuzz`` reads 380,000 of them, and ``make test`` the first few thousand. A case has a number: it is damaged in the
+same way every time. ``python tests/fuzz/replay.py KIND NUMBER`` reads one again and shows where it fails.
+"""
+
+import gc
+import os
+import resource
+import time
+import traceback
+import warnings
+from pathlib import Path
+
+import pytest
+from kinds import KINDS, Kind, Seed
+
+from mnfn_cli.errors import MnfnError
+
+AT_ONCE = 1000
+FEW = {"safetensors": 2000}
+SECONDS = 1.0
+BYTES = 100 * 2**20
+CHUNKS = [
+    pytest.param(kind, start, id=f"{kind.name}-{start}") for kind in KINDS for start in range(0, kind.cases, AT_ONCE)
+]
+
+
+@pytest.fixture(scope="session")
+def seeds(tmp_path_factory):
+    """Return a function that makes the real files of a kind, once."""
+    made: dict[str, list[Seed]] = {}
+
+    def of(kind: Kind) -> list[Seed]:
+        if kind.name not in made:
+            made[kind.name] = kind.seeds(tmp_path_factory.mktemp(kind.name))
+            for seed in made[kind.name]:
+                seed.file.parent.mkdir(exist_ok=True)
+                seed.file.write_bytes(seed.content)
+                seed.read(seed.file)  # it is a file that is read, and what is imported late is there now
+        return made[kind.name]
+
+    return of
+
+
+def read(seed: Seed, content: bytes, start: int) -> tuple[bool, list[str]]:
+    """Read a damaged file; return whether it was refused, and what is wrong with the way in which that ended."""
+    found, refused = [], True
+    seed.file.write_bytes(content)
+    began = time.process_time()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            seed.read(seed.file)
+            refused = False
+    except MnfnError as error:
+        if error.exit_code not in (2, 3):
+            found.append(f"exit code {error.exit_code}: {error}")
+        found += [
+            f"an error that no terminal should get: {fault!r}" for fault in error.faults if not fault.isprintable()
+        ]
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        found.append(f"{type(error).__name__} in {Path(at.filename).name}:{at.lineno}: {str(error)[:200]}")
+    seconds = time.process_time() - began
+    if seconds > SECONDS:
+        found.append(f"took {seconds:.1f} seconds")
+    if (more := peak() - start) > BYTES:
+        found.append(f"took {more >> 20} MB")
+    if more > BYTES // 4:  # an error that is gone leaves what its frames held to the collector of garbage
+        gc.collect()
+        forget_peak()
+    if Path("canary").exists():
+        found.append("ran code of the file")
+        Path("canary").rmdir()
+    return refused, found
+
+
+def peak() -> int:
+    """Return the largest memory that this process held since ``forget_peak``, in bytes."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def forget_peak() -> int:
+    """Let the peak of memory begin anew, and return the memory that is held now, in bytes."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak()
+
+
+def run(kind: Kind, numbers: range, seeds: list[Seed]) -> None:
+    """Read damaged files; fail if something is wrong with one, and keep the files that show it.
+
+    Most are refused, and some are not: a changed weight is a weight.
+    """
+    refusals = 0
+    start = forget_peak()
+    faults: dict[str, str] = {}
+    for number in numbers:
+        seed, content = kind.damaged(number, seeds)
+        refused, found = read(seed, content, start)
+        refusals += refused
+        for fault in found:
+            faults.setdefault(fault, f"{kind.name} {number} ({seed.file.name}): {fault}")
+            if folder := os.environ.get("FUZZ_FINDINGS"):
+                Path(folder, f"{kind.name}-{number}-{seed.file.name}").write_bytes(content)
+        seed.file.write_bytes(seed.content)
+    assert not faults, "\n".join(faults.values())
+    assert len(numbers) / 4 < refusals < len(numbers)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize(("kind", "start"), CHUNKS)
+def test_all(kind, start, seeds, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(kind, range(start, start + AT_ONCE), seeds(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_some(kind, seeds, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(kind, range(kind.cases // 100), seeds(kind))
