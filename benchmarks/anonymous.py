@@ -97,4 +97,4 @@ def _run() -> None:
 
 if __name__ == "__main__":
     _import_everything()
-    print(json.dumps(asdict(measure(_run))))
+    print(json.dumps(asdict(measure(_run)), allow_nan=False))

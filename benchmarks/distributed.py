@@ -67,7 +67,7 @@ def work_together(work: str, folder: Path, batch: int, clock: Callable[[], float
         run()
         taken = max(processes.gather(clock() - started))
         if processes.first:
-            print(json.dumps(taken))
+            print(json.dumps(taken, allow_nan=False))
         part(processes)
 
 

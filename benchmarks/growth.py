@@ -110,13 +110,13 @@ def main() -> None:
     }
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(document, indent=1) + "\n")
+        arguments.out.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--steps"]:
         given, batch, channels = sys.argv[2:]
         spec = NetworkSpec.cnn([int(width) for width in given.split(",")], kernel=3, outputs=10, activation="relu")
-        print(json.dumps(asdict(steps(spec, int(batch), int(channels)))))
+        print(json.dumps(asdict(steps(spec, int(batch), int(channels))), allow_nan=False))
     else:
         main()

@@ -59,7 +59,9 @@ def write_run(root: Path, number: int) -> None:
     (run / "checkpoint_000050").mkdir(parents=True)
     torch.save(cnn(), run / "checkpoint_000050" / "checkpoints")
     row = {"test_acc": 0.5, "test_loss": 1.0, "config": {"model::nlin": "tanh", "seed": number, "optim::lr": 3e-4}}
-    (run / "result.json").write_text("".join(json.dumps(row | {"training_iteration": i}) + "\n" for i in range(51)))
+    (run / "result.json").write_text(
+        "".join(json.dumps(row | {"training_iteration": i}, allow_nan=False) + "\n" for i in range(51))
+    )
 
 
 def write_pt(root: Path, number: int) -> None:

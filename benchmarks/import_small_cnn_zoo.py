@@ -77,7 +77,11 @@ def import_and_measure(source: Path, output: Path) -> None:
     """Import a data set, and print the seconds and the largest memory above that at the start, in JSON."""
     import polars  # noqa: F401 - the importer imports it where it is used
 
-    print(json.dumps(asdict(measure(lambda: write_plan(plan_small_cnn_zoo(source, protocol="nfn"), output)))))
+    print(
+        json.dumps(
+            asdict(measure(lambda: write_plan(plan_small_cnn_zoo(source, protocol="nfn"), output))), allow_nan=False
+        )
+    )
 
 
 def copy(source: Path, output: Path) -> None:

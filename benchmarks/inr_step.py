@@ -57,7 +57,7 @@ def main() -> None:
     record(Row("training step, strict editor", "NP editor of equal size", ratio, STRICT_TARGET, "lower", note))
     if arguments.out:
         document = {"threads": torch.get_num_threads(), "batch": BATCH, "seconds_per_step": seconds}
-        arguments.out.write_text(json.dumps(document, indent=1) + "\n")
+        arguments.out.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -87,10 +87,10 @@ def main() -> None:
     results = []
     for seed in range(arguments.seeds):
         results.append(train(reference, arguments.model, arguments.zoo, arguments.epochs, seed))
-        print(json.dumps(results[-1]), flush=True)
+        print(json.dumps(results[-1], allow_nan=False), flush=True)
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+        arguments.out.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -50,4 +50,4 @@ def record(row: Row) -> None:
     print(row, flush=True)
     if path := os.environ.get(ROWS):
         with Path(path).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(row)) + "\n")
+            file.write(json.dumps(asdict(row), allow_nan=False) + "\n")

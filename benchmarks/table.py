@@ -81,7 +81,7 @@ def main() -> None:
         if arguments.out:
             arguments.out.parent.mkdir(parents=True, exist_ok=True)
             arguments.out.write_text(
-                json.dumps({each: kept[each] for each in BENCHMARKS if each in kept}, indent=1) + "\n"
+                json.dumps({each: kept[each] for each in BENCHMARKS if each in kept}, indent=1, allow_nan=False) + "\n"
             )
     print("\n" + "\n".join(map(str, found)))
 

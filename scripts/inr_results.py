@@ -75,7 +75,7 @@ def collect_shifts(evaluation: Path) -> None:
                 for row in rows
             ],
         }
-        (SHIFTS / f"{kept.pop('name')}.json").write_text(json.dumps(kept, indent=1) + "\n")
+        (SHIFTS / f"{kept.pop('name')}.json").write_text(json.dumps(kept, indent=1, allow_nan=False) + "\n")
 
 
 def collect(run: Path, folder: Path = RESULTS) -> None:
@@ -96,7 +96,7 @@ def collect(run: Path, folder: Path = RESULTS) -> None:
         with (run / "errors.csv").open() as file:
             kept["mse_of_each_picture"] = {row["network"]: round(float(row["mse"]), 7) for row in csv.DictReader(file)}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+    (folder / f"{name}.json").write_text(json.dumps(kept, indent=1, allow_nan=False) + "\n")
     drawn = folder == RESULTS and result["model"] in ("graded", "monomial-strict")
     if drawn and result["seed"] == 0 and not overrides:
         PICTURES.mkdir(exist_ok=True)

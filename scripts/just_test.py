@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("zoo", type=Path)
     parser.add_argument("-o", "--out", type=Path)
     arguments = parser.parse_args()
-    text = json.dumps(measure(arguments.zoo), indent=1) + "\n"
+    text = json.dumps(measure(arguments.zoo), indent=1, allow_nan=False) + "\n"
     if arguments.out is None:
         sys.stdout.write(text)
     else:

@@ -157,7 +157,7 @@ def _keep(name: str, document: Any) -> None:
 
 
 def _write(file: Path, document: Any) -> None:
-    file.write_text(json.dumps(document, indent=1) + "\n")
+    file.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def main() -> None:

@@ -91,7 +91,7 @@ def collect(folder: Path) -> None:
 def keep(name: str, document: Any) -> None:
     """Write a file that ``load`` reads."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def load(name: str) -> Any:

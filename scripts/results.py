@@ -61,7 +61,7 @@ def collect(folder: Path) -> None:
 
 
 def _write(name: str, document: Any) -> None:
-    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def load(name: str) -> Any:

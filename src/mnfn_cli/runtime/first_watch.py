@@ -38,7 +38,7 @@ class FirstWatch(Watch):
         self._peers: dict[Line, Peer] = {}
         self._lost: list[Peer] = []
         self._reports: dict[int, tuple[float, MnfnError]] = {}
-        publish(json.dumps([host, port, self._key, os.getpid(), socket.gethostname()]))
+        publish(json.dumps([host, port, self._key, os.getpid(), socket.gethostname()], allow_nan=False))
         self._thread.start()
 
     def close(self) -> None:

@@ -58,7 +58,7 @@ class Line:
         """Send a message, unless the other end is gone."""
         try:
             with self._lock:
-                self.connection.sendall(json.dumps(message).encode() + b"\n")
+                self.connection.sendall(json.dumps(message, allow_nan=False).encode() + b"\n")
         except OSError:
             return
 

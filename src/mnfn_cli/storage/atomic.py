@@ -18,6 +18,9 @@ TEMPORARY_SUFFIX = ".mnfn-tmp"
 _TEMPORARY = re.compile(rf"\.(?P<name>.+)\.\d+(-\d+)?{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
 _SAFETENSORS_TEMPORARY = re.compile(r"\.tmp\w{6}", re.ASCII)
 _CONTENT = "content"
+NOT_FINITE = "not_finite"
+"""The key of a JSON object that names its numbers that are NaN or infinite; they are null."""
+
 _SPECIAL = {
     stat.S_IFREG: None,
     stat.S_IFDIR: None,
@@ -83,9 +86,14 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def to_json(document: Any) -> str:
-    """Return indented JSON, in which NaN and infinite numbers become null."""
-    return json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False)
+def to_json(document: Any, *, indent: int | None = 2) -> str:
+    """Return JSON, in which NaN and infinite numbers are null.
+
+    An object with such a number, at any depth, gets the key ``not_finite`` with a list of their places, such as
+    ``test.tau``. Of a list, such as a table, each object is marked by itself.
+    """
+    marked = [_marked(entry) for entry in document] if isinstance(document, list | tuple) else _marked(document)
+    return json.dumps(marked, indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def write_json(path: Path, document: Any) -> None:
@@ -155,14 +163,25 @@ def _remove(temporary: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _finite(value: Any) -> Any:
+def _marked(value: Any) -> Any:
+    wrong: list[str] = []
+    finite = _finite(value, "", wrong)
+    return finite | {NOT_FINITE: wrong} if wrong and isinstance(finite, dict) else finite
+
+
+def _finite(value: Any, place: str, wrong: list[str]) -> Any:
+    """Return a value with None for numbers that are not finite, whose places are appended to ``wrong``."""
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return value
+        if math.isfinite(value):
+            return value
+        wrong.append(place.removeprefix("."))
+    elif isinstance(value, dict):
+        return {key: _finite(entry, f"{place}.{key}", wrong) for key, entry in value.items()}
+    elif isinstance(value, list | tuple):
+        return [_finite(entry, f"{place}.{number}", wrong) for number, entry in enumerate(value)]
+    else:
+        return value
+    return None
 
 
 def sync(path: Path) -> None:

@@ -49,7 +49,7 @@ def is_reserved(name: str) -> bool:
 def mark(folder: Path, state: State, output: Path) -> None:
     """Mark ``folder`` as belonging to ``output`` in this state."""
     # File names need not be UTF-8; JSON in ASCII escapes such characters.
-    write_bytes(folder / MARK, json.dumps({"mnfn": state.value, "output": output.name}).encode())
+    write_bytes(folder / MARK, json.dumps({"mnfn": state.value, "output": output.name}, allow_nan=False).encode())
 
 
 def unmark(folder: Path) -> None:

@@ -107,7 +107,7 @@ def parse_json(text: str, where: object) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=no_duplicates)
         if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode()
+            json.dumps(value, ensure_ascii=False, allow_nan=True).encode()
     except (ValueError, RecursionError) as error:
         raise DataError(where, f"is no readable JSON: {error}") from None
     return value

@@ -111,7 +111,7 @@ def read_content(path: Path, *, tensors: bool = True) -> tuple[Header, bytearray
         if metadata is not None and other is not None:
             raise ValueError(f"'{_METADATA}' is there twice")
         if b"\\u" in text:  # half of a surrogate pair is no character, and no file or terminal takes it
-            json.dumps([metadata, other, *entries], ensure_ascii=False).encode()
+            json.dumps([metadata, other, *entries], ensure_ascii=False, allow_nan=True).encode()
     except (ValueError, RecursionError) as error:
         raise DataError(path, f"header is no JSON object: {error}") from None
     except DataError as error:

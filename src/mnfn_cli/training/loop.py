@@ -1,6 +1,5 @@
 """The training loop of every task: optimizer steps, validation, the best model, and states to resume from."""
 
-import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -235,7 +234,7 @@ def _truncate(path: Path, size: int) -> None:
 
 def append_metrics(path: Path, line: Mapping[str, float | None]) -> None:
     """Append the figures of one validation to ``path`` as a line of JSON, and flush it to the disk."""
-    text = json.dumps(json.loads(to_json(line)))
+    text = to_json(line, indent=None)
     with file_system_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(text + "\n")
         file.flush()

@@ -90,7 +90,8 @@ def save_state(
         tensors |= {f"optimizer.{number}.{name}": value for name, value in slots.items()}
     device = next(model.parameters()).device
     tensors |= {f"random.{name}": state for name, state in random_states(device).items()}
-    metadata = {"position": json.dumps(asdict(position))}
+    # The best value is infinite before the first validation, which JSON cannot say.
+    metadata = {"position": json.dumps(asdict(position) | {"best_value": str(position.best_value)}, allow_nan=False)}
     save_tensors(folder / f"step-{position.step:08d}-{position.validated:08d}.safetensors", tensors, metadata)
     for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
         old.unlink()
@@ -116,6 +117,7 @@ def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
     try:
         tensors, metadata = read_tensors(newest, floats_only=False)
         position = Position(**json.loads(metadata["position"]))
+        position.best_value = float(position.best_value)
         groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}, "random": {}}
         for name, tensor in tensors.items():
             group, _, rest = name.partition(".")

@@ -203,7 +203,7 @@ class NetworkSpec:
             if field.name == "pools":
                 value = tuple(str(pool or "none") for pool in value)
             if value != field.default:
-                document[field.name] = json.loads(json.dumps(value))
+                document[field.name] = json.loads(json.dumps(value, allow_nan=False))
         return document
 
     @classmethod
@@ -243,7 +243,7 @@ class NetworkSpec:
 
     def to_text(self) -> str:
         """Return the specification as one line of JSON, for a file's metadata; ``read_spec`` reads it back exactly."""
-        return json.dumps(self.to_json())
+        return json.dumps(self.to_json(), allow_nan=False)
 
     def agrees_with(self, found: "NetworkSpec | str") -> bool:
         """Return whether what ``read_spec`` found describes these networks.

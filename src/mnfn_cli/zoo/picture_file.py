@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 50_000_000
 PIXELS_OF_ANY_FILE, PIXELS_PER_BYTE = 2**20, 1000
-"""A file may claim so many pixels, and so many more for each of its bytes. A large picture of one colour stays below."""
+"""A file may claim so many pixels, and so many more for each of its bytes. Large pictures of one colour stay below."""
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 _UNSAFE = re.compile(r"[^\w.+-]+", re.ASCII)
@@ -60,12 +60,11 @@ def read_picture(path: Path) -> Tensor:
 
     check_regular_file(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of what it reads nevertheless
-            with Image.open(path) as opened:
-                _check_size(path, opened.width, opened.height)
-                picture = ImageOps.exif_transpose(opened)
-                array = _to_array(picture)
+        # Of what Pillow warns, the size is refused below, and the rest is harmless.
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
+            _check_size(path, opened.width, opened.height)
+            picture = ImageOps.exif_transpose(opened)
+            array = _to_array(picture)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(path, f"no readable picture: {error}") from None
     return torch.from_numpy(array)

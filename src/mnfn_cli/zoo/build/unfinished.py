@@ -8,7 +8,7 @@ from typing import Any
 
 from mnfn_cli.errors import OutputError
 from mnfn_cli.runtime.processes import Processes
-from mnfn_cli.storage.atomic import write_json
+from mnfn_cli.storage.atomic import to_json, write_json
 from mnfn_cli.storage.folders import empty, new_folder
 from mnfn_cli.zoo.store import ZOO
 
@@ -37,7 +37,7 @@ def continued_build(output: Path, identity: Mapping[str, Any], processes: Proces
 
 def _claim(folder: Path, identity: dict[str, Any]) -> None:
     """Go on with the build that grows in ``folder``, or begin one there."""
-    file, ours = folder / FILE, json.loads(json.dumps(identity))
+    file, ours = folder / FILE, json.loads(to_json(identity))
     if not file.exists():
         # Killed before the first chunk, or after the last one was used up: nothing in it can be relied upon.
         empty(folder)
