@@ -18,7 +18,8 @@ SECONDS = 300
 def summarize(report: dict[str, Any]) -> tuple[list[str], bool]:
     """Return what pip-audit's report says, in lines, and whether there is a vulnerability.
 
-    >>> summarize({"dependencies": [{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "unknown"}]})
+    >>> packages = [{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "unknown"}]
+    >>> summarize({"dependencies": packages})
     (['asked about 1 of 2 pinned packages: no known vulnerability'], False)
     """
     packages = report["dependencies"]

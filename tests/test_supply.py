@@ -26,13 +26,13 @@ ALLOWED = {
 PICKLES = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 HARMLESS = {"UnpicklingError", "PicklingError"}
 NEVER = {
-    **dict.fromkeys(("load", "load_all", "unsafe_load", "unsafe_load_all", "full_load", "full_load_all"), {"yaml"}),
-    **dict.fromkeys(("Loader", "UnsafeLoader", "FullLoader", "UnsafeConstructor"), {"yaml"}),
-    **dict.fromkeys(("system", "popen", "execv", "execvp", "execve"), {"os"}),
-    **dict.fromkeys(("getoutput", "getstatusoutput"), {"subprocess"}),
-    **dict.fromkeys(("save",), {"torch"}),
-    **dict.fromkeys(("mktemp",), {"tempfile"}),
-    **dict.fromkeys(("load_state_dict_from_url",), {"hub"}),
+    "yaml": {"load", "load_all", "unsafe_load", "unsafe_load_all", "full_load", "full_load_all"}
+    | {"Loader", "UnsafeLoader", "FullLoader", "UnsafeConstructor"},
+    "os": {"system", "popen", "execv", "execvp", "execve"},
+    "subprocess": {"getoutput", "getstatusoutput"},
+    "torch": {"save"},
+    "hub": {"load", "load_state_dict_from_url"},
+    "tempfile": {"mktemp"},
 }
 """Names that are never used, by the modules that they belong to."""
 
@@ -44,12 +44,12 @@ def findings(source: str) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and (owner := _name(node.value)):
             last = owner.rpartition(".")[2]
-            if (owner in PICKLES and node.attr not in HARMLESS) or last in NEVER.get(node.attr, ()):
+            if (owner in PICKLES and node.attr not in HARMLESS) or node.attr in NEVER.get(last, ()):
                 found.append((node.lineno, f"{last}.{node.attr}"))
         elif isinstance(node, ast.ImportFrom):
             module = (node.module or "").rpartition(".")[2]
             for alias in node.names:
-                unsafe = module in NEVER.get(alias.name, ()) or (module, alias.name) == ("torch", "load")
+                unsafe = alias.name in NEVER.get(module, ()) or (module, alias.name) == ("torch", "load")
                 if (module in PICKLES and alias.name not in HARMLESS) or unsafe:
                     found.append((node.lineno, f"{module}.{alias.name}"))
         elif isinstance(node, ast.Call):

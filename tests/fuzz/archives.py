@@ -135,6 +135,16 @@ def damage_array(random: Random, content: bytes) -> bytes:
     return made.getvalue()
 
 
+def zipped_pickle(held: bytes) -> bytes:
+    """Return a pickle in an archive such as ``torch.save`` writes."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("archive/data.pkl", held)
+        archive.writestr("archive/version", b"3\n")
+        archive.writestr("archive/byteorder", b"little")
+    return made.getvalue()
+
+
 def bombs(name: str) -> bytes:
     """Return an archive of a few hundred kilobytes with one member of ``BOMB_BYTES`` zeros after a header."""
     header = io.BytesIO()

@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 import polars as pl
 import torch
-from archives import EVIL, GREEDY, bombs, damage_archive, damage_array, damage_pickle
+from archives import EVIL, GREEDY, bombs, damage_archive, damage_array, damage_pickle, zipped_pickle
 from cnn_zoo_files import LAYOUT, metrics_row, write_metrics
 from mutations import (
     Mutation,
@@ -129,7 +129,7 @@ def _torch_files(folder: Path) -> list[Seed]:
         file = folder / name / "0.pt"
         file.parent.mkdir()
         seeds.append(Seed(file, held.getvalue(), _import, damage))
-    always = (*EVIL, *GREEDY, *(_zipped_pickle(held) for held in (*EVIL, *GREEDY)), bombs("archive/data.pkl"))
+    always = (*EVIL, *GREEDY, *(zipped_pickle(held) for held in (*EVIL, *GREEDY)), bombs("archive/data.pkl"))
     return [
         *seeds,
         Seed(folder / "zipped" / "0.pt", seeds[0].content, _import, lambda random, _: random.choice(always)),
@@ -306,17 +306,6 @@ def _small_network(file: Path) -> bytes:
             {"spec": '{"widths": [2, 4, 4, 1], "activation": "sin", "omega": 15.0}', "init": "shared"},
         )
     )
-
-
-def _zipped_pickle(held: bytes) -> bytes:
-    import zipfile
-
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
-        archive.writestr("archive/data.pkl", held)
-        archive.writestr("archive/version", b"3\n")
-        archive.writestr("archive/byteorder", b"little")
-    return made.getvalue()
 
 
 def _turned() -> Image.Exif:

@@ -36,7 +36,7 @@ INTEGERS = (
 _PACKED = ("<i", ">i", "<q", ">q", "<H", ">H")
 _TEXTS = (
     *("", "nan", "1e400", "0.5%", "no", "~", "\x00", "\x1b[31mred", "a\nb", "\ud800", "é" * 9, "x" * 5000, "9" * 5000),
-    *("../../outside", "/dev/zero", "__metadata__", "__import__('os').mkdir('{canary}')", "test", "shared", "1"),
+    *("../../outside", "/dev/zero", "__metadata__", "__import__('os').mkdir('canary')", "test", "shared", "1"),
 )
 _VALUES = (
     *INTEGERS,
@@ -167,7 +167,8 @@ def damage_yaml(random: Random, content: bytes) -> bytes:
             case 0:
                 value = f" {random.choice(_VALUES)}"
             case 1:
-                value = f" {random.choice(('!!python/object/apply:os.mkdir [{canary}]', '!!str', '!x', '!!binary'))} {value}"
+                tag = random.choice(("!!python/object/apply:os.mkdir [canary]", "!!str", "!x", "!!binary"))
+                value = f" {tag} {value}"
             case 2:
                 value = random.choice((" &a [*a]", " *a", " &a", f" [{'*a, ' * 9}*a]", " {<<: *a}", " >", " |", ' "'))
             case 3:
@@ -199,17 +200,18 @@ def damage_npy(random: Random, content: bytes) -> bytes:
     (length,) = struct.unpack("<H", content[8:10])
     header, numbers = content[start : start + length].decode("latin-1"), content[start + length :]
     old = random.choice(("'descr': '", "'fortran_order': False", "'shape': (", "}", ",", "("))
-    new = random.choice(
-        (f"'descr': '{random.choice(('<f8', '>f4', '|O', '<U9', '|V8', '<M8[s]', '<f3', '<c16', '?'))}', 'x': '",)
-        + (
-            "'fortran_order': True",
-            f"'shape': ({random.choice(INTEGERS)}, ",
-            f"'shape': ({10**13}, ",
-            "'shape': (3",
-            "",
-        )
-        + ("__import__('os').mkdir('{canary}')", "(" * 3000, "[" * 300, "\x00", "{", "'descr': [('a', '<f4')], 'b': '")
+    dtype = random.choice(("<f8", ">f4", "|O", "<U9", "|V8", "<M8[s]", "<f3", "<c16", "?"))
+    shapes = [f"'shape': ({size}" for size in (f"{random.choice(INTEGERS)}, ", f"{10**13}, ", "3", "3L, 2", ", ,")]
+    code = (
+        "__import__('os').mkdir('canary')",
+        "(" * 3000,
+        "[" * 300,
+        "\x00",
+        "{",
+        "'descr': [('a', '<f4')], 'b': '",
+        "",
     )
+    new = random.choice((f"'descr': '{dtype}', 'x': '", "'fortran_order': True", *shapes, *code))
     header = header.replace(old, new, 1)
     said = len(header) if random.random() < 0.9 else random.choice((0, 1, 65535))
     version = bytes(random.choice(((1, 0), (1, 0), (2, 0), (3, 0), (9, 9))))

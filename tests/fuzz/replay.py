@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "zoo" / "importers")]
 
-from kinds import KINDS
+from kinds import KINDS  # noqa: E402 - it stands beside this file
 
 if __name__ == "__main__":
     kind = next(kind for kind in KINDS if kind.name == sys.argv[1])

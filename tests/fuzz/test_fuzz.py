@@ -18,7 +18,6 @@ from kinds import KINDS, Kind, Seed
 from mnfn_cli.errors import MnfnError
 
 AT_ONCE = 1000
-FEW = {"safetensors": 2000}
 SECONDS = 1.0
 BYTES = 100 * 2**20
 CHUNKS = [

@@ -1,5 +1,6 @@
 """mnfn zoo: build, inspect, check, draw and export zoos."""
 
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
@@ -56,13 +57,17 @@ def verify(
     """Check that a zoo is complete and undamaged: checksums, shapes, finite weights, and the table."""
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import MnfnError
+    from mnfn_cli.zoo.magnitudes import look_at_magnitudes
     from mnfn_cli.zoo.store import open_zoo, verify_zoo
 
     faults = verify_zoo(zoo)
     if faults:
         raise MnfnError.together(faults) if len({type(f) for f in faults}) > 1 else type(faults[0]).together(faults)
     opened = open_zoo(zoo)
-    document = {"zoo": str(zoo), "networks": len(opened), "faults": []}
+    unusual = look_at_magnitudes(opened)
+    for sentence in unusual.sentences():
+        console.note(sentence)
+    document = {"zoo": str(zoo), "networks": len(opened), "faults": [], "numbers": asdict(unusual)}
     text = f"{zoo}: {len(opened)} networks, no fault found"
     if not twins:
         console.result(document, text)

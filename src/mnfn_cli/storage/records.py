@@ -93,23 +93,19 @@ def parse_record(document: Any, file: Path, kind: type[AnyRecord]) -> AnyRecord:
         ) from None
 
 
-def parse_json(text: str, where: object) -> Any:
+def json_value(text: str) -> Any:
     """Return the value of a JSON text.
 
-    Args:
-        text: the text.
-        where: the file, or the place in it, for errors.
-
     Raises:
-        DataError: the text is no JSON, an object has a key twice, or a text holds half of a surrogate pair, which is no
-            character and which no file or terminal takes.
+        ValueError: the text is no JSON, or is nested too deeply; an object has a key twice; or a text holds half of a
+            surrogate pair, which is no character, and which no file or terminal takes.
     """
     try:
         value = json.loads(text, object_pairs_hook=no_duplicates)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False, allow_nan=True).encode()
-    except (ValueError, RecursionError) as error:
-        raise DataError(where, f"is no readable JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     return value
 
 
@@ -134,12 +130,11 @@ def _read_json(file: Path) -> Any:
             raise DataError(file, "is no regular file")
         if status.st_size > MAX_BYTES:
             raise DataError(file, f"{status.st_size} bytes; a description has at most {MAX_BYTES}")
-        text = file.read_text("utf-8")
+        return json_value(file.read_text("utf-8"))
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
         raise DataError(file, f"cannot be read: {error}") from None
-    return parse_json(text, file)
 
 
 def _plain(message: str) -> str:

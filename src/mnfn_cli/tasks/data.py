@@ -202,17 +202,18 @@ def split_protocol(zoos: Sequence[Zoo], usual: str) -> str:
     return " | ".join(dict.fromkeys(zoo.record.split_protocol or usual for zoo in zoos))
 
 
-def find_bad(zoos: Sequence[Zoo], skip_bad: bool) -> Skipped:
+def find_bad(zoos: Sequence[Zoo], skip_bad: bool, *, in_float32: bool = False) -> Skipped:
     """Return the networks that have a weight or bias that is not finite.
 
     Args:
         zoos: the zoos to search.
+        in_float32: whether weights and biases must also be finite in float32.
         skip_bad: return such networks instead of raising an error.
 
     Raises:
         DataError: there are such networks and ``skip_bad`` is False; all are named.
     """
-    bad = [(zoo, zoo.ids[row], problem) for zoo in zoos for row, problem in zoo.bad_networks()]
+    bad = [(zoo, zoo.ids[row], problem) for zoo in zoos for row, problem in zoo.bad_networks(in_float32=in_float32)]
     return _left_out(bad, skip_bad)
 
 

@@ -96,7 +96,7 @@ def train_run(
     recipe = with_absolute_zoos(recipe)
     zoos = open_zoos(recipe)
     task = task_class(recipe.task).on_zoos(recipe, zoos)
-    skipped = find_bad(zoos, skip_bad)
+    skipped = find_bad(zoos, skip_bad, in_float32=recipe.training.precision != "fp64")
     runs = recipe.model.reads == "runs the network" and len(task.specs) == 1
     if runs and isinstance(model := _new_model(task), Functional):
         skipped |= find_unreadable(zoos, model, task.spec, skipped, skip_bad)

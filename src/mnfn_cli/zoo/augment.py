@@ -17,7 +17,7 @@ from mnfn_cli.weightspace.group import MonomialElement, check_shifts
 from mnfn_cli.zoo.inr_design import START_FILE
 from mnfn_cli.zoo.plan import SHARD_BYTES
 from mnfn_cli.zoo.probes import TOLERANCE
-from mnfn_cli.zoo.proof import Proof, Proofs, SourceFunctions, inputs_of_proof
+from mnfn_cli.zoo.proof import Proof, Proofs, SourceFunctions, inputs_of_proof, overflowed
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
@@ -84,7 +84,8 @@ def augment_zoo(
             record. The elements are drawn on the CPU, so they do not depend on the device.
 
     Raises:
-        NumericError: the function of a network changed by more than ``TOLERANCE``; all such networks are named.
+        NumericError: a moved weight is too large for its dtype, or the function of a network changed by more than
+            ``TOLERANCE``; all such networks are named.
         UsageError: ``copies`` is less than 1; ``shifts`` are given for networks that have none, or are too many.
         OutputError: the output exists, or is equal to, inside or around the source.
         InterruptedRun: the user interrupted the augmentation; nothing was written.
@@ -115,7 +116,7 @@ def augment_zoo(
                 part: Zoo = part,
                 functions: SourceFunctions | None = functions,
                 name: str | None = name,
-            ) -> tuple[WeightSpaceFeatures, Proof | None]:
+            ) -> tuple[WeightSpaceFeatures, Proof]:
                 copy, start = place
                 context.interruption.check(output, "nothing was written")
                 block = part.read(slice(start, start + BLOCK)).to(device=context.device)
@@ -132,12 +133,12 @@ def augment_zoo(
                         generator=random,
                     )
                     emitted = element.for_biases_of(block).act(block)
-                if functions is None:
-                    return emitted.to(device="cpu"), None
                 first_row = (copy if keep_original else copy - 1) * len(source)
                 rows = first_row + part.numbers[start : start + BLOCK]
+                if functions is None:
+                    return emitted.to(device="cpu"), Proof(rows, overflowed(emitted))
                 found = functions.compare(start, block, emitted)
-                proof = Proof(rows, found.relative, found.constant, TOLERANCE[block.dtype])
+                proof = Proof(rows, overflowed(emitted), found.relative, found.constant, TOLERANCE[block.dtype])
                 return emitted.to(device="cpu"), proof
 
             networks = len(part) * (copies + keep_original)
@@ -146,8 +147,7 @@ def augment_zoo(
             places = [(copy, start) for copy in numbers for start in range(0, len(part), BLOCK)]
             for emitted, proof in processes.map(move, places):
                 writer.append(emitted)
-                if proof is not None:
-                    proofs.add(proof)
+                proofs.add(proof)
                 context.progress.advance(emitted.batch)
             if processes.first:
                 sums |= writer.finish()
@@ -161,6 +161,7 @@ def augment_zoo(
                 "seed": seed,
             }
             table = _table(source, copies, keep_original)
+            proofs.require_finite(table, source.path)
             if verify:
                 table = proofs.onto(table, source.path)
             _finish(folder, source, table, sums, {"command": context.command, "verified": verify}, drawn)

@@ -68,6 +68,7 @@ class Wanted:
         start: the fingerprint of the initial weights from which INRs must have been fitted; None for any.
         reading: what the user says about files that their tensors do not tell.
         layouts: how the files held the networks that the run was trained on, if they were imported from files.
+        in_float32: whether all numbers must be finite in float32, in which the run's functional computes.
     """
 
     specs: tuple[NetworkSpec, ...]
@@ -76,6 +77,7 @@ class Wanted:
     start: str | None = None
     reading: Reading = field(default_factory=Reading)
     layouts: tuple[Layout, ...] = ()
+    in_float32: bool = False
 
     @property
     def known(self) -> str:
@@ -134,7 +136,8 @@ def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Ch
     fit = zoo.record.fit
     wanted.check_start(zoo.path, fit.get("init"), fit.get("start"))
     rows = zoo.rows(split)
-    bad = {row: DataError(f"{zoo.path}:{zoo.ids[row]}", problem) for row, problem in zoo.bad_networks(rows)}
+    found = zoo.bad_networks(rows, in_float32=wanted.in_float32)
+    bad = {row: DataError(f"{zoo.path}:{zoo.ids[row]}", problem) for row, problem in found}
     foreign: list[DataError] = []
     for part in misfits:
         chosen = set(map(int, part.numbers)) & set(rows)
@@ -187,9 +190,13 @@ def _from_files(path: Path, wanted: Wanted, skip_bad: bool) -> Checkpoints:
         found[position] = SingleFile(file, group.layout, group.dtypes, metadata)
     parts = []
     for group in groups.values():
-        features, problems = unpack(group.layout, stack_tensors(group.tensors), wanted.specs[group.number])
+        features, problems = unpack(
+            group.layout, stack_tensors(group.tensors), wanted.specs[group.number], in_float32=wanted.in_float32
+        )
+        beyond = wanted.in_float32 and torch.float64 in group.dtypes.values()
         errors |= {
-            group.positions[row]: not_finite(files[group.positions[row]], name) for row, name in problems.items()
+            group.positions[row]: not_finite(files[group.positions[row]], name, in_float32=beyond)
+            for row, name in problems.items()
         }
         parts.append((group, features))
     labels: dict[int, Any] = {}

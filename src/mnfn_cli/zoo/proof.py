@@ -30,6 +30,15 @@ KEPT_OUTPUTS = 2**23
 """The largest number of outputs of the source's networks that are kept for the next copy, 64 MiB."""
 
 
+def overflowed(networks: WeightSpaceFeatures) -> Tensor:
+    """Return which networks hold a number that is not finite, ``(networks,)``, on the CPU."""
+    # The sum of finite numbers is hardly ever infinite; only then each of them is looked at.
+    if all(tensor.sum().isfinite() for tensor in networks.tensors()):
+        return torch.zeros(networks.batch, dtype=torch.bool)
+    finite = torch.stack([tensor.flatten(1).isfinite().all(dim=1) for tensor in networks.tensors()])
+    return ~finite.all(dim=0).cpu()
+
+
 class SourceFunctions:
     """What the networks of a zoo compute on some inputs, as far as that is kept in memory from one copy to the next.
 
@@ -71,12 +80,20 @@ def inputs_of_proof(zoo: Zoo, seed: int, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Proof:
-    """What the comparison of some networks with their sources found, by the rows of the new table."""
+    """What is known of some networks, by the rows of the new table.
+
+    Args:
+        rows: the rows.
+        overflowed: which networks hold a number that is not finite, ``(rows,)``.
+        errors, constant: what the comparison with their sources found, ``(rows,)``; None if they were not compared.
+        tolerance: the largest error that rounding may cause.
+    """
 
     rows: NDArray[np.int64]
-    errors: Tensor
-    constant: Tensor
-    tolerance: float
+    overflowed: Tensor
+    errors: Tensor | None = None
+    constant: Tensor | None = None
+    tolerance: float = 0.0
 
 
 class Proofs:
@@ -91,12 +108,24 @@ class Proofs:
     def __init__(self, networks: int) -> None:
         self.errors, self.constant = np.zeros(networks), np.zeros(networks, dtype=bool)
         self._changed: dict[int, float] = {}
+        self._overflowed: list[int] = []
 
     def add(self, proof: Proof) -> None:
-        """Add what the comparison of some networks found."""
+        """Add what is known of some networks."""
+        self._overflowed += proof.rows[proof.overflowed.numpy()].tolist()
+        if proof.errors is None or proof.constant is None:
+            return
         self.errors[proof.rows], self.constant[proof.rows] = proof.errors.numpy(), proof.constant.numpy()
         too_far = proof.rows[self.errors[proof.rows] > proof.tolerance]
         self._changed |= dict.fromkeys(too_far.tolist(), proof.tolerance)
+
+    def require_finite(self, table: "pl.DataFrame", where: Path) -> None:
+        """Raise NumericError if a number of a network, by its row in the new table, is not finite."""
+        if self._overflowed:
+            problem = "a moved weight is too large for the dtype of the zoo; take factors nearer to 1 (--scale)"
+            raise NumericError.together(
+                NumericError(f"{where}:{table['id'][row]}", problem) for row in sorted(self._overflowed)
+            )
 
     def onto(self, table: "pl.DataFrame", where: Path) -> "pl.DataFrame":
         """Return the new table with the columns of the proofs; raises NumericError if a function changed."""

@@ -21,7 +21,10 @@ EXPONENTS = {
     "F16": ("<u2", 0x1F << 10),
     "BF16": ("<u2", 0xFF << 7),
 }
-"""For each dtype the unsigned integer of its size, and the bits of the exponent; all are set in NaN and in infinity."""
+"""For each dtype the unsigned integer of its size, and the bits of the exponent; all are set in NaN and in infinity.
+
+Without the sign, the integers are in the order of the numbers, and NaN is behind infinity.
+"""
 
 NUMBERS_AT_ONCE = 1 << 18
 """The largest number of numbers that are looked at together: more would leave the cache."""
@@ -64,24 +67,47 @@ def count_networks(path: Path, spec: NetworkSpec) -> int:
     return found[names[0]][0]
 
 
-def not_finite(path: Path, spec: NetworkSpec, rows: "Sequence[int] | NDArray[np.int64]") -> Iterator[tuple[int, str]]:
-    """Yield (row, tensor) for each tensor of some networks of a shard that holds a number that is not finite.
+def not_finite(
+    path: Path, spec: NetworkSpec, rows: "Sequence[int] | NDArray[np.int64]", *, in_float32: bool = False
+) -> Iterator[tuple[int, str]]:
+    """Yield (row, problem) for each tensor of some networks of a shard that holds a number that is not finite.
+
+    Args:
+        path: the shard.
+        spec: the weight space of its networks.
+        rows: the numbers of the networks in the shard.
+        in_float32: whether the numbers must also be finite in float32.
 
     Raises:
         DataError: a tensor holds no floating-point numbers.
     """
     import numpy as np  # most commands only count networks
 
+    for name, dtype, bits in bits_of(path, spec):
+        limit, problem = EXPONENTS[dtype][1], f"{name} is not finite"
+        if in_float32 and dtype == "F64":
+            largest = np.array([np.finfo(np.float32).max], dtype="<f8").view("<u8")[0]
+            limit, problem = int(largest) + 1, f"{problem} in float32, in which the functional computes"
+        size = bits.dtype.type(~(1 << (8 * bits.itemsize - 1)) & (2 ** (8 * bits.itemsize) - 1))
+        at_once = max(1, NUMBERS_AT_ONCE // bits.shape[1])
+        for first in range(0, len(rows), at_once):
+            chosen = rows[first : first + at_once]
+            wrong = ((bits[chosen] & size) >= limit).any(axis=1)
+            yield from ((chosen[number], problem) for number in np.nonzero(wrong)[0].tolist())
+
+
+def bits_of(path: Path, spec: NetworkSpec) -> "Iterator[tuple[str, str, np.memmap]]":
+    """Yield (name, dtype, numbers) for each tensor of a shard: its numbers as unsigned integers, ``(networks, size)``.
+
+    Raises:
+        DataError: a tensor holds no floating-point numbers.
+    """
+    import numpy as np
+
     header = read_header(path)
     for name in tensor_names(spec):
         entry = header.tensors[name]
-        numbers = prod(entry.shape[1:])
         if entry.dtype not in EXPONENTS:
             raise DataError(f"{path}:{name}", f"dtype {entry.dtype}; weights are {', '.join(EXPONENTS)}")
-        dtype, exponent = EXPONENTS[entry.dtype]
-        bits = np.memmap(path, dtype, "r", header.size + entry.start, (entry.shape[0], numbers))
-        at_once = max(1, NUMBERS_AT_ONCE // numbers)
-        for first in range(0, len(rows), at_once):
-            chosen = rows[first : first + at_once]
-            wrong = ((bits[chosen] & bits.dtype.type(exponent)) == exponent).any(axis=1)
-            yield from ((chosen[number], name) for number in np.nonzero(wrong)[0].tolist())
+        shape = (entry.shape[0], prod(entry.shape[1:]))
+        yield name, entry.dtype, np.memmap(path, EXPONENTS[entry.dtype][0], "r", header.size + entry.start, shape)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mnfn_cli.errors import DataError
+from mnfn_cli.errors import DataError, NumericError
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.marks import MANIFEST
 from mnfn_cli.storage.records import Record, read_record, write_record
@@ -70,13 +70,21 @@ class SingleFile:
 
         Returns:
             the names of tensors that this file does not have: biases of layers without one that are no longer 0.
+
+        Raises:
+            NumericError: a number is too large for the dtype of its tensor.
         """
         tensors = self.layout.write([tensor[0, 0] for tensor in network.tensors()])
         added = [name for name in tensors if name not in self.dtypes]
         ordered = [*(name for name in self.dtypes if name in tensors), *added]
-        write_state_dict(
-            target, {name: tensors[name].to(self.dtypes.get(name, network.dtype)) for name in ordered}, self.metadata
-        )
+        cast = {name: tensors[name].to(self.dtypes.get(name, network.dtype)) for name in ordered}
+        for name, tensor in cast.items():
+            if not all_finite(tensor):
+                dtype = str(tensor.dtype).removeprefix("torch.")
+                raise NumericError(
+                    f"{target}:{name}", f"a new weight is too large for {dtype}, the dtype of {self.path}"
+                )
+        write_state_dict(target, cast, self.metadata)
         return added
 
 
@@ -179,7 +187,7 @@ def layout_of(
 
 
 def unpack(
-    layout: Layout, tensors: Mapping[str, Tensor], spec: NetworkSpec
+    layout: Layout, tensors: Mapping[str, Tensor], spec: NetworkSpec, *, in_float32: bool = False
 ) -> tuple[WeightSpaceFeatures, dict[int, str]]:
     """Return networks as raw weights ``(networks, 1, ...)``, in the shapes of their weight space.
 
@@ -187,6 +195,7 @@ def unpack(
         layout: which tensors are which layer.
         tensors: the tensors of files that are laid out alike, ``(networks, ...)`` each.
         spec: the weight space.
+        in_float32: whether the numbers must also be finite in float32.
 
     Returns:
         the networks, and by position the name of the first tensor of a network that is not finite; an empty text where
@@ -198,15 +207,19 @@ def unpack(
     problems: dict[int, str] = {}
     named = [(name, tensor) for name, tensor in tensors.items() if tensor.is_floating_point()]
     folded = any(layer.batchnorm for layer in layout.layers)
-    for name, tensor in [*named, *(("", tensor) for tensor in found if folded)]:
+    for name, exact in [*named, *(("", tensor) for tensor in found if folded)]:
+        tensor = exact.float() if in_float32 and exact.dtype == torch.float64 else exact
         if not all_finite(tensor):
             wrong = ~tensor.isfinite().flatten(1).all(dim=1)
             problems = dict.fromkeys(wrong.nonzero().flatten().tolist(), name) | problems
     return features, problems
 
 
-def not_finite(file: Path, tensor: str) -> DataError:
+def not_finite(file: Path, tensor: str, *, in_float32: bool = False) -> DataError:
     """Return the error for a file with a number that is not finite, in a tensor or after the folding (``unpack``)."""
+    problem = "is not finite in float32, in which the functional computes" if in_float32 else "is not finite"
     if tensor:
-        return DataError(f"{file}:{tensor}", "is not finite (NaN or infinity)")
-    return DataError(file, "is not finite (NaN or infinity) once batch normalisation is folded in")
+        return DataError(
+            f"{file}:{tensor}", f"{problem} ({'NaN, infinity or too large' if in_float32 else 'NaN or infinity'})"
+        )
+    return DataError(file, f"{problem} (NaN or infinity) once batch normalisation is folded in")

@@ -177,8 +177,13 @@ class Zoo:
         names = self.table["image_id"].to_list()
         return pictures[[by_id[names[row]] for row in (self.rows() if rows is None else rows)]]
 
-    def bad_networks(self, rows: Sequence[int] | None = None) -> list[tuple[int, str]]:
-        """Return (row, message) for each network, among some rows or all, with a weight or bias that is not finite."""
+    def bad_networks(self, rows: Sequence[int] | None = None, *, in_float32: bool = False) -> list[tuple[int, str]]:
+        """Return (row, message) for each network, among some rows or all, with a weight or bias that is not finite.
+
+        Args:
+            rows: the rows to look at; all by default.
+            in_float32: whether weights and biases must also be finite in float32.
+        """
         import numpy as np
 
         wanted = np.zeros(self.record.count, dtype=bool)
@@ -189,8 +194,9 @@ class Zoo:
             for file in shard_files(self.record, space):
                 count = count_networks(self.path / file, space.spec)
                 here = part.numbers[start : start + count]
-                for row, name in not_finite(self.path / file, space.spec, np.flatnonzero(wanted[here])):
-                    found.setdefault(int(here[row]), f"{name} is not finite")
+                chosen = np.flatnonzero(wanted[here])
+                for row, problem in not_finite(self.path / file, space.spec, chosen, in_float32=in_float32):
+                    found.setdefault(int(here[row]), problem)
                 start += count
         places = np.searchsorted(self.numbers, list(found)).tolist()
         return sorted(zip(places, found.values(), strict=True))

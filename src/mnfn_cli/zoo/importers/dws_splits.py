@@ -5,8 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.records import parse_json
-from mnfn_cli.zoo.importers.text_files import read_utf8
+from mnfn_cli.zoo.importers.text_files import parse_json, read_utf8
 from mnfn_cli.zoo.table import SPLITS
 
 

@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mnfn_cli.errors import DataError, UsageError
-from mnfn_cli.storage.records import parse_json
-from mnfn_cli.zoo.importers.text_files import read_utf8
+from mnfn_cli.zoo.importers.text_files import parse_json, read_utf8
 
 KEY_COLUMNS = ("id", "file", "name", "path")
 """The columns that may name the files, unless the user names one; the first that a table has is taken."""

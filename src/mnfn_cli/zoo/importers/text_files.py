@@ -1,8 +1,10 @@
 """Read text files that describe networks."""
 
 from pathlib import Path
+from typing import Any
 
 from mnfn_cli.errors import DataError
+from mnfn_cli.storage.records import json_value
 from mnfn_cli.storage.regular_files import check_regular_file
 
 MOST_BYTES = 256 * 2**20
@@ -20,3 +22,19 @@ def read_utf8(path: Path) -> str:
         raise DataError(path, f"is not UTF-8: byte {error.start}") from None
     except OSError as error:
         raise DataError(path, f"cannot read: {error.strerror}") from None
+
+
+def parse_json(text: str, where: object) -> Any:
+    """Return the value of a JSON text.
+
+    Args:
+        text: the text.
+        where: the file, or the place in it, for errors.
+
+    Raises:
+        DataError: the text is no JSON, or an object has a key twice.
+    """
+    try:
+        return json_value(text)
+    except ValueError as error:
+        raise DataError(where, f"is no readable JSON: {error}") from None

@@ -1,0 +1,108 @@
+"""Count what is unusual about the weights of a zoo: very large and small numbers, and neurons without influence."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mnfn_cli.zoo.shards import EXPONENTS, NUMBERS_AT_ONCE, bits_of, shard_files
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mnfn_cli.weightspace.spec import NetworkSpec
+    from mnfn_cli.zoo.store import Zoo
+
+LARGE = 1e18
+"""Above this the square of a number comes near to the largest one of float32."""
+
+
+@dataclass
+class Magnitudes:
+    """What is unusual about the weights and biases of a zoo; all of it is allowed.
+
+    Attributes:
+        largest: the largest absolute value of all.
+        large: the number of networks with a number above ``LARGE``.
+        denormal: the number of networks with a denormal number: other than 0, and too small for all the digits of its
+            dtype. Some devices take such numbers for 0.
+        reads_nothing: the number of hidden neurons whose incoming weights are all 0, so that they are constant.
+        read_by_nothing: the number of hidden neurons whose outgoing weights are all 0.
+    """
+
+    largest: float = 0.0
+    large: int = 0
+    denormal: int = 0
+    reads_nothing: int = 0
+    read_by_nothing: int = 0
+
+    def sentences(self) -> list[str]:
+        """Return a sentence on each thing that is there."""
+        said = {
+            f"{self.large} networks hold numbers above {LARGE:g}, the largest {self.largest:.3g}": self.large,
+            f"{self.denormal} networks hold denormal numbers, which some devices take for 0": self.denormal,
+            f"{self.reads_nothing} hidden neurons are constant: all their incoming weights are 0": self.reads_nothing,
+            f"{self.read_by_nothing} hidden neurons have no influence: all their outgoing weights are 0": (
+                self.read_by_nothing
+            ),
+        }
+        return [sentence for sentence, count in said.items() if count]
+
+
+def look_at_magnitudes(zoo: "Zoo") -> Magnitudes:
+    """Read all weights and biases of a whole zoo, some at a time, and count what is unusual about them.
+
+    Raises:
+        DataError: a shard cannot be read.
+    """
+    found = Magnitudes()
+    for part in zoo.parts:
+        for file in shard_files(zoo.record, part.spaces[0]):
+            large: set[int] = set()
+            denormal: set[int] = set()
+            for position, (_, dtype, bits) in enumerate(bits_of(zoo.path / file, part.spec)):
+                _look(found, part.spec, position, dtype, bits, large, denormal)
+            found.large += len(large)
+            found.denormal += len(denormal)
+    return found
+
+
+def _look(
+    found: Magnitudes,
+    spec: "NetworkSpec",
+    position: int,
+    dtype: str,
+    bits: "NDArray[np.unsignedinteger]",
+    large: set[int],
+    denormal: set[int],
+) -> None:
+    """Look at one tensor of the networks of a shard, ``bits`` ``(networks, numbers)``."""
+    exponent = EXPONENTS[dtype][1]
+    smallest_normal, sign = exponent & -exponent, 1 << (8 * bits.itemsize - 1)
+    layer, is_bias = divmod(position, 2)
+    at_once = max(1, NUMBERS_AT_ONCE // bits.shape[1])
+    for first in range(0, len(bits), at_once):
+        sizes = bits[first : first + at_once] & (sign - 1)
+        largest = sizes.max(axis=1)
+        values = _values(largest, dtype)
+        found.largest = max(found.largest, float(values.max()))
+        large.update((first + (values > LARGE).nonzero()[0]).tolist())
+        if sizes.min() >= smallest_normal:
+            continue  # nearly always: neither a denormal number nor a 0
+        denormal.update((first + ((sizes > 0) & (sizes < smallest_normal)).any(axis=1).nonzero()[0]).tolist())
+        if not is_bias:
+            used = (sizes > 0).reshape(len(sizes), *spec.weight_shapes[layer][:2], -1).any(axis=3)
+            found.reads_nothing += _count(~used.any(axis=2)) if layer < spec.num_layers - 1 else 0
+            found.read_by_nothing += _count(~used.any(axis=1)) if layer > 0 else 0
+
+
+def _count(flags: "NDArray[np.bool_]") -> int:
+    return int(flags.sum())
+
+
+def _values(sizes: "NDArray[np.unsignedinteger]", dtype: str) -> "NDArray[np.float64]":
+    """Return the numbers with these bits."""
+    import numpy as np
+
+    if dtype == "BF16":  # the upper half of a float32
+        return (sizes.astype("<u4") << 16).view("<f4").astype(np.float64)
+    return sizes.view(f"<f{sizes.itemsize}").astype(np.float64)
