@@ -136,8 +136,8 @@ def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Ch
     fit = zoo.record.fit
     wanted.check_start(zoo.path, fit.get("init"), fit.get("start"))
     rows = zoo.rows(split)
-    found = zoo.bad_networks(rows, in_float32=wanted.in_float32)
-    bad = {row: DataError(f"{zoo.path}:{zoo.ids[row]}", problem) for row, problem in found}
+    problems = zoo.bad_networks(rows, in_float32=wanted.in_float32)
+    bad = {row: DataError(f"{zoo.path}:{zoo.ids[row]}", problem) for row, problem in problems}
     foreign: list[DataError] = []
     for part in misfits:
         chosen = set(map(int, part.numbers)) & set(rows)

@@ -76,27 +76,26 @@ def _look(
     denormal: set[int],
 ) -> None:
     """Look at one tensor of the networks of a shard, ``bits`` ``(networks, numbers)``."""
+    import numpy as np
+
     exponent = EXPONENTS[dtype][1]
     smallest_normal, sign = exponent & -exponent, 1 << (8 * bits.itemsize - 1)
     layer, is_bias = divmod(position, 2)
     at_once = max(1, NUMBERS_AT_ONCE // bits.shape[1])
     for first in range(0, len(bits), at_once):
         sizes = bits[first : first + at_once] & (sign - 1)
-        largest = sizes.max(axis=1)
-        values = _values(largest, dtype)
-        found.largest = max(found.largest, float(values.max()))
-        large.update((first + (values > LARGE).nonzero()[0]).tolist())
+        largest = float(_values(sizes.max(keepdims=True), dtype)[0, 0])
+        found.largest = max(found.largest, largest)
+        if largest > LARGE:
+            large.update((first + np.flatnonzero(_values(sizes.max(axis=1), dtype) > LARGE)).tolist())
         if sizes.min() >= smallest_normal:
             continue  # nearly always: neither a denormal number nor a 0
-        denormal.update((first + ((sizes > 0) & (sizes < smallest_normal)).any(axis=1).nonzero()[0]).tolist())
+        tiny = np.any((sizes > 0) & (sizes < smallest_normal), axis=1)
+        denormal.update((first + np.flatnonzero(tiny)).tolist())
         if not is_bias:
-            used = (sizes > 0).reshape(len(sizes), *spec.weight_shapes[layer][:2], -1).any(axis=3)
-            found.reads_nothing += _count(~used.any(axis=2)) if layer < spec.num_layers - 1 else 0
-            found.read_by_nothing += _count(~used.any(axis=1)) if layer > 0 else 0
-
-
-def _count(flags: "NDArray[np.bool_]") -> int:
-    return int(flags.sum())
+            used = np.any((sizes > 0).reshape(len(sizes), *spec.weight_shapes[layer][:2], -1), axis=3)
+            found.reads_nothing += int(np.count_nonzero(~np.any(used, axis=2))) if layer < spec.num_layers - 1 else 0
+            found.read_by_nothing += int(np.count_nonzero(~np.any(used, axis=1))) if layer > 0 else 0
 
 
 def _values(sizes: "NDArray[np.unsignedinteger]", dtype: str) -> "NDArray[np.float64]":
