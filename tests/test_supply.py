@@ -5,6 +5,8 @@ The source is parsed, so comments and texts do not matter. docs of what is promi
 
 import ast
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,36 @@ def test_a_number_that_json_cannot_hold_is_null_and_named(broken):
     }
     assert json.loads(to_json([{"tau": broken}, {"tau": 0.5}])) == [{"tau": None, "not_finite": ["tau"]}, {"tau": 0.5}]
     assert json.loads(to_json({"tau": None})) == {"tau": None}
+
+
+FAKE = """#!/bin/sh
+while [ "$1" != --output ]; do shift; done
+cat > "$2" <<'END'
+%s
+END
+exit 1
+"""
+VULNERABLE = {"name": "a", "version": "1.0", "vulns": [{"id": "CVE-1", "fix_versions": ["1.1"]}]}
+FINE = {"name": "b", "version": "2.0", "vulns": []}
+UNKNOWN = {"name": "c", "skip_reason": "not found"}
+
+
+@pytest.mark.parametrize(
+    ("report", "code", "said"),
+    [
+        ({"dependencies": [VULNERABLE, FINE, UNKNOWN]}, 1, "a 1.0: CVE-1; mended in 1.1"),
+        ({"dependencies": [FINE, UNKNOWN]}, 0, "asked about 1 of 2 pinned packages: no known vulnerability"),
+        ({"dependencies": [UNKNOWN]}, 0, "could not be asked"),
+        ("<html>no such page", 0, "could not be asked"),
+        (None, 0, "could not be asked"),
+    ],
+)
+def test_the_audit_fails_for_a_vulnerability_and_not_for_a_missing_network(tmp_path, report, code, said):
+    auditor = tmp_path / "auditor"
+    if report is not None:
+        auditor.write_text(FAKE % json.dumps(report))
+        auditor.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "audit.py"), str(auditor)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code and said in done.stdout and not done.stderr
