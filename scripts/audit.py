@@ -40,10 +40,10 @@ def ask(auditor: str) -> dict[str, Any] | None:
         options = ["--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json", "--output", str(out)]
         try:
             subprocess.run([auditor, "-r", str(PINNED), *options], capture_output=True, timeout=SECONDS, check=False)
-            report: dict[str, Any] = json.loads(out.read_text())
+            report = json.loads(out.read_text())
         except (OSError, ValueError, subprocess.TimeoutExpired):
             return None
-    return report
+    return report if isinstance(report, dict) and report.get("dependencies") else None
 
 
 def main() -> None:
