@@ -91,22 +91,20 @@ def parse_record(document: Any, file: Path, kind: type[AnyRecord]) -> AnyRecord:
             DataError(":".join([str(file), ".".join(map(str, fault["loc"]))]).rstrip(":"), _plain(fault["msg"]))
             for fault in faults
         ) from None
+    except UnicodeEncodeError as error:  # half of a surrogate pair in a key, which is no character
+        raise DataError(file, f"cannot be read: {error}") from None
 
 
 def json_value(text: str) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: the text is no JSON, or is nested too deeply; an object has a key twice; or a text holds half of a
-            surrogate pair, which is no character, and which no file or terminal takes.
+        ValueError: the text is no JSON, or is nested too deeply; or an object has a key twice.
     """
     try:
-        value = json.loads(text, object_pairs_hook=no_duplicates)
-        if "\\u" in text:
-            json.dumps(value, ensure_ascii=False, allow_nan=True).encode()
+        return json.loads(text, object_pairs_hook=no_duplicates)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    return value
 
 
 def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Read text files that describe networks."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,13 @@ def parse_json(text: str, where: object) -> Any:
         where: the file, or the place in it, for errors.
 
     Raises:
-        DataError: the text is no JSON, or an object has a key twice.
+        DataError: the text is no JSON; an object has a key twice; or a text holds half of a surrogate pair, which is no
+            character, and which no table takes.
     """
     try:
-        return json_value(text)
+        value = json_value(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False, allow_nan=True).encode()
     except ValueError as error:
         raise DataError(where, f"is no readable JSON: {error}") from None
+    return value
