@@ -14,7 +14,7 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo import augment as module
 from mnfn_cli.zoo.augment import augment_zoo
 from mnfn_cli.zoo.probes import compare_outputs
-from mnfn_cli.zoo.store import verify_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 from mnfn_cli.zoo.writer import save_zoo
 
 

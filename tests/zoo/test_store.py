@@ -14,7 +14,8 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo import shards, writer
 from mnfn_cli.zoo.shards import tensor_names
-from mnfn_cli.zoo.store import open_zoo, verify_zoo
+from mnfn_cli.zoo.store import open_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 from mnfn_cli.zoo.writer import save_zoo
 
 SPEC = NetworkSpec.cnn([1, 4, 5], kernel=3, outputs=3)

@@ -56,7 +56,8 @@ def verify(
     """Check that a zoo is complete and undamaged: checksums, shapes, finite weights, and the table."""
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import MnfnError
-    from mnfn_cli.zoo.store import open_zoo, verify_zoo
+    from mnfn_cli.zoo.store import open_zoo
+    from mnfn_cli.zoo.verification import verify_zoo
 
     faults = verify_zoo(zoo)
     if faults:

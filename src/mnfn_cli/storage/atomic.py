@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mnfn_cli.errors import OutputError, StorageError
+from mnfn_cli.errors import OutputError, StorageError, unicode_text
+from mnfn_cli.regular_files import open_regular
 
 TEMPORARY_SUFFIX = ".mnfn-tmp"
 _TEMPORARY = re.compile(rf"\.(?P<name>.+)\.\d+(-\d+)?{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
@@ -79,8 +80,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a UTF-8 text file atomically; raises the errors of ``replacing``."""
-    write_bytes(path, content.encode())
+    """Write a UTF-8 text file atomically; raises the errors of ``replacing``.
+
+    What is no character, as in names of files that are not UTF-8, is escaped; JSON reads these escapes back.
+    """
+    write_bytes(path, unicode_text(content).encode())
 
 
 def to_json(document: Any) -> str:
@@ -135,8 +139,8 @@ def kind_of_special_file(path: Path) -> str | None:
 
 
 def sha256(path: Path) -> str:
-    """Return a file's SHA-256 as hexadecimal text."""
-    with path.open("rb") as file:
+    """Return a file's SHA-256 as hexadecimal text; raises the errors of ``open_regular``."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.regular_files import check_regular_file, refuse_placeholder
+from mnfn_cli.regular_files import open_regular, refuse_placeholder
 
 MAX_HEADER_BYTES = 100_000_000
 MAX_TENSORS = 10_000
@@ -94,9 +94,8 @@ def read_content(path: Path, *, tensors: bool = True) -> tuple[Header, bytearray
     Raises:
         DataError: the file is missing, no regular file, damaged or not a safetensors file.
     """
-    check_regular_file(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             text = _header_text(path, file, size)
             content = bytearray(size - file.tell() if tensors else 0)

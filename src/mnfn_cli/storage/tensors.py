@@ -1,5 +1,6 @@
 """Write safetensors files atomically, and read them with plain errors."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
@@ -136,6 +137,16 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
         raise DataError(path, f"no readable safetensors file: {error}") from None
+
+
+def digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
+    """Return a SHA-256, as hexadecimal text, that changes with a name, dtype, shape or number, and with ``text``."""
+    found = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        found.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        found.update(tensor.flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def all_finite(tensor: Tensor) -> bool:

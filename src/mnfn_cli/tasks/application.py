@@ -117,7 +117,7 @@ def apply_run(
     loaded = load_run(run, task).to(device=context.device)
     known = loaded.task
     layouts = loaded.folder.record.layouts
-    wanted = Wanted(loaded.specs, known.label, known.parse_label, loaded.start, reading, layouts)
+    wanted = Wanted(loaded.specs, known.label, known.parse_label, loaded.start, reading, layouts, known.numbers)
     networks = load_checkpoints(checkpoints, wanted, split=split, skip_bad=skip_bad)
     answers = loaded.predict(networks.features)
     if faults := _not_finite(answers, networks, checkpoints, known.answer):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.regular_files import check_regular_file
+from mnfn_cli.regular_files import check_regular_file
 from mnfn_cli.zoo.idx import MAX_VALUES
 
 
