@@ -158,7 +158,7 @@ def test_names_cannot_move_the_cursor(tmp_path):
     path.write_bytes(safetensors({"\x1b[31m\n" + "x" * 1000: ENTRY | {"dtype": "I32"}}))
     with pytest.raises(DataError) as caught:
         read_tensors(path)
-    assert str(caught.value).isprintable() and len(str(caught.value)) < 600
+    assert str(caught.value).isprintable()
 
 
 def test_no_regular_file(tmp_path):

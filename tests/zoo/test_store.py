@@ -179,7 +179,7 @@ def rewrite_table(path, text):
         ("id,split\n1,test\n1,test\n", "not unique"),
         ("id,split\n1,test\n", "1 in the table"),
         ("name,split\n1,test\n", "no column 'id'"),
-        ("id,split\n1,test,3,4\n", "no readable table"),
+        ("id,split\n1,test,3,4\n", "table.csv:row 2: 4 cells; the heading has 2"),
         ("", "no readable table"),
     ],
 )

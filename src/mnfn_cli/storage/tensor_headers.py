@@ -28,8 +28,8 @@ ITEM_BYTES = {
 }
 """The size of a number of each dtype in bytes."""
 
-_METADATA = "__metadata__"
-_METADATA_FIRST = f'{{"{_METADATA}":{{'
+METADATA = "__metadata__"
+_METADATA_FIRST = f'{{"{METADATA}":{{'
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def read_content(path: Path, *, tensors: bool = True) -> tuple[Header, bytearray
         metadata, rest = _split_metadata(text.decode())
         entries, other = (_known_entries if len(rest) <= _KNOWN_LENGTH else _parse_entries)(rest)
         if metadata is not None and other is not None:
-            raise ValueError(f"'{_METADATA}' is there twice")
+            raise ValueError(f"'{METADATA}' is there twice")
         if b"\\u" in text:  # half of a surrogate pair is no character, and no file or terminal takes it
             json.dumps([metadata, other, *entries], ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
@@ -158,7 +158,7 @@ def _parse_entries(text: str) -> tuple[TensorEntries, Any]:
     header = _DECODER.decode(text)
     if not isinstance(header, dict):
         raise DataError("", "header is no JSON object")
-    metadata = header.pop(_METADATA, None)
+    metadata = header.pop(METADATA, None)
     if len(header) > MAX_TENSORS:
         raise DataError("", f"{len(header)} tensors; at most {MAX_TENSORS} are read")
     stops: dict[str, int] = {}
@@ -207,7 +207,7 @@ def _check_metadata(path: Path, metadata: Any) -> dict[str, str]:
     if metadata is None:
         return {}
     if not (isinstance(metadata, dict) and all(isinstance(text, str) for text in metadata.values())):
-        raise DataError(f"{path}:{_METADATA}", "no readable safetensors file: metadata are texts by key")
+        raise DataError(f"{path}:{METADATA}", "no readable safetensors file: metadata are texts by key")
     return metadata
 
 

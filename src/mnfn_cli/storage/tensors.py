@@ -11,9 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mnfn_cli.errors import DataError, StorageError
+from mnfn_cli.errors import DataError, StorageError, unicode_text
 from mnfn_cli.storage.atomic import replacing
-from mnfn_cli.storage.tensor_headers import TensorEntries, TensorEntry, read_content, read_header
+from mnfn_cli.storage.tensor_headers import METADATA, TensorEntries, TensorEntry, read_content, read_header
 
 DTYPES = {
     **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
@@ -35,8 +35,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         metadata: texts by key, which are written into the header.
 
     Raises:
-        StorageError: the file cannot be written.
+        StorageError: the file cannot be written, or a tensor has the name under which the header keeps the metadata.
     """
+    if METADATA in tensors:
+        raise StorageError(f"{path}:{METADATA}", "no tensor in a safetensors file can have this name")
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # The library writes to a temporary of its own and renames it.
     with replacing(path, apart=True) as temporary:
@@ -132,6 +134,8 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
         DataError: the file is missing, damaged or not a safetensors file.
     """
     read_header(path)
+    if unicode_text(str(path)) != str(path):
+        return read_tensors(path, floats_only=False)[0]  # the library opens no file whose name is not UTF-8
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -116,6 +117,8 @@ def study_target(recipe: Recipe, zoos: Sequence[Zoo]) -> Target:
     for zoo in zoos:
         zoo.require_column(label)
         columns.append(NumberColumn(label, bounds).require(zoo))
+        if zoo.table[label].dtype == pl.String:
+            raise DataError(zoo.path / "table.csv", f"{label} is text; a column of numbers can be learned")
     train = np.concatenate([column[zoo.rows("train")] for zoo, column in zip(zoos, columns, strict=True)])
     if len(train) > 1 and np.ptp(train) == 0:
         problem = f"{label} is {train[0]:g} for every training network, so there is nothing to learn"

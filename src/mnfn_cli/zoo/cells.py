@@ -7,7 +7,7 @@ import numpy as np
 from mnfn_cli.errors import DataError
 
 AT_ONCE = 2**20
-_QUOTE, _COMMA, _NEWLINE, _RETURN = b'",\n\r'
+_QUOTE, _COMMA, _NEWLINE = b'",\n'
 
 
 def refuse_ragged_rows(path: Path, content: bytes, columns: int) -> None:
@@ -19,11 +19,12 @@ def refuse_ragged_rows(path: Path, content: bytes, columns: int) -> None:
         columns: the number of columns.
 
     Raises:
-        DataError: a row has more or fewer cells; the first one is named, counted from 0 below the heading.
+        DataError: a row has more or fewer cells; the first one is named; the heading is row 1.
     """
+    content = content.replace(b"\r\n", b"\n")
     if not content.endswith(b"\n"):
         content += b"\n"
-    inside, commas, length, row = False, 0, 0, -1  # of what has been read: in quotes, and the line that is not complete
+    inside, commas, length, row = False, 0, 0, 1  # of what has been read: in quotes, and the line that is not complete
     for start in range(0, len(content), AT_ONCE):
         piece = np.frombuffer(content, np.uint8, min(AT_ONCE, len(content) - start), start)
         quoted = np.logical_xor.accumulate(piece == _QUOTE) ^ inside
@@ -36,12 +37,11 @@ def refuse_ragged_rows(path: Path, content: bytes, columns: int) -> None:
             lengths[0] += length
             commas, length = 0, 0
         last = ends[-1] + 1 if len(ends) else 0
-        rows = np.flatnonzero(lengths > (piece[ends - 1] == _RETURN))
+        rows = np.flatnonzero(lengths)
         wrong = rows[cells[rows] != columns]
         if len(wrong):
             number = row + int(np.searchsorted(rows, wrong[0]))
-            place = f"row {number}" if number >= 0 else "heading"
-            raise DataError(f"{path}:{place}", f"{cells[wrong[0]]} cells; the heading has {columns}")
+            raise DataError(f"{path}:row {number}", f"{cells[wrong[0]]} cells; the heading has {columns}")
         row += len(rows)
         inside = bool(quoted[-1])
         commas += int(before[-1] - before[last])

@@ -54,7 +54,7 @@ def read_idx(path: Path, num_dimensions: int) -> np.ndarray:
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(path, f"is a damaged gzip file: {error}; copy or download it again") from None
     except OSError as error:
-        raise DataError(path, f"cannot be read: {error.strerror}") from None
+        raise DataError(path, f"cannot read: {error.strerror}") from None
 
 
 def _read_values(

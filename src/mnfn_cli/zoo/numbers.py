@@ -61,7 +61,7 @@ class NumberColumn:
 
         Returns:
             float64 numbers ``(rows,)``, NaN for an empty cell and for a wrong one; and by row an error for each wrong
-            cell, which names the row of table.csv, counted from 0 below the heading, and the column.
+            cell, which names the row of table.csv, where the heading is row 1, and the column.
         """
         import numpy as np
         import polars as pl
@@ -76,7 +76,7 @@ class NumberColumn:
         faults = {}
         for place in np.flatnonzero(~good).tolist():
             row, cell = place if rows is None else rows[place], column[place]
-            where = f"{zoo.path / 'table.csv'}:row {zoo.numbers[row]}:{self.name}"
+            where = f"{zoo.path / 'table.csv'}:row {zoo.numbers[row] + 2}:{self.name}"
             found = "is empty" if cell is None else f"'{cell}' is not {self.wanted}"
             faults[row] = DataError(where, f"{found}; network {zoo.ids[row]}")
         return np.where(good, numbers, np.nan), faults
