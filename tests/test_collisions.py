@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from world import FIRST, make_world, run, tree
+from small_world import FIRST, make_world, run, tree
 
 from mnfn_cli.storage.marks import MARK
 

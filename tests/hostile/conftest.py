@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from world import make_world, run, tree
+from small_world import make_world, run, tree
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ B = "pics/b"
         case("I8", "larger", pictures("b.png", png(60_000, 60_000)), SIREN, 3, f"{B}.png"),
         case("I9", "other size", pictures("b.png", lambda: Image.new("L", (9, 8))), SIREN.replace(" --size 8", ""), 2,
              "pictures differ in size"),
-        case("I9", "unlike --like", pictures(), "zoo build siren --images pics --like inr -o o", 3,
+        case("I9", "unlike --like", pictures("b.png", lambda: Image.new("L", (9, 9))), "zoo build siren --images pics --like inr -o o", 3,
              "expected"),
         case("I10", "out of range", npz(images=PIXELS, labels=[0, 1, 2, 9]), CNN, 3, "pictures.npz:labels"),
         case("I10", "negative", npz(images=PIXELS, labels=[0, 1, -1, 0]), CNN, 3, "pictures.npz:labels"),

@@ -4,7 +4,7 @@ import os
 
 import pytest
 from damage import TRAIN, case, instead, nothing, write
-from world import RECIPE
+from small_world import RECIPE
 
 VALIDATE = "recipe validate mine.yaml"
 BOMB = "a: &a [1, 2]\nb: &b [*a, *a]\nc: &c [*b, *b]\n"
@@ -43,7 +43,8 @@ def more(text):
         case("R13", "empty", write("mine.yaml", ""), VALIDATE, 2, "mine.yaml: empty"),
         case("R14", "list", write("mine.yaml", "[1, 2]"), VALIDATE, 2, "a list at the top", real=True),
         case("R15", "batch", nothing, f"{TRAIN} training.batch_size=5000", 2, "training.batch_size", "5000 is more"),
-        case("R16", "task", nothing, "train --recipe classification/digits-monomial --zoo z -o o", 2, "z: networks with relu"),
+        case("R16", "task", nothing, "train --recipe classification/digits-monomial --zoo z -o o", 2,
+             "z: networks with relu"),
         case("R17", "group", nothing, "train --recipe generalization/tanh-monomial --zoo z -o o", 2, "z", "relu",
              "tanh"),
         case("R18", "version", recipe("version: 1", "version: 2"), VALIDATE, 2, "recipes of version 1 only",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from damage import AUGMENT, TRAIN, case, flip, in_json, in_tensors, instead, write
 from interrupted_runs import StopAfter, assert_same
-from world import tree
+from small_world import tree
 
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.runtime.context import Context

@@ -18,6 +18,7 @@ from mnfn_cli.regular_files import open_regular
 TEMPORARY_SUFFIX = ".mnfn-tmp"
 _TEMPORARY = re.compile(rf"\.(?P<name>.+)\.\d+(-\d+)?{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
 _SAFETENSORS_TEMPORARY = re.compile(r"\.tmp\w{6}", re.ASCII)
+_NO_CHARACTER = re.compile("[\ud800-\udfff]")
 _CONTENT = "content"
 _SPECIAL = {
     stat.S_IFREG: None,
@@ -82,14 +83,15 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write a UTF-8 text file atomically; raises the errors of ``replacing``.
 
-    What is no character, as in names of files that are not UTF-8, is escaped; JSON reads these escapes back.
+    What is no character, as in names of files that are not UTF-8, is escaped.
     """
     write_bytes(path, unicode_text(content).encode())
 
 
 def to_json(document: Any) -> str:
-    """Return indented JSON, in which NaN and infinite numbers become null."""
-    return json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False)
+    """Return indented JSON, in which NaN and infinite numbers become null, and what is no character is escaped."""
+    text = json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False)
+    return _NO_CHARACTER.sub(lambda found: rf"\\u{ord(found[0]):04x}", text)
 
 
 def write_json(path: Path, document: Any) -> None:
