@@ -120,6 +120,7 @@ FILES = pytest.mark.parametrize("command", [name for name, (_, kind, _) in COMMA
 
 @FORCE
 @EVERY
+@pytest.mark.fault("H1")
 def test_neighbours_stay(monkeypatch, capsys, world, command, force):
     """Names that an older mnfn, another tool or the user might have chosen mean nothing."""
     out = output_of(command, "o")
@@ -135,6 +136,7 @@ def test_neighbours_stay(monkeypatch, capsys, world, command, force):
 @pytest.mark.parametrize("as_file", [False, True], ids=["folder", "file"])
 @FORCE
 @GROWING
+@pytest.mark.fault("H1")
 def test_reserved_names_without_a_mark(monkeypatch, capsys, world, command, suffix, as_file, force):
     if as_file:
         Path(f"o{suffix}").write_text("mine")
@@ -187,6 +189,7 @@ NEVER_REPLACED = [
 
 @pytest.mark.parametrize(("command", "thing"), NEVER_REPLACED)
 @FORCE
+@pytest.mark.fault("H2", "C6")
 def test_what_is_never_replaced(monkeypatch, capsys, world, command, thing, force):
     IN_THE_WAY[thing](Path(output_of(command, "o")))
     refused(monkeypatch, capsys, world, command, "o", force)
@@ -208,6 +211,7 @@ def test_a_file_is_replaced_by_force_only(monkeypatch, capsys, world, command):
 
 
 @FOLDERS
+@pytest.mark.fault("H4")
 def test_the_same_kind_is_replaced_unless_something_foreign_is_in_it(monkeypatch, capsys, world, command):
     done(monkeypatch, capsys, world, command, "o", False)
     if command == "sweep":
@@ -242,6 +246,7 @@ def test_another_kind_is_never_replaced(monkeypatch, capsys, world, command, oth
 
 @FORCE
 @EVERY
+@pytest.mark.fault("C3", "C4", "C5", "H3")
 def test_outputs_and_inputs(monkeypatch, capsys, world, command, force):
     """Equal to an input, inside it, around it, and the files that make it."""
     for given in COMMANDS[command][2]:
@@ -267,12 +272,14 @@ PARTS = [
 
 
 @pytest.mark.parametrize(("command", "part"), PARTS)
+@pytest.mark.fault("H3")
 def test_a_part_of_a_zoo_or_a_run_that_is_no_input(monkeypatch, capsys, world, command, part):
     refused(monkeypatch, capsys, world, command, part, True)
 
 
 @pytest.mark.parametrize(("out", "picture"), [("m", "m/x.png"), ("m", "m"), ("m/zoo", "m"), ("m", "m/../m/y.png")])
 @FORCE
+@pytest.mark.fault("H5")
 def test_two_outputs_of_one_command(monkeypatch, capsys, world, out, picture, force):
     before = tree(world)
     code = run(monkeypatch, "edit", "e", "inr", "-o", out, "--picture", picture, *(["--force"] if force else []))
@@ -289,6 +296,7 @@ def test_a_bad_picture_leaves_no_half_of_an_edit(monkeypatch, capsys, world, thi
 
 
 @pytest.mark.parametrize("reader", READERS)
+@pytest.mark.fault("M2")
 def test_readers_never_write(monkeypatch, capsys, world, reader):
     for name in ("z", "r", "c", "inr"):
         for suffix in (".old", ".partial", ".mnfn-partial", ".mnfn-replaced"):

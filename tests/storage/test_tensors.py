@@ -33,6 +33,7 @@ def test_round_trip(tmp_path):
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+@pytest.mark.fault("D7")
 def test_the_umask_decides_who_may_read_and_stays_for_other_threads(tmp_path, monkeypatch, mask):
     before, changed = os.umask(mask), []
     try:
