@@ -62,7 +62,7 @@ INR = "inr-files/one.safetensors"
         case("H7", "predict", cell("test_accuracy", "high"), PREDICT_ZOO, 3, CELL, "'high'"),
         case("H7", "nan", cell("test_accuracy", "nan"), VERIFY, 3, CELL, "'nan'", real=True),
         case("H7", "1e400", cell("test_accuracy", "1e400"), PREDICT_ZOO, 3, CELL),
-        case("H7", "7", cell("test_accuracy", "7"), TRAIN, 3, CELL, "'7.0' is not a finite number in [0, 1]"),
+        case("H7", "7", cell("test_accuracy", "7"), VERIFY, 3, CELL, "'7.0' is not a finite", "[0, 1]", real=True),
         case("H18", "7", metadata("files/00.safetensors", test_accuracy="7"), PREDICT, 3, LABELLED, "'7'", "[0, 1]"),
         case("H18", "nan", metadata("files/00.safetensors", test_accuracy="nan"), PREDICT, 3, LABELLED, "'nan'"),
         case("H18", "1e400", metadata("files/00.safetensors", test_accuracy="1e400"), PREDICT, 3, LABELLED),
