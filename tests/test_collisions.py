@@ -7,26 +7,12 @@ whole tree before and after: paths, types, modes, link targets and bytes.
 import os
 import shutil
 import stat
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+from small_world import FIRST, make_world, run, tree
 
-from mnfn_cli.cli.app import main
 from mnfn_cli.storage.marks import MARK
-from mnfn_cli.zoo.export import export_zoo
-from mnfn_cli.zoo.store import open_zoo
-
-FIRST = Path(__file__).parent / "formats" / "first"
-SMALL = ["training.epochs=1", "model.channels=[2]", "model.head=[4,4]", "training.batch_size=4"]
-RECIPE = """
-version: 1
-task: generalization
-model: {name: statnn, head: [4, 4]}
-optimizer: {name: adam, lr: 1e-3}
-training: {epochs: 1, batch_size: 4}
-"""
 
 # The arguments of each command, "OUT" where its output goes; the kind of output; and its inputs.
 TRAIN = ["train", "--recipe", "mine.yaml", "--zoo", "z", "-o", "OUT"]
@@ -82,27 +68,7 @@ READERS = {
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
     """The world before any collision; copied for each case."""
-    root = tmp_path_factory.mktemp("collisions") / "world"
-    root.mkdir()
-    names = {"classifiers": "z", "inrs": "inr", "generalization": "r", "classification": "c", "editing": "e"}
-    for name, short in names.items():
-        shutil.copytree(FIRST / name, root / short)
-    shutil.copytree(FIRST / "classifiers", root / "classifiers")  # where the first run found its zoo
-    shutil.copytree(FIRST / "checkpoints", root / "files")
-    pixels = np.random.default_rng(0).random((40, 8, 8))
-    np.savez(root / "pictures.npz", images=pixels, labels=np.arange(40) % 2)
-    shutil.copy(min((FIRST / "checkpoints").glob("*.safetensors")), root / "one.safetensors")
-    (root / "mine.yaml").write_text(RECIPE)
-    (root / "plugin.py").write_text("note = 'years of work'")
-    export_zoo(open_zoo(root / "inr"), root / "inr-files", limit=2)
-    for name, path in zip(("one", "two"), sorted((root / "inr-files").glob("*.safetensors")), strict=True):
-        path.rename(path.with_stem(name))
-    (root / "inr-files" / ".mnfn-files.json").unlink()  # the user's own checkpoints
-    names = [path.stem for path in (root / "inr-files").glob("*.safetensors")]
-    (root / "labels.csv").write_text("id,digit\n" + "".join(f"{name},1\n" for name in names))
-    (root / "thesis").mkdir()
-    (root / "thesis" / "chapter-1.tex").write_text("years of work")
-    return root
+    return make_world(tmp_path_factory.mktemp("collisions") / "world")
 
 
 @pytest.fixture
@@ -111,30 +77,6 @@ def world(prepared, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "world")
     monkeypatch.setattr("mnfn_cli.runtime.plugins._loaded", {})
     return Path()
-
-
-def run(monkeypatch, *arguments):
-    """Run a command in this process; return its exit code."""
-    monkeypatch.setattr(sys, "argv", ["mnfn", *map(str, arguments)])
-    with pytest.raises(SystemExit) as done:
-        main()
-    return done.value.code
-
-
-def tree(root):
-    """Return everything below a folder: type and mode, and bytes or link target."""
-    found = {}
-    for folder, folders, files in os.walk(root):
-        for name in folders + files:
-            path = Path(folder, name)
-            status = path.lstat()
-            content = None
-            if stat.S_ISLNK(status.st_mode):
-                content = str(path.readlink())
-            elif stat.S_ISREG(status.st_mode):
-                content = path.read_bytes()
-            found[str(path.relative_to(root))] = (stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode), content)
-    return found
 
 
 def arguments_of(command, out, force):
@@ -178,6 +120,7 @@ FILES = pytest.mark.parametrize("command", [name for name, (_, kind, _) in COMMA
 
 @FORCE
 @EVERY
+@pytest.mark.fault("H1")
 def test_neighbours_stay(monkeypatch, capsys, world, command, force):
     """Names that an older mnfn, another tool or the user might have chosen mean nothing."""
     out = output_of(command, "o")
@@ -193,6 +136,7 @@ def test_neighbours_stay(monkeypatch, capsys, world, command, force):
 @pytest.mark.parametrize("as_file", [False, True], ids=["folder", "file"])
 @FORCE
 @GROWING
+@pytest.mark.fault("H1")
 def test_reserved_names_without_a_mark(monkeypatch, capsys, world, command, suffix, as_file, force):
     if as_file:
         Path(f"o{suffix}").write_text("mine")
@@ -245,6 +189,7 @@ NEVER_REPLACED = [
 
 @pytest.mark.parametrize(("command", "thing"), NEVER_REPLACED)
 @FORCE
+@pytest.mark.fault("H2", "C6")
 def test_what_is_never_replaced(monkeypatch, capsys, world, command, thing, force):
     IN_THE_WAY[thing](Path(output_of(command, "o")))
     refused(monkeypatch, capsys, world, command, "o", force)
@@ -266,6 +211,7 @@ def test_a_file_is_replaced_by_force_only(monkeypatch, capsys, world, command):
 
 
 @FOLDERS
+@pytest.mark.fault("H4")
 def test_the_same_kind_is_replaced_unless_something_foreign_is_in_it(monkeypatch, capsys, world, command):
     done(monkeypatch, capsys, world, command, "o", False)
     if command == "sweep":
@@ -300,6 +246,7 @@ def test_another_kind_is_never_replaced(monkeypatch, capsys, world, command, oth
 
 @FORCE
 @EVERY
+@pytest.mark.fault("C3", "C4", "C5", "H3")
 def test_outputs_and_inputs(monkeypatch, capsys, world, command, force):
     """Equal to an input, inside it, around it, and the files that make it."""
     for given in COMMANDS[command][2]:
@@ -325,12 +272,14 @@ PARTS = [
 
 
 @pytest.mark.parametrize(("command", "part"), PARTS)
+@pytest.mark.fault("H3")
 def test_a_part_of_a_zoo_or_a_run_that_is_no_input(monkeypatch, capsys, world, command, part):
     refused(monkeypatch, capsys, world, command, part, True)
 
 
 @pytest.mark.parametrize(("out", "picture"), [("m", "m/x.png"), ("m", "m"), ("m/zoo", "m"), ("m", "m/../m/y.png")])
 @FORCE
+@pytest.mark.fault("H5")
 def test_two_outputs_of_one_command(monkeypatch, capsys, world, out, picture, force):
     before = tree(world)
     code = run(monkeypatch, "edit", "e", "inr", "-o", out, "--picture", picture, *(["--force"] if force else []))
@@ -347,6 +296,7 @@ def test_a_bad_picture_leaves_no_half_of_an_edit(monkeypatch, capsys, world, thi
 
 
 @pytest.mark.parametrize("reader", READERS)
+@pytest.mark.fault("M2")
 def test_readers_never_write(monkeypatch, capsys, world, reader):
     for name in ("z", "r", "c", "inr"):
         for suffix in (".old", ".partial", ".mnfn-partial", ".mnfn-replaced"):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mnfn_cli import load_run, open_zoo
-from mnfn_cli.zoo.store import verify_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 
 FIRST = Path(__file__).parent / "formats" / "first"
 

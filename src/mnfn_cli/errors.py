@@ -14,16 +14,33 @@ def one_line(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in str(text))
 
 
+def unicode_text(text: str) -> str:
+    r"""Return ``text`` with what is no character escaped, such as the bytes of a file name that are not UTF-8.
+
+    >>> unicode_text("caf\udce9")
+    'caf\\udce9'
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def shortened(text: str, longest: int = 300) -> str:
+    """Return ``text`` without its middle if it has more than ``longest`` characters: errors end in what to do."""
+    if len(text) <= longest:
+        return text
+    cut = f"... ({len(text)} characters) ..."
+    head = 2 * (longest - len(cut)) // 3
+    return text[:head] + cut + text[head + len(cut) - longest :]
+
+
 def printable(text: object) -> str:
-    r"""Return ``text`` as :func:`one_line` does, shortened to about 300 characters.
+    r"""Return ``text`` as :func:`one_line` does, shortened to 300 characters.
 
     Names of files, tensors and networks may hold control characters, which must not reach a terminal.
 
     >>> printable("a\nb\x1b[31m")
     'a\\nb\\x1b[31m'
     """
-    shown = one_line(text)
-    return shown if len(shown) <= 300 else f"{shown[:280]}... ({len(shown)} characters)"
+    return shortened(one_line(text))
 
 
 class MnfnError(Exception):
@@ -42,8 +59,8 @@ class MnfnError(Exception):
     details: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, where: object, problem: str) -> None:
-        self.where = printable(where)
-        self.problem = " ".join(printable(line) for line in problem.splitlines())
+        self.where = one_line(where)
+        self.problem = " ".join(map(one_line, problem.splitlines()))
         self.faults: tuple[str, ...] = (f"{self.where}: {self.problem}",)
         super().__init__(self.faults[0])
 

@@ -139,6 +139,7 @@ def test_outputs_that_exist_or_cannot_be(tmp_path, relu_run, digits_zoo):
     fail("augment", digits_zoo.path, "-o", "/proc/mnfn/zoo", code=4)
 
 
+@pytest.mark.fault("C8", "C9")
 def test_stdout_that_closes_or_is_full(digits_zoo, relu_run):
     head = subprocess.run(
         f"'{MNFN}' predict -q '{relu_run}' '{digits_zoo.path}' | head -1",
@@ -152,6 +153,7 @@ def test_stdout_that_closes_or_is_full(digits_zoo, relu_run):
 
 
 @pytest.mark.parametrize(("arguments", "code"), [("recipe list", 0), ("--help", 0), ("zoo", 2), ("trian", 2)])
+@pytest.mark.fault("H21")
 def test_streams_that_are_closed_from_the_start(arguments, code):
     for closed in (">&-", "2>&-"):
         done = subprocess.run(f"'{MNFN}' {arguments} {closed}", shell=True, capture_output=True, text=True)
@@ -159,6 +161,7 @@ def test_streams_that_are_closed_from_the_start(arguments, code):
 
 
 @pytest.mark.parametrize("env", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"COLUMNS": "20"}])
+@pytest.mark.fault("C12", "C14")
 def test_poor_terminals(env, digits_zoo):
     run("zoo", "info", digits_zoo.path, env=env)
     run("train", "--help", env=env)
@@ -208,6 +211,7 @@ def whole_zoo(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.fault("K1", "K2", "K3")
 def test_an_interrupted_build_continues_to_the_same_zoo(whole_zoo, mnfn, tmp_path, number, code):
     command = ["zoo", "build", "cnn", "--count", "12", "--epochs", "1", "-o", "zoo"]
     stopped = subprocess.run(
@@ -232,6 +236,7 @@ def test_an_interrupted_build_continues_to_the_same_zoo(whole_zoo, mnfn, tmp_pat
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["zoo"]
 
 
+@pytest.mark.fault("M1")
 def test_two_builds_on_one_output(tmp_path):
     command = ["zoo", "build", "cnn", "--count", "400", "--epochs", "5", "-o", "zoo"]
     process = start(*command, cwd=tmp_path)
@@ -241,6 +246,7 @@ def test_two_builds_on_one_output(tmp_path):
     process.communicate(timeout=60)
 
 
+@pytest.mark.fault("K1")
 def test_interrupted_training_says_how_to_go_on(tmp_path, digits_zoo):
     process = start(
         "train", "--recipe", "generalization/relu-monomial", "--zoo", digits_zoo.path, "-o", "run",

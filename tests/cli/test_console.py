@@ -69,16 +69,19 @@ def test_errors_and_notes_in_colour_on_a_terminal(on_terminal):
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.fault("C13")
 def test_no_colour_where_none_is_wanted(on_terminal, environment):
     code, shown = on_terminal("-c", SCRIPT, **environment)
     assert code == 0 and f"mnfn: error: {LINE}\n" in shown and "mnfn: took 3 of 4\n" in shown
     assert "\x1b[3" not in shown and "\x1b[1" not in shown
 
 
+@pytest.mark.fault("C14")
 def test_a_terminal_that_shows_only_ascii(on_terminal):
     code, shown = on_terminal("-c", SCRIPT, PYTHONIOENCODING="ascii:backslashreplace")
     assert code == 0 and "a/\\u03c3: is bad" in shown and shown.isascii()
 
 
+@pytest.mark.fault("C11")
 def test_no_bar_on_a_dumb_terminal(on_terminal):
     assert "1/2" not in on_terminal("-c", SCRIPT, TERM="dumb")[1]

@@ -72,7 +72,7 @@ def test_twenty_levels_and_a_byte_order_mark_are_fine() -> None:
 
 
 def test_a_folder_and_no_file(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="a folder; a recipe is a file"):
+    with pytest.raises(RecipeError, match="a folder, a pipe or a device; a recipe is a file"):
         read_file(tmp_path)
     with pytest.raises(RecipeError, match="no such file"):
         read_file(tmp_path / "none.yaml")

@@ -72,6 +72,7 @@ def test_what_would_fail_again_is_not_kept(tmp_path):
     assert content(tmp_path) == []
 
 
+@pytest.mark.fault("M2")
 def test_force_replaces_only_when_complete(tmp_path):
     box(tmp_path / "out", "old")
     with pytest.raises(RuntimeError), new_folder(tmp_path / "out", BOX, force=True):
@@ -83,6 +84,7 @@ def test_force_replaces_only_when_complete(tmp_path):
 
 
 @pytest.mark.parametrize("step", range(14))
+@pytest.mark.fault("K3")
 def test_killed_between_any_two_steps_of_a_replacement(tmp_path, monkeypatch, step):
     """Whatever the instant, the next writer finds the old or the new output whole, and nothing else is left."""
     box(tmp_path / "out", "old")
@@ -131,6 +133,7 @@ def test_readers_change_nothing_and_say_what_they_find(tmp_path):
 
 @pytest.mark.parametrize("name", ["out.mnfn-partial", "out.mnfn-replaced"])
 @pytest.mark.parametrize("other", [None, {"mnfn": "growing", "output": "another"}, {"mnfn": 3}, []])
+@pytest.mark.fault("H1")
 def test_what_carries_no_mark_of_ours_is_in_the_way(tmp_path, name, other):
     box(tmp_path / name, "mine")
     if other is not None:
@@ -189,6 +192,7 @@ def test_force_replaces_the_same_kind_only(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.fault("D4")
 def test_read_only_folders_are_found_before_the_work(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(StorageError, match="permission"):
@@ -213,6 +217,7 @@ with locked(pathlib.Path(sys.argv[1])):
 """
 
 
+@pytest.mark.fault("M1")
 def test_the_second_writer_is_told_who_holds_it(tmp_path):
     other = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "out"])
     lock = tmp_path / ".out.mnfn-lock"
@@ -238,5 +243,6 @@ def test_a_lock_that_is_the_users_file(tmp_path, text):
     assert (tmp_path / ".out.mnfn-lock").read_text() == text
 
 
+@pytest.mark.fault("N7")
 def test_json_has_no_nan():
     assert to_json({"a": [float("nan"), 1.5, float("inf")]}) == '{\n  "a": [\n    null,\n    1.5,\n    null\n  ]\n}'

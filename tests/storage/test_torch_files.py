@@ -82,6 +82,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.fault("F7")
 def test_what_is_no_state_dict_is_refused_by_name(tmp_path, name):
     make, problem = REFUSED[name]
     file = tmp_path / "net.pt"
@@ -94,6 +95,7 @@ def test_what_is_no_state_dict_is_refused_by_name(tmp_path, name):
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.fault("F1")
 def test_code_in_a_pickle_never_runs(tmp_path, protocol):
     canary, file = tmp_path / "canary", tmp_path / "net.pt"
     for content in (Code(canary), {"state_dict": {"a": Code(canary)}}, OrderedDict(a=Code(canary))):

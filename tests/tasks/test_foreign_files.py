@@ -38,6 +38,7 @@ def files(digits_zoo, tmp_path_factory):
     return folder
 
 
+@pytest.mark.fault("H19")
 def test_an_order_that_shapes_do_not_settle_is_asked_for(relu_run, digits_zoo, files, monkeypatch, capsys):
     with pytest.raises(DataError) as caught:
         apply_run(relu_run, files)

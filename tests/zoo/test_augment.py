@@ -14,7 +14,7 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo import augment as module
 from mnfn_cli.zoo.augment import augment_zoo
 from mnfn_cli.zoo.probes import compare_outputs
-from mnfn_cli.zoo.store import verify_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 from mnfn_cli.zoo.writer import save_zoo
 
 
@@ -75,6 +75,7 @@ def test_a_network_beyond_the_tolerance_is_an_error_and_leaves_nothing(digits_zo
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault("N6")
 def test_weights_that_leave_their_dtype_are_noticed(tmp_path):
     spec = NetworkSpec.mlp([2, 3, 1], "relu")
     features = WeightSpaceFeatures.randn(spec, 3, dtype=torch.float16).map(lambda t: t * 1e4)
@@ -83,6 +84,7 @@ def test_weights_that_leave_their_dtype_are_noticed(tmp_path):
         augment_zoo(zoo, tmp_path / "out", scale=(1e3, 1e4))
 
 
+@pytest.mark.fault("N3")
 def test_constant_and_zero_networks_are_counted():
     spec = NetworkSpec.mlp([2, 3, 1], "relu")
     features = WeightSpaceFeatures.randn(spec, 3, dtype=torch.float64)

@@ -11,6 +11,7 @@ from mnfn_cli.weightspace.layout import Reading
 from mnfn_cli.weightspace.spec import read_spec
 from mnfn_cli.zoo.checkpoints import Wanted, load_checkpoints
 from mnfn_cli.zoo.export import export_zoo
+from mnfn_cli.zoo.numbers import NumberColumn
 
 
 @pytest.fixture
@@ -75,8 +76,8 @@ def test_a_label_that_is_not_finite_and_weights_that_are_not_once_folded(digits_
     first = next(files.glob("*.safetensors"))
     tensors, file = read_tensors(first)[0], tmp_path / "x.safetensors"
     save_tensors(file, tensors, {"test_accuracy": "nan"})
-    with pytest.raises(DataError, match="test_accuracy: 'nan' in the metadata is no finite number"):
-        load_checkpoints(file, Wanted((digits_zoo.spec,), label="test_accuracy", parse=float))
+    with pytest.raises(DataError, match="test_accuracy: 'nan' in the metadata is not a finite number"):
+        load_checkpoints(file, Wanted((digits_zoo.spec,), label="test_accuracy", parse=NumberColumn().parse))
     norm = {f"bn.{kind}": -torch.ones(16) for kind in ("running_mean", "running_var")}
     save_tensors(file, tensors | norm)
     reading = Reading(("layers.0+bn", "layers.1", "layers.2", "layers.3"))

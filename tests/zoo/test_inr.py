@@ -18,7 +18,7 @@ from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, require_o
 from mnfn_cli.zoo.export import export_zoo
 from mnfn_cli.zoo.images import load_images
 from mnfn_cli.zoo.inr_design import InrDesign
-from mnfn_cli.zoo.store import verify_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 from mnfn_cli.zoo.writer import save_zoo
 
 

@@ -19,7 +19,8 @@ from mnfn_cli.zoo.plan import write_plan
 from mnfn_cli.zoo.selection import plan_filter, plan_merge, plan_split, rows_where
 from mnfn_cli.zoo.single_files import read_network
 from mnfn_cli.zoo.splits import join_groups
-from mnfn_cli.zoo.store import open_zoo, verify_zoo
+from mnfn_cli.zoo.store import open_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 from mnfn_cli.zoo.writer import save_zoo
 
 SHARES = {"train": 0.5, "val": 0.25, "test": 0.25}

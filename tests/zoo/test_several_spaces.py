@@ -11,7 +11,8 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.layout import find_layout
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import spaces_of
-from mnfn_cli.zoo.store import open_zoo, verify_zoo
+from mnfn_cli.zoo.store import open_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo, save_zoo
 
 SPECS = [

@@ -14,7 +14,8 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo import shards, writer
 from mnfn_cli.zoo.shards import tensor_names
-from mnfn_cli.zoo.store import open_zoo, verify_zoo
+from mnfn_cli.zoo.store import open_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 from mnfn_cli.zoo.writer import save_zoo
 
 SPEC = NetworkSpec.cnn([1, 4, 5], kernel=3, outputs=3)
@@ -178,7 +179,7 @@ def rewrite_table(path, text):
         ("id,split\n1,test\n1,test\n", "not unique"),
         ("id,split\n1,test\n", "1 in the table"),
         ("name,split\n1,test\n", "no column 'id'"),
-        ("id,split\n1,test,3,4\n", "no readable table"),
+        ("id,split\n1,test,3,4\n", "table.csv:row 2: 4 cells; the heading has 2"),
         ("", "no readable table"),
     ],
 )

@@ -9,7 +9,7 @@ import typer
 
 from mnfn_cli.cli import augment, compare, count_params, env, evaluate, explain, pretrained, recipe, sweep, train, zoo
 from mnfn_cli.cli.apply import networks_command, table_command
-from mnfn_cli.cli.console import Console, print_details, print_error
+from mnfn_cli.cli.console import FAULTS, Console, print_details, print_error
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.job import end_together
 from mnfn_cli.cli.options import examples
@@ -145,7 +145,7 @@ def _fail(error: MnfnError) -> int:
         return end_together(error, here)
     print_error(error)
     try:
-        if error.details and "--json" in sys.argv:
+        if (error.details or len(error.faults) > FAULTS) and "--json" in sys.argv:
             print_details(error)
         sys.stdout.flush()
     except OSError:

@@ -1,5 +1,6 @@
 """All output of commands: results go to stdout; notes, progress and errors to stderr."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 from mnfn_cli.cli.progress import Bar, Lines
 from mnfn_cli.cli.table import Table
 from mnfn_cli.cli.terminal import is_capable, say
-from mnfn_cli.errors import MnfnError, printable
+from mnfn_cli.errors import MnfnError, printable, shortened
 from mnfn_cli.runtime.place import place
 
 if TYPE_CHECKING:
     from mnfn_cli.runtime.context import Progress
+
+
+LINE = 300
+"""The length of the longest line of an error, in characters."""
+FAULTS = 20
+"""The largest number of faults that are printed."""
 
 
 class Console:
@@ -73,9 +80,16 @@ class Console:
 
 
 def print_error(error: MnfnError) -> None:
-    """Print each fault of an error on a line of stderr."""
-    for fault in error.faults:
-        say(sys.stderr, "mnfn: error:", "bold red", fault)
+    """Print each fault of an error on a line of stderr: the first ``FAULTS``, and as much as ``LINE`` characters hold.
+
+    With ``MNFN_DEBUG=1`` all of them are printed in full.
+    """
+    prefix, whole = "mnfn: error:", os.environ.get("MNFN_DEBUG") == "1"
+    for fault in error.faults[: None if whole else FAULTS]:
+        say(sys.stderr, prefix, "bold red", fault if whole else shortened(fault, LINE - len(prefix) - 1))
+    if len(error.faults) > FAULTS and not whole:
+        problem = f"{len(error.faults)} faults in all, of which the first {FAULTS} stand above; MNFN_DEBUG=1 prints all"
+        say(sys.stderr, prefix, "bold red", problem)
 
 
 def print_details(error: MnfnError) -> None:

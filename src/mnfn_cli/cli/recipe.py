@@ -32,11 +32,12 @@ def show(
 ) -> None:
     """Print a recipe: as it is written, or, with overrides or --json, as it is understood."""
     from mnfn_cli.recipe import find_recipe, load_recipe, recipe_to_document, recipe_to_yaml
+    from mnfn_cli.regular_files import read_regular
 
     console = Console(quiet=quiet, json=json)
     run_plugins(console, plugin)
     resolved = load_recipe(recipe, overrides or [])
-    text = recipe_to_yaml(resolved) if overrides else find_recipe(recipe).read_text("utf-8")
+    text = recipe_to_yaml(resolved) if overrides else read_regular(find_recipe(recipe)).decode()
     console.result(recipe_to_document(resolved), text.rstrip("\n"))
 
 

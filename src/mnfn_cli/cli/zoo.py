@@ -58,7 +58,8 @@ def verify(
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import MnfnError
     from mnfn_cli.zoo.magnitudes import look_at_magnitudes
-    from mnfn_cli.zoo.store import open_zoo, verify_zoo
+    from mnfn_cli.zoo.store import open_zoo
+    from mnfn_cli.zoo.verification import verify_zoo
 
     faults = verify_zoo(zoo)
     if faults:

@@ -12,6 +12,7 @@ import yaml
 
 from mnfn_cli.errors import RecipeError, StorageError
 from mnfn_cli.recipe.yaml12 import CoreLoader, compose, scalar_value
+from mnfn_cli.regular_files import IrregularFileError, read_regular
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 20
@@ -42,12 +43,11 @@ def read_file(path: Path) -> Document:
         StorageError: the file system refuses to read the file.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_regular(path, MAX_BYTES + 1)
     except FileNotFoundError:
         raise RecipeError(path, "no such file") from None
-    except IsADirectoryError:
-        raise RecipeError(path, "a folder; a recipe is a file") from None
+    except IrregularFileError:
+        raise RecipeError(path, "a folder, a pipe or a device; a recipe is a file") from None
     except OSError as error:
         raise StorageError(path, f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnfn_cli.recipe import load_recipe
+from mnfn_cli.regular_files import read_regular
 from mnfn_cli.report.counting import CHANNELS, Size
 from mnfn_cli.report.pictures import draw_grid
 from mnfn_cli.storage.atomic import replacing
@@ -89,7 +90,7 @@ def draw_training(metrics: Path, picture: Path, best_step: int) -> None:
         picture: the PNG file to write.
         best_step: the step of the best validation, which a vertical line marks.
     """
-    lines = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
+    lines = [json.loads(line) for line in read_regular(metrics).splitlines()]
     epochs = [line["epoch"] for line in lines]
     loss = "val_loss" if "val_loss" in lines[0] else "val_mse"
     figure = next((name for name in ("val_tau", "val_accuracy") if name in lines[0]), None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnfn_cli.errors import UsageError
+from mnfn_cli.regular_files import read_regular
 
 
 @dataclass(frozen=True)
@@ -83,4 +84,4 @@ def _run_file(path: Path, module: str) -> str:
 
 
 def _checksum(source: str | None) -> str | None:
-    return None if source is None else hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    return None if source is None else hashlib.sha256(read_regular(Path(source))).hexdigest()

@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mnfn_cli.errors import OutputError, StorageError
+from mnfn_cli.errors import OutputError, StorageError, unicode_text
+from mnfn_cli.regular_files import open_regular
 
 TEMPORARY_SUFFIX = ".mnfn-tmp"
 _TEMPORARY = re.compile(rf"\.(?P<name>.+)\.\d+(-\d+)?{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
 _SAFETENSORS_TEMPORARY = re.compile(r"\.tmp\w{6}", re.ASCII)
+_NO_CHARACTER = re.compile("[\ud800-\udfff]")
 _CONTENT = "content"
 NOT_FINITE = "not_finite"
 """The key of a JSON object that names its numbers that are NaN or infinite; they are null."""
@@ -82,18 +84,22 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a UTF-8 text file atomically; raises the errors of ``replacing``."""
-    write_bytes(path, content.encode())
+    """Write a UTF-8 text file atomically; raises the errors of ``replacing``.
+
+    What is no character, as in names of files that are not UTF-8, is escaped.
+    """
+    write_bytes(path, unicode_text(content).encode())
 
 
 def to_json(document: Any, *, indent: int | None = 2) -> str:
-    """Return JSON, in which NaN and infinite numbers are null.
+    """Return JSON, in which NaN and infinite numbers are null, and what is no character is escaped.
 
     An object with such a number, at any depth, gets the key ``not_finite`` with a list of their places, such as
     ``test.tau``. Of a list, such as a table, each object is marked by itself.
     """
     marked = [_marked(entry) for entry in document] if isinstance(document, list | tuple) else _marked(document)
-    return json.dumps(marked, indent=indent, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(marked, indent=indent, ensure_ascii=False, allow_nan=False)
+    return _NO_CHARACTER.sub(lambda found: rf"\u{ord(found[0]):04x}", text)
 
 
 def write_json(path: Path, document: Any) -> None:
@@ -143,8 +149,8 @@ def kind_of_special_file(path: Path) -> str | None:
 
 
 def sha256(path: Path) -> str:
-    """Return a file's SHA-256 as hexadecimal text."""
-    with path.open("rb") as file:
+    """Return a file's SHA-256 as hexadecimal text; raises the errors of ``open_regular``."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

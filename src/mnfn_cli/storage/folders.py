@@ -170,8 +170,13 @@ def _begin(output: Path, continues: bool) -> Path:
     # The mark is written before the folder is renamed to its partial name.
     temporary = free_temporary(output)
     temporary.mkdir()
-    mark(temporary, state, output)
-    temporary.rename(partial)
+    try:
+        mark(temporary, state, output)
+        temporary.rename(partial)
+    except BaseException:
+        with suppress(OSError):
+            shutil.rmtree(temporary)
+        raise
     return partial
 
 

@@ -1,7 +1,6 @@
 """Typed JSON files, such as run.json and zoo.json. Errors name the file and the key."""
 
 import json
-import stat
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -9,6 +8,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from mnfn_cli.errors import DataError
+from mnfn_cli.regular_files import read_regular
 from mnfn_cli.storage.atomic import write_json
 
 MAX_BYTES = 64 * 2**20
@@ -123,15 +123,16 @@ def write_record(file: Path, record: Record) -> None:
 
 def _read_json(file: Path) -> Any:
     try:
-        status = file.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(file, "is no regular file")
-        if status.st_size > MAX_BYTES:
-            raise DataError(file, f"{status.st_size} bytes; a description has at most {MAX_BYTES}")
-        return json_value(file.read_text("utf-8"))
+        content = read_regular(file, MAX_BYTES + 1)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise DataError(file, f"cannot be read: {error.strerror}") from None
+    if len(content) > MAX_BYTES:
+        raise DataError(file, f"{file.stat().st_size} bytes; a description has at most {MAX_BYTES}")
+    try:
+        return json_value(content.decode())
+    except ValueError as error:
         raise DataError(file, f"cannot be read: {error}") from None
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
 from mnfn_cli.errors import DataError
+from mnfn_cli.regular_files import open_regular, refuse_placeholder
 from mnfn_cli.storage.records import no_duplicates
-from mnfn_cli.storage.regular_files import check_regular_file, refuse_placeholder
 
 MAX_HEADER_BYTES = 100_000_000
 MAX_TENSORS = 10_000
@@ -29,8 +29,8 @@ ITEM_BYTES = {
 }
 """The size of a number of each dtype in bytes."""
 
-_METADATA = "__metadata__"
-_METADATA_FIRST = f'{{"{_METADATA}":{{'
+METADATA = "__metadata__"
+_METADATA_FIRST = f'{{"{METADATA}":{{'
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,8 @@ def read_content(path: Path, *, tensors: bool = True) -> tuple[Header, bytearray
     Raises:
         DataError: the file is missing, no regular file, damaged or not a safetensors file.
     """
-    check_regular_file(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             text = _header_text(path, file, size)
             content = bytearray(size - file.tell() if tensors else 0)
@@ -109,7 +108,7 @@ def read_content(path: Path, *, tensors: bool = True) -> tuple[Header, bytearray
         metadata, rest = _split_metadata(text.decode())
         entries, other = (_known_entries if len(rest) <= _KNOWN_LENGTH else _parse_entries)(rest)
         if metadata is not None and other is not None:
-            raise ValueError(f"'{_METADATA}' is there twice")
+            raise ValueError(f"'{METADATA}' is there twice")
         if b"\\u" in text:  # half of a surrogate pair is no character, and no file or terminal takes it
             json.dumps([metadata, other, *entries], ensure_ascii=False, allow_nan=True).encode()
     except (ValueError, RecursionError) as error:
@@ -160,7 +159,7 @@ def _parse_entries(text: str) -> tuple[TensorEntries, Any]:
     header = _DECODER.decode(text)
     if not isinstance(header, dict):
         raise DataError("", "header is no JSON object")
-    metadata = header.pop(_METADATA, None)
+    metadata = header.pop(METADATA, None)
     if len(header) > MAX_TENSORS:
         raise DataError("", f"{len(header)} tensors; at most {MAX_TENSORS} are read")
     stops: dict[str, int] = {}
@@ -209,7 +208,7 @@ def _check_metadata(path: Path, metadata: Any) -> dict[str, str]:
     if metadata is None:
         return {}
     if not (isinstance(metadata, dict) and all(isinstance(text, str) for text in metadata.values())):
-        raise DataError(f"{path}:{_METADATA}", "no readable safetensors file: metadata are texts by key")
+        raise DataError(f"{path}:{METADATA}", "no readable safetensors file: metadata are texts by key")
     return metadata
 
 

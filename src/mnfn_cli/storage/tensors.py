@@ -1,5 +1,6 @@
 """Write safetensors files atomically, and read them with plain errors."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
@@ -10,9 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mnfn_cli.errors import DataError, StorageError
+from mnfn_cli.errors import DataError, StorageError, unicode_text
 from mnfn_cli.storage.atomic import replacing
-from mnfn_cli.storage.tensor_headers import TensorEntries, TensorEntry, read_content, read_header
+from mnfn_cli.storage.tensor_headers import METADATA, TensorEntries, TensorEntry, read_content, read_header
 
 DTYPES = {
     **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
@@ -34,8 +35,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         metadata: texts by key, which are written into the header.
 
     Raises:
-        StorageError: the file cannot be written.
+        StorageError: the file cannot be written, or a tensor has the name under which the header keeps the metadata.
     """
+    if METADATA in tensors:
+        raise StorageError(f"{path}:{METADATA}", "no tensor in a safetensors file can have this name")
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # The library writes to a temporary of its own and renames it.
     with replacing(path, apart=True) as temporary:
@@ -131,11 +134,23 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
         DataError: the file is missing, damaged or not a safetensors file.
     """
     read_header(path)
+    if unicode_text(str(path)) != str(path):
+        return read_tensors(path, floats_only=False)[0]  # the library opens no file whose name is not UTF-8
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
         raise DataError(path, f"no readable safetensors file: {error}") from None
+
+
+def digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
+    """Return a SHA-256, as hexadecimal text, that changes with a name, dtype, shape or number, and with ``text``."""
+    found = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        found.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        found.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def all_finite(tensor: Tensor) -> bool:

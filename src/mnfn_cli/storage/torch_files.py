@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError
+from mnfn_cli.regular_files import open_regular, read_regular, refuse_placeholder
 from mnfn_cli.storage.atomic import file_system_errors, replacing
-from mnfn_cli.storage.regular_files import check_regular_file, refuse_placeholder
 from mnfn_cli.storage.tensor_headers import MAX_TENSORS
 
 TORCH_SUFFIXES = (".pt", ".pth")
@@ -90,10 +90,8 @@ def save_torch_file(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _first_bytes(path: Path) -> bytes:
-    check_regular_file(path)
     try:
-        with path.open("rb") as file:
-            return file.read(64)
+        return read_regular(path, 64)
     except OSError as error:
         raise DataError(path, f"cannot read: {error.strerror}") from None
 
@@ -128,7 +126,7 @@ def _refuse_greedy(path: Path) -> None:
 def _load(path: Path) -> Any:
     try:
         # Given a path, torch would read a name that ends in .safetensors in another way.
-        with path.open("rb") as file, warnings.catch_warnings():
+        with open_regular(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:

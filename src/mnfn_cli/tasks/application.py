@@ -120,7 +120,9 @@ def apply_run(
     known = loaded.task
     layouts = loaded.folder.record.layouts
     in_float32 = place_of(loaded.model)[1] != torch.float64
-    wanted = Wanted(loaded.specs, known.label, known.parse_label, loaded.start, reading, layouts, in_float32)
+    wanted = Wanted(
+        loaded.specs, known.label, known.parse_label, loaded.start, reading, layouts, known.numbers, in_float32
+    )
     networks = load_checkpoints(checkpoints, wanted, split=split, skip_bad=skip_bad)
     answers = loaded.predict(networks.features)
     if faults := _not_finite(answers, networks, checkpoints, known.answer):

@@ -10,9 +10,8 @@ from mnfn_cli.errors import DataError
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
 from mnfn_cli.tasks.familiarity import Familiarity
 from mnfn_cli.tasks.intervals import Intervals
+from mnfn_cli.training.run_folder import CALIBRATION_FILE
 from mnfn_cli.weightspace.spec import NetworkSpec
-
-CALIBRATION_FILE = "calibration.safetensors"
 
 
 @dataclass(frozen=True)

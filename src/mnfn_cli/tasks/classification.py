@@ -154,6 +154,12 @@ class Classification(Task):
         """Return the accuracy."""
         return with_interval(accuracy, observed.argmax(dim=1).numpy(), targets.numpy(), pictures), {}
 
+    def parse_label(self, text: str) -> str:
+        """Return the text, which is one of the run's classes."""
+        if text not in self.facts.classes:
+            raise ValueError(f"is none of the run's classes {', '.join(self.facts.classes)}")
+        return text
+
     def report(self, networks: Checkpoints, answers: Tensor, intervals: Intervals | None = None) -> Report:
         """Return the most probable class, all probabilities, and the accuracy where true classes are known."""
         true = [None if label is None else str(label) for label in networks.labels]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mnfn_cli.errors import DataError, RecipeError
+from mnfn_cli.errors import DataError, RecipeError, unicode_text
 from mnfn_cli.models.functional import Functional
 from mnfn_cli.models.shared import obstacles
 from mnfn_cli.recipe import Recipe
@@ -259,6 +259,12 @@ def with_absolute_zoos(recipe: Recipe, zoos: Sequence[Path] = ()) -> Recipe:
     Args:
         recipe: the recipe to change.
         zoos: paths of zoos that replace the recipe's; by default the recipe's are kept.
+
+    Raises:
+        RecipeError: a path is not UTF-8.
     """
     paths = tuple(str(Path(path).absolute()) for path in (zoos or recipe.data.zoo))
+    for path in paths:
+        if unicode_text(path) != path:
+            raise RecipeError("data.zoo", f"{path} is not UTF-8, which a recipe is written in; rename the folder")
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"zoo": paths})})

@@ -13,7 +13,7 @@ from mnfn_cli.errors import DataError, MnfnError, UsageError
 from mnfn_cli.pretrained import find_run, similar_run
 from mnfn_cli.recipe import Recipe, load_recipe
 from mnfn_cli.storage.tensor_headers import read_header
-from mnfn_cli.storage.tensors import read_tensors
+from mnfn_cli.storage.tensors import all_finite, read_tensors
 from mnfn_cli.task_list import TASKS
 from mnfn_cli.tasks.calibration import Calibration
 from mnfn_cli.tasks.functional import build_functional
@@ -168,6 +168,7 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
     if task is not None and record.task != task:
         raise UsageError(path, f"is a run of task {record.task}; mnfn {TASKS[record.task].short} reads it")
     remarks = folder.require_plugins()
+    remarks += [f"{file} was edited since the run was trained" for file in folder.changed_files()]
     recipe = load_recipe(str(folder.recipe))
     known = task_of_run(record.task, recipe, record.specs, record.facts, record.inr, file)
     _check_size(folder, recipe, known)
@@ -177,6 +178,8 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise DataError(folder.model, f"does not fit the recipe: {error}") from None
+    if wrong := [name for name, tensor in tensors.items() if tensor.is_floating_point() and not all_finite(tensor)]:
+        raise DataError(f"{folder.model}:{wrong[0]}", "is not finite; the run is damaged, train it anew")
     return Run(folder, recipe, known, model, remarks, Calibration.read(folder.path, record.specs))
 
 

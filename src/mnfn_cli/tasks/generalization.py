@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mnfn_cli.recipe import Recipe
+from mnfn_cli.regular_files import read_regular
 from mnfn_cli.storage.atomic import write_text
 from mnfn_cli.tasks.data import Picture, Split, Splits
 from mnfn_cli.tasks.figure import Figure, Scatter
@@ -23,6 +24,7 @@ from mnfn_cli.tasks.task import Conclusion, Report, Task
 from mnfn_cli.weightspace.mixed import MixedFeatures, Networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.checkpoints import Checkpoints
+from mnfn_cli.zoo.numbers import NumberColumn
 from mnfn_cli.zoo.record import Fit
 from mnfn_cli.zoo.store import Zoo
 
@@ -69,8 +71,7 @@ class Generalization(Task):
 
     def targets(self, zoo: Zoo, rows: Sequence[int]) -> Tensor:
         """Return the measured numbers in the units of models, ``(rows,)``."""
-        numbers = zoo.table[self.facts.label].cast(float).to_numpy()[list(rows)]
-        return self.facts.to_units(torch.tensor(numbers)).float()
+        return self.facts.to_units(torch.tensor(self.facts.column.require(zoo, rows))).float()
 
     def answers(self, model: nn.Module, features: Networks) -> Any:
         """Return predicted numbers, ``(networks,)``."""
@@ -138,9 +139,10 @@ class Generalization(Task):
             others["coverage"] = intervals.coverage(predicted, truth)
         return with_interval(kendall_tau, predicted, truth), others
 
-    def parse_label(self, text: str) -> float:
-        """Parse a number."""
-        return float(text)
+    @property
+    def numbers(self) -> NumberColumn:
+        """The column that is learned."""
+        return self.facts.column
 
     def report(self, networks: Checkpoints, answers: Tensor, intervals: Intervals | None = None) -> Report:
         """Return predicted numbers, and tau, R2 and the mean absolute error where true ones are known."""
@@ -192,7 +194,7 @@ class Generalization(Task):
 
 def predicted_against_true(predictions: Path, tau: Metric | None = None, target: Target = Target()) -> Scatter:
     """Return the scatter plot of a file predictions.csv, with the number of networks and tau in its title."""
-    table = pl.read_csv(predictions, glob=False, schema_overrides={"network": pl.String})
+    table = pl.read_csv(read_regular(predictions), schema_overrides={"network": pl.String})
     title = f"{table.height} networks" + ("" if tau is None or tau.value is None else f", tau {tau}")
     true, predicted = (table[f"{kind}_{target.words}"].to_list() for kind in ("true", "predicted"))
     labels = (f"true {target.label.replace('_', ' ')}", "predicted from the weights")

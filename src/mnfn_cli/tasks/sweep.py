@@ -13,6 +13,7 @@ import numpy as np
 from mnfn_cli.errors import MnfnError, UsageError
 from mnfn_cli.recipe import Recipe, load_recipe
 from mnfn_cli.recipe.overrides import override_key
+from mnfn_cli.regular_files import read_regular
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.processes import Processes
 from mnfn_cli.storage.atomic import write_json, write_text
@@ -38,9 +39,9 @@ def _is_table(file: Path) -> bool:
     if file.is_symlink():
         return False
     try:
-        rows = json.loads(file.read_text("utf-8"))
+        rows = json.loads(read_regular(file))
         return isinstance(rows, list) and all({"recipe", "variant", "seed"} <= row.keys() for row in rows)
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
 

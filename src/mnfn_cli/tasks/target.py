@@ -1,7 +1,6 @@
 """The number about networks that is learned: a column of the zoos' tables, and the units in which models learn it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,11 +12,9 @@ from mnfn_cli.errors import DataError, NumericError, RecipeError
 from mnfn_cli.recipe import Recipe
 from mnfn_cli.runtime.precision import full_precision
 from mnfn_cli.storage.records import Record
+from mnfn_cli.zoo.numbers import ACCURACY, NumberColumn
 from mnfn_cli.zoo.store import Zoo
 
-ACCURACY = "test_accuracy"
-
-_NAMED = 20
 _WIDTH = 4.0
 
 
@@ -42,6 +39,11 @@ class Target(Record):
     def words(self) -> str:
         """The target in words, as in "a known accuracy"."""
         return "accuracy" if self.label == ACCURACY else self.label
+
+    @property
+    def column(self) -> NumberColumn:
+        """The column of the zoos' tables."""
+        return NumberColumn(self.label, self.bounds)
 
     @property
     def span(self) -> float:
@@ -100,8 +102,8 @@ def study_target(recipe: Recipe, zoos: Sequence[Zoo]) -> Target:
         zoos: the zoos.
 
     Raises:
-        DataError: the column is missing, or has a value that is text, missing, not finite or out of bounds; such
-            networks are named. Or it has the same value for all training networks.
+        DataError: the column is missing, or has a cell that is empty, no finite number or out of bounds; all such cells
+            are named. Or it has the same value for all training networks.
         RecipeError: there are no bounds, and the model answers between bounds only.
     """
     label = recipe.data.label or ACCURACY
@@ -114,7 +116,9 @@ def study_target(recipe: Recipe, zoos: Sequence[Zoo]) -> Target:
     columns = []
     for zoo in zoos:
         zoo.require_column(label)
-        columns.append(_numbers(zoo, label, bounds))
+        columns.append(NumberColumn(label, bounds).require(zoo))
+        if zoo.table[label].dtype == pl.String:
+            raise DataError(zoo.path / "table.csv", f"{label} is text; a column of numbers can be learned")
     train = np.concatenate([column[zoo.rows("train")] for zoo, column in zip(zoos, columns, strict=True)])
     if len(train) > 1 and np.ptp(train) == 0:
         problem = f"{label} is {train[0]:g} for every training network, so there is nothing to learn"
@@ -122,23 +126,3 @@ def study_target(recipe: Recipe, zoos: Sequence[Zoo]) -> Target:
     if bounds is None:
         return Target(label=label, bounds=None, mean=float(train.mean()), deviation=float(train.std()))
     return Target() if (label, bounds) == (ACCURACY, (0.0, 1.0)) else Target(label=label, bounds=bounds)
-
-
-def _numbers(zoo: Zoo, label: str, bounds: tuple[float, float] | None) -> Any:
-    """Return a column as float64 numbers, ``(networks,)``."""
-    column, ids = zoo.table[label], zoo.ids
-
-    def refuse(wrong: Any, problem: str) -> None:
-        if names := [ids[row] for row in np.nonzero(wrong)[0]]:
-            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            raise DataError(zoo.path / "table.csv", f"{label} {problem} of network {', '.join(names[:_NAMED])}{more}")
-
-    cast = column.cast(pl.Float64, strict=False)
-    refuse(cast.is_null().to_numpy(), "is no number")
-    numbers = cast.to_numpy()
-    if column.dtype == pl.String:
-        raise DataError(zoo.path / "table.csv", f"{label} is text; a column of numbers can be learned")
-    refuse(~np.isfinite(numbers), "is not finite")
-    if bounds is not None:
-        refuse((numbers < bounds[0]) | (numbers > bounds[1]), f"outside [{bounds[0]:g}, {bounds[1]:g}]")
-    return numbers

@@ -27,6 +27,7 @@ from mnfn_cli.weightspace.spec_checks import is_inr
 from mnfn_cli.zoo.checkpoints import Checkpoints
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.mixed import weight_spaces
+from mnfn_cli.zoo.numbers import NumberColumn
 from mnfn_cli.zoo.record import Fit
 from mnfn_cli.zoo.store import Zoo
 
@@ -224,9 +225,14 @@ class Task(ABC):
             intervals: the intervals around the run's predictions, if it has any; their coverage is among the figures.
         """
 
+    @property
+    def numbers(self) -> NumberColumn | None:
+        """The column ``label`` where the true value is a number; None for other tasks."""
+        return None
+
     def parse_label(self, text: str) -> Any:
-        """Parse the true value in a checkpoint file's metadata; raises ValueError if it has another form."""
-        return text
+        """Parse the true value in a checkpoint file's metadata; raises ValueError, with a reason, if it can be none."""
+        return text if self.numbers is None else self.numbers.parse(text)
 
     @abstractmethod
     def report(self, networks: Checkpoints, answers: Any, intervals: Intervals | None = None) -> Report:

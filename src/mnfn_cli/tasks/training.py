@@ -48,11 +48,12 @@ from mnfn_cli.tasks.size import require_bounded_size
 from mnfn_cli.tasks.task import Task, task_class, task_of_run
 from mnfn_cli.training.closed_form import finish, fit_at_once
 from mnfn_cli.training.loop import Job, run_job
-from mnfn_cli.training.run_folder import RUN, RUN_FILE, RunFolder, create_run, resuming
+from mnfn_cli.training.run_folder import CHANGED, RUN, RUN_FILE, RunFolder, create_run, resuming
 from mnfn_cli.training.state import Position
 from mnfn_cli.zoo.inr_design import InrDesign
-from mnfn_cli.zoo.store import ZOO, Zoo
+from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
 from mnfn_cli.zoo.table import SPLITS
+from mnfn_cli.zoo.verification import changed_files
 
 PREPARED = 4096
 """The number of training networks that give means and deviations where not all are in memory."""
@@ -184,22 +185,35 @@ def resume_run(path: Path, *, context: Context | None = None, illustrate: Illust
     Raises:
         UsageError: the run is finished, was started by another version of mnfn, or needs a plugin that is not loaded
             or has changed.
-        DataError: there is no run, a zoo of it changed, or its newest state is damaged.
+        DataError: there is no run, its recipe or a zoo of it changed, its newest state is damaged, or its metrics are
+            not what it wrote.
         NumericError, InterruptedRun: as in ``train_run``.
     """
     context = context or Context()
-    with context.processes.entered_by_first(partial(resuming, path)) as folder:
+    with context.processes.entered_by_first(partial(_unchanged, path)) as folder:
         if changed := folder.require_plugins():
             raise UsageError(path, f"{changed[0]}; it cannot be resumed")
         recipe, record = load_recipe(str(folder.recipe)), folder.record
         zoos = open_zoos(recipe)
-        for zoo, known in zip(zoos, record.zoos, strict=True):
-            if zoo.fingerprint != known.fingerprint:
-                raise DataError(zoo.path, "changed since the run started; it cannot be resumed")
         if (made_by := record.versions.mnfn) != __version__:
             raise UsageError(path, f"was started by mnfn {made_by}; this is {__version__}, which may train otherwise")
         task = task_of_run(record.task, recipe, record.specs, record.facts, record.inr, folder.path / RUN_FILE)
         return _run(task, folder, zoos, context, illustrate)
+
+
+@contextmanager
+def _unchanged(path: Path) -> Iterator[RunFolder]:
+    """Hold the lock of an unfinished run inside the block, after a check of its files and zoos by their checksums."""
+    with resuming(path) as folder:
+        faults = [DataError(file, f"{CHANGED}; it cannot be resumed") for file in folder.changed_files()]
+        for known in folder.record.zoos:
+            zoo = open_zoo(known.path)
+            if zoo.fingerprint != known.fingerprint:
+                faults.append(DataError(zoo.path, "changed since the run started; it cannot be resumed"))
+            faults += changed_files(zoo.path, zoo.record)
+        if faults:
+            raise DataError.together(faults)
+        yield folder
 
 
 def _require_fitting_batch(recipe: Recipe, networks: int) -> None:

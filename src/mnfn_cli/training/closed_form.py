@@ -12,7 +12,7 @@ from mnfn_cli.errors import NumericError
 from mnfn_cli.models.functional import ClosedFormFunctional, Functional, place_of
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.processes import Processes
-from mnfn_cli.training.loop import append_metrics
+from mnfn_cli.training.metrics_file import append_metrics
 from mnfn_cli.training.run_folder import RunFolder
 from mnfn_cli.training.state import Position, describe_environment, to_cpu
 from mnfn_cli.weightspace.features import WeightSpaceFeatures

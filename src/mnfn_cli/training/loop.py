@@ -1,11 +1,9 @@
 """The training loop of every task: optimizer steps, validation, the best model, and states to resume from."""
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import cos, pi
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,7 +14,8 @@ from mnfn_cli.models.functional import Functional
 from mnfn_cli.runtime.context import Context, Progress
 from mnfn_cli.runtime.processes import Processes
 from mnfn_cli.runtime.seeds import derive_seed
-from mnfn_cli.storage.atomic import file_system_errors, to_json
+from mnfn_cli.storage.atomic import sha256
+from mnfn_cli.training.metrics_file import append_metrics, take_up_metrics
 from mnfn_cli.training.run_folder import RunFolder
 from mnfn_cli.training.state import (
     Position,
@@ -93,7 +92,7 @@ def run_job(job: Job, model: nn.Module, run: RunFolder, context: Context) -> Pos
     Raises:
         InterruptedRun: the user interrupted the training; a complete state is on disk, and the run can be resumed.
         NumericError: a loss or a gradient is not finite; the state of the last validation stays on disk.
-        DataError: the newest state is damaged.
+        DataError: the newest state is damaged, or metrics.jsonl is not what the run wrote.
     """
     progress, processes = context.progress, context.processes
     torch.manual_seed(derive_seed(job.seed, "training"))
@@ -108,7 +107,7 @@ def run_job(job: Job, model: nn.Module, run: RunFolder, context: Context) -> Pos
         )
     position.environment = environment
     if processes.first:
-        _truncate(run.metrics, position.metrics_bytes)
+        take_up_metrics(run.metrics, position)
     progress.start("training", job.total_steps)
     progress.advance(position.step)
     log = StepLog(model, optimizer, position.step)
@@ -216,7 +215,7 @@ def _validate(
     line = {"step": position.step, "epoch": position.step / job.steps_per_epoch, "train_loss": train_loss, **figures}
     if context.processes.first:
         append_metrics(run.metrics, line)
-        position.metrics_bytes = run.metrics.stat().st_size
+        position.metrics_bytes, position.metrics_sha256 = run.metrics.stat().st_size, sha256(run.metrics)
     position.validated, position.loss_sum = position.step, 0.0
     context.progress.advance(0, **{name: figure for name, figure in figures.items() if name == job.criterion})
     return best
@@ -224,18 +223,3 @@ def _validate(
 
 def _can_fuse(model: nn.Module) -> bool:
     return next(model.parameters()).device.type in ("cpu", "cuda")
-
-
-def _truncate(path: Path, size: int) -> None:
-    """Cut the file to ``size`` bytes: lines written after the state from which training resumes are removed."""
-    with file_system_errors(path), path.open("ab") as file:
-        file.truncate(size)
-
-
-def append_metrics(path: Path, line: Mapping[str, float | None]) -> None:
-    """Append the figures of one validation to ``path`` as a line of JSON, and flush it to the disk."""
-    text = to_json(line, indent=None)
-    with file_system_errors(path), path.open("a", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())

@@ -61,6 +61,7 @@ class RunRecord(VersionedRecord):
         layouts: how the files held the networks that the zoos were imported from.
         files: the names of the run's files beyond those that every run has.
         plugins: the user's own code that must be loaded with ``--plugin`` to read the run.
+        sha256: the SHA-256 of files of the run as hexadecimal text, by name; empty in runs of earlier versions.
     """
 
     VERSION = 3
@@ -80,6 +81,7 @@ class RunRecord(VersionedRecord):
     layouts: tuple[Layout, ...] = ()
     files: tuple[str, ...] = ()
     plugins: tuple[PluginReference, ...] = ()
+    sha256: Mapping[str, str] = {}
 
     @field_validator("spec")
     @classmethod

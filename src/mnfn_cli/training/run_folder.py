@@ -8,21 +8,24 @@ from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.runtime.context import Interruption
 from mnfn_cli.runtime.plugins import find_plugin
 from mnfn_cli.runtime.processes import current
-from mnfn_cli.storage.atomic import remove_temporaries, write_text
+from mnfn_cli.storage.atomic import remove_temporaries, sha256, write_text
 from mnfn_cli.storage.folders import existing_folder, growing_folder, recover
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import read_record, write_record
 from mnfn_cli.training.record import RunRecord
+from mnfn_cli.zoo.inr_design import START_FILE
 
 RUN_FILE = "run.json"
+CALIBRATION_FILE = "calibration.safetensors"
+CHANGED = "checksum differs from run.json; the file was changed or damaged"
 STATES = "step-*.safetensors"
 """The pattern of the names of training states in the folder ``checkpoints``."""
 
 _FILES = frozenset(
-    {RUN_FILE, "recipe.yaml", "model.safetensors", "metrics.jsonl", "result.json", "start.safetensors", "training.png"}
-    | {"calibration.safetensors", "README.md"}
+    {RUN_FILE, "recipe.yaml", "model.safetensors", "metrics.jsonl", "result.json", START_FILE, "training.png"}
+    | {CALIBRATION_FILE, "README.md"}
     | {"predictions.csv", "predicted-vs-true.png", "confusion.png", "errors.csv", "examples.safetensors", "edits.png"}
 )
 """The files that any run may hold. Runs of format 1 do not list theirs in run.json."""
@@ -106,6 +109,17 @@ class RunFolder:
                 remarks.append(f"{plugin.name} changed since the run {self.path} was trained")
         return remarks
 
+    def changed_files(self) -> list[Path]:
+        """Return the files of the run that are not what run.json says; those that it does not list are taken on trust.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        try:
+            return [self.path / name for name, known in self.record.sha256.items() if sha256(self.path / name) != known]
+        except OSError as error:
+            raise DataError(error.filename or self.path, f"cannot read: {error.strerror}") from None
+
     def check_interruption(self, interruption: Interruption) -> None:
         """Raise ``InterruptedRun`` if a signal has come; everything that is needed to resume must be on disk.
 
@@ -120,7 +134,8 @@ class RunFolder:
         Args:
             files: the names of the run's files beyond those that every run has.
         """
-        self.record = self.record.changed(state="done", files=tuple(sorted(files)))
+        sums = {**self.record.sha256, **_checksums(self.path, (self.model.name, CALIBRATION_FILE))}
+        self.record = self.record.changed(state="done", files=tuple(sorted(files)), sha256=sums)
         write_record(self.path / RUN_FILE, self.record)
         for state in self.checkpoints.glob(STATES):
             state.unlink()
@@ -154,7 +169,8 @@ def create_run(
         (folder / "checkpoints").mkdir()
         fill(folder)
         write_text(folder / "recipe.yaml", recipe)
-        write_record(folder / RUN_FILE, record)
+        sums = _checksums(folder, ("recipe.yaml", START_FILE))
+        write_record(folder / RUN_FILE, record.changed(sha256=sums))
     return RunFolder(path)
 
 
@@ -177,6 +193,10 @@ def resuming(path: Path) -> Iterator[RunFolder]:
         yield folder
 
 
+def _checksums(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    return {name: sha256(folder / name) for name in names if (folder / name).exists()}
+
+
 def zoos_of(runs: Sequence[Path]) -> list[Path]:
     """Return the zoos that runs were trained on; none for a run that cannot be read."""
     zoos = []
@@ -192,7 +212,7 @@ def open_finished(path: Path) -> RunFolder:
     """Open a finished run.
 
     Raises:
-        DataError: there is no run, it is not finished, or files are missing in it.
+        DataError: there is no run, it is not finished, or files in it are missing or were changed.
     """
     folder = RunFolder(path)
     if not folder.done:
@@ -200,6 +220,8 @@ def open_finished(path: Path) -> RunFolder:
     gone = [file.name for file in (folder.recipe, folder.model) if not file.exists()]
     if gone:
         raise DataError(path, f"this run is incomplete: it holds no {' and no '.join(gone)}")
+    if wrong := [file for file in folder.changed_files() if file != folder.recipe]:
+        raise DataError.together(DataError(file, CHANGED) for file in wrong)
     return folder
 
 

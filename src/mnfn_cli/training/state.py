@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.tensors import read_tensors, save_tensors
+from mnfn_cli.storage.tensors import digest, read_tensors, save_tensors
 
 KEPT = 2
 
@@ -26,6 +26,7 @@ class Position:
             step at which it was measured.
         loss_sum: the sum of the training losses since the newest validation.
         metrics_bytes: the size of metrics.jsonl at this step, in bytes.
+        metrics_sha256: the SHA-256 of these bytes, as hexadecimal text; empty in states of earlier versions.
         step_seconds: the time spent in optimizer steps, in seconds.
         exact: whether the run was never resumed in another environment.
         environment: what ``describe_environment`` returned where the run was started or last resumed.
@@ -37,6 +38,7 @@ class Position:
     best_step: int = 0
     loss_sum: float = 0.0
     metrics_bytes: int = 0
+    metrics_sha256: str = ""
     step_seconds: float = 0.0
     exact: bool = True
     environment: dict[str, str] = field(default_factory=dict)
@@ -91,7 +93,8 @@ def save_state(
     device = next(model.parameters()).device
     tensors |= {f"random.{name}": state for name, state in random_states(device).items()}
     # The best value is infinite before the first validation, which JSON cannot say.
-    metadata = {"position": json.dumps(asdict(position) | {"best_value": str(position.best_value)}, allow_nan=False)}
+    text = json.dumps(asdict(position) | {"best_value": str(position.best_value)}, allow_nan=False)
+    metadata = {"position": text, "sha256": digest(tensors, text)}
     save_tensors(folder / f"step-{position.step:08d}-{position.validated:08d}.safetensors", tensors, metadata)
     for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
         old.unlink()
@@ -116,6 +119,8 @@ def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
     newest = files[-1]
     try:
         tensors, metadata = read_tensors(newest, floats_only=False)
+        if metadata.get("sha256", found := digest(tensors, metadata["position"])) != found:
+            raise DataError(newest, "its checksum is not that of what it holds")
         position = Position(**json.loads(metadata["position"]))
         position.best_value = float(position.best_value)
         groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}, "random": {}}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnfn_cli.errors import UsageError
+from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.folders import new_folder
@@ -84,6 +84,7 @@ def augment_zoo(
             record. The elements are drawn on the CPU, so they do not depend on the device.
 
     Raises:
+        DataError: a weight of a network is not finite; all such networks are named.
         NumericError: a moved weight is too large for its dtype, or the function of a network changed by more than
             ``TOLERANCE``; all such networks are named.
         UsageError: ``copies`` is less than 1; ``shifts`` are given for networks that have none, or are too many.
@@ -94,6 +95,8 @@ def augment_zoo(
         raise UsageError("--copies", f"{copies} copies; at least 1")
     for space in source.spaces:
         check_shifts(space.spec, shifts)
+    if faults := source.faults():
+        raise DataError.together(faults.values())
     context = context or Context()
     processes = context.processes
     if processes.first:

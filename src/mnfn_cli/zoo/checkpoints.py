@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mnfn_cli.errors import DataError, MnfnError, UsageError
+from mnfn_cli.errors import DataError, MnfnError, UsageError, unicode_text
 from mnfn_cli.storage.tensors import stack_tensors
 from mnfn_cli.weightspace.layout import Layout, Reading
 from mnfn_cli.weightspace.mixed import Networks, Piece, join_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.mixed import place_of_spec, read_networks
+from mnfn_cli.zoo.numbers import NumberColumn
 from mnfn_cli.zoo.single_files import SingleFile, kind_of, layout_of, list_files, not_finite, read_state_dict, unpack
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
@@ -64,10 +64,12 @@ class Wanted:
     Args:
         specs: the weight spaces of which every network must have one.
         label: the column of a zoo's table, or the key in a file's metadata, that holds the true value; None for none.
-        parse: a function that parses the true value in a file's metadata, and raises ValueError if it cannot.
+        parse: a function that parses the true value in a file's metadata, and raises ValueError, with a reason, if it
+            cannot.
         start: the fingerprint of the initial weights from which INRs must have been fitted; None for any.
         reading: what the user says about files that their tensors do not tell.
         layouts: how the files held the networks that the run was trained on, if they were imported from files.
+        numbers: what the cells of the column ``label`` of a zoo must be, where it holds numbers.
         in_float32: whether all numbers must be finite in float32, in which the run's functional computes.
     """
 
@@ -77,6 +79,7 @@ class Wanted:
     start: str | None = None
     reading: Reading = field(default_factory=Reading)
     layouts: tuple[Layout, ...] = ()
+    numbers: NumberColumn | None = None
     in_float32: bool = False
 
     @property
@@ -136,8 +139,10 @@ def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Ch
     fit = zoo.record.fit
     wanted.check_start(zoo.path, fit.get("init"), fit.get("start"))
     rows = zoo.rows(split)
-    problems = zoo.bad_networks(rows, in_float32=wanted.in_float32)
-    bad = {row: DataError(f"{zoo.path}:{zoo.ids[row]}", problem) for row, problem in problems}
+    label = wanted.label if wanted.label in zoo.table.columns else None
+    bad = zoo.faults(rows, in_float32=wanted.in_float32)
+    if label is not None and wanted.numbers is not None:
+        bad = wanted.numbers.read(zoo, rows, empty=True)[1] | bad
     foreign: list[DataError] = []
     for part in misfits:
         chosen = set(map(int, part.numbers)) & set(rows)
@@ -150,7 +155,6 @@ def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Ch
         raise DataError.together(errors)
     good = [row for row in rows if row not in bad] if bad else rows
     features = read_networks([zoo], [good], wanted.specs)
-    label = wanted.label if wanted.label in zoo.table.columns else None
     labels = [None] * len(good) if label is None else zoo.table[label][good].to_list()
     unknown = len(good) if wanted.start is not None and fit.get("init") is None else 0
     return Checkpoints(zoo.table["id"][good].to_list(), features, labels, errors, zoo, good, unknown_start=unknown)
@@ -216,7 +220,7 @@ def _from_files(path: Path, wanted: Wanted, skip_bad: bool) -> Checkpoints:
         pieces.append((group.number, [places[group.positions[row]] for row in rows], good))
     singles = [found[position] for position in labels]
     unknown = sum(wanted.start is not None and "init" not in single.metadata for single in singles)
-    names = [single.path.stem for single in singles]
+    names = [unicode_text(single.path.stem) for single in singles]
     networks = _joined(pieces, wanted.specs)
     return Checkpoints(names, networks, list(labels.values()), in_order, files=singles, unknown_start=unknown)
 
@@ -259,9 +263,6 @@ def _label(single: SingleFile, wanted: Wanted) -> Any:
     if text is None:
         return None
     try:
-        value = wanted.parse(text)
-        if isinstance(value, float) and not isfinite(value):
-            raise ValueError(text)
-        return value
-    except ValueError:
-        raise DataError(f"{single.path}:{wanted.label}", f"'{text}' in the metadata is no finite number") from None
+        return wanted.parse(text)
+    except ValueError as error:
+        raise DataError(f"{single.path}:{wanted.label}", f"'{text}' in the metadata {error}") from None

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.regular_files import check_regular_file
+from mnfn_cli.regular_files import read_regular
 from mnfn_cli.zoo.idx import MAX_VALUES
 
 CHANNELS, SIDE = 3, 32
@@ -23,7 +23,6 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
         DataError: the file is missing or no regular file, is empty or not a whole number of records, or holds more than
             ``MAX_VALUES`` values.
     """
-    check_regular_file(path)
     try:
         size = path.stat().st_size
         if size == 0 or size % RECORD_BYTES:
@@ -32,8 +31,7 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
             )
         if size > MAX_VALUES:
             raise DataError(path, f"has {size:,} bytes; at most {MAX_VALUES:,} are read")
-        with path.open("rb") as file:
-            content = file.read(size)
+        content = read_regular(path, size)
     except OSError as error:
         raise DataError(path, f"cannot be read: {error.strerror}") from None
     if len(content) < size:

@@ -12,7 +12,7 @@ from mnfn_cli.zoo.shards import tensor_names
 from mnfn_cli.zoo.single_files import CHECKPOINTS, SUFFIX, write_manifest, write_state_dict
 from mnfn_cli.zoo.store import Zoo
 
-_SAFE_NAME = re.compile(r"[\w.+-][\w .+-]*", re.ASCII)
+_SAFE_NAME = re.compile(r"[\w+-][\w .+-]*", re.ASCII)  # a name that starts with a dot is hidden
 
 
 def export_zoo(

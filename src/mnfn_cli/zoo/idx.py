@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.regular_files import check_regular_file
+from mnfn_cli.regular_files import open_regular
 
 MAX_VALUES = 2**30
 """The largest number of values that is read from one file of pictures or labels. It bounds the memory."""
@@ -40,9 +40,8 @@ def read_idx(path: Path, num_dimensions: int) -> np.ndarray:
         DataError: the file is missing, no regular file or no IDX file; it holds values of another type, or has other
             dimensions; its size is not that of its header; it is damaged; or it has more than ``MAX_VALUES`` values.
     """
-    check_regular_file(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             packed = file.read(len(_GZIP)) == _GZIP
             file.seek(0)
@@ -55,7 +54,7 @@ def read_idx(path: Path, num_dimensions: int) -> np.ndarray:
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(path, f"is a damaged gzip file: {error}; copy or download it again") from None
     except OSError as error:
-        raise DataError(path, f"cannot be read: {error.strerror}") from None
+        raise DataError(path, f"cannot read: {error.strerror}") from None
 
 
 def _read_values(

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mnfn_cli.errors import DataError, UsageError
+from mnfn_cli.errors import DataError, UsageError, unicode_text
 from mnfn_cli.weightspace.naming import natural_key
 from mnfn_cli.zoo.data_sets import read_data_set
+from mnfn_cli.zoo.idx import MAX_VALUES
 from mnfn_cli.zoo.npz import read_npz
 from mnfn_cli.zoo.picture_file import name_files, picture_files, read_picture
 
@@ -170,10 +171,17 @@ def numbered(count: int) -> tuple[str, ...]:
 
 def resize(pixels: Tensor, size: int) -> Tensor:
     """Resize pictures ``(count, channels, height, width)`` to ``size x size``, bicubically, and clip to [0, 1]."""
+    _require_fitting_size(len(pixels), pixels.shape[1], size)
     if pixels.shape[2:] == (size, size):
         return pixels
     shrinks = size < min(pixels.shape[2:])
     return F.interpolate(pixels, (size, size), mode="bicubic", antialias=shrinks).clamp(0, 1)
+
+
+def _require_fitting_size(count: int, channels: int, size: int) -> None:
+    if count * channels * size * size > MAX_VALUES:
+        problem = f"{size} makes {count * channels * size * size:,} values of {count} pictures; at most {MAX_VALUES:,}"
+        raise UsageError("--size", problem)
 
 
 def _from_arrays(
@@ -209,7 +217,7 @@ def _folder(path: Path, size: int | None, expected: tuple[int, int] | None) -> I
     ids = name_files([file for file, _ in pictures])
     if not folders:
         return ImageSet(str(path), pixels, None, (), ids)
-    return ImageSet(str(path), pixels, torch.tensor(labels), tuple(name for name, _ in groups), ids)
+    return ImageSet(str(path), pixels, torch.tensor(labels), tuple(unicode_text(name) for name, _ in groups), ids)
 
 
 def _stacked(
@@ -223,6 +231,7 @@ def _stacked(
     colour = any(array.shape[0] == 3 for _, array in pictures)
     tensors = [array.expand(3, -1, -1) if colour and array.shape[0] == 1 else array for _, array in pictures]
     if size is not None:
+        _require_fitting_size(len(tensors), 3 if colour else 1, size)
         tensors = [resize(tensor[None], size)[0] for tensor in tensors]
     if len({tensor.shape for tensor in tensors}) > 1:
         raise UsageError(path, "pictures differ in size; make them equal with --size")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.regular_files import check_regular_file
+from mnfn_cli.regular_files import check_regular_file
 from mnfn_cli.zoo.idx import MAX_VALUES
 from mnfn_cli.zoo.npy_header import read_npy_header
 

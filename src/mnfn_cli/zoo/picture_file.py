@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.regular_files import check_regular_file
+from mnfn_cli.regular_files import check_regular_file
 from mnfn_cli.weightspace.naming import natural_key
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def name_files(files: Sequence[Path]) -> tuple[str, ...]:
 def read_picture(path: Path) -> Tensor:
     """Read one picture as ``(1 or 3, height, width)``, float32 in [0, 1].
 
-    It is rotated as its EXIF data say. Grey of 16 bits keeps its precision, palettes and CMYK become RGB, and
-    transparent parts are shown on white.
+    It is rotated as its EXIF data say. Grey of 16 bits or of floats in [0, 1] keeps its precision, palettes and CMYK
+    become RGB, and transparent parts are shown on white.
 
     Raises:
         DataError: the file is missing, no regular file, no picture or damaged, or has more than ``MAX_PIXELS`` pixels,
@@ -81,8 +81,12 @@ def _check_size(path: Path, width: int, height: int) -> None:
 def _to_array(picture: "Image") -> np.ndarray:
     from PIL import Image
 
-    if picture.mode.startswith("I;16") or picture.mode == "I":
-        return (np.asarray(picture, dtype=np.float32) / 65535).clip(0, 1)[None]
+    if picture.mode.startswith("I") or picture.mode == "F":
+        largest = 1 if picture.mode == "F" else 65535
+        numbers = np.asarray(picture, dtype=np.float32)
+        if not (numbers.min() >= 0 and numbers.max() <= largest):  # also if one is no number
+            raise ValueError(f"its pixels are not between 0 and {largest}")
+        return numbers[None] / largest
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         colour = picture.convert("RGBA")
         white = Image.new("RGBA", colour.size, "white")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnfn_cli.errors import DataError, MnfnError
-from mnfn_cli.storage.atomic import sha256
 from mnfn_cli.storage.folders import existing_folder
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.records import read_record
@@ -201,6 +200,11 @@ class Zoo:
         places = np.searchsorted(self.numbers, list(found)).tolist()
         return sorted(zip(places, found.values(), strict=True))
 
+    def faults(self, rows: Sequence[int] | None = None, *, in_float32: bool = False) -> dict[int, DataError]:
+        """Return an error for each network that ``bad_networks`` finds, by its row."""
+        found = self.bad_networks(rows, in_float32=in_float32)
+        return {row: DataError(f"{self.path}:{self.ids[row]}", problem) for row, problem in found}
+
     def require_column(self, name: str) -> None:
         """Raise ``DataError`` if the table has no column ``name``, or the column has missing values."""
         if name not in self.table.columns:
@@ -216,7 +220,7 @@ def open_zoo(path: str | Path) -> Zoo:
         DataError: the folder is not a complete zoo, or its files contradict each other.
     """
     folder = existing_folder(Path(path), "zoo")
-    record = _read_record(folder)
+    record = read_zoo_record(folder)
     for name, entry in record.files.items():
         if "/" in name or not (folder / name).is_file():
             raise DataError(folder / name, "missing; the zoo is not whole")
@@ -243,26 +247,8 @@ def open_zoo(path: str | Path) -> Zoo:
     return zoo
 
 
-def verify_zoo(path: str | Path) -> list[MnfnError]:
-    """Check the checksums, the table, and the shapes and values of the tensors of a zoo, and return all faults.
-
-    Raises:
-        DataError: there is no zoo, or its zoo.json cannot be read.
-    """
-    folder = existing_folder(Path(path), "zoo")
-    faults: list[MnfnError] = []
-    for name, entry in _read_record(folder).files.items():
-        if (folder / name).is_file() and sha256(folder / name) != entry.sha256:
-            faults.append(DataError(folder / name, "checksum differs from zoo.json; the file was changed or damaged"))
-    try:
-        zoo = open_zoo(folder)
-        faults += [DataError(f"{folder}:{zoo.ids[row]}", problem) for row, problem in zoo.bad_networks()]
-    except DataError as error:
-        faults.append(error)
-    return faults
-
-
-def _read_record(path: Path) -> ZooRecord:
+def read_zoo_record(path: Path) -> ZooRecord:
+    """Read zoo.json of a zoo; raises DataError if there is none, or it cannot be read."""
     try:
         return read_record(path / "zoo.json", ZooRecord)
     except FileNotFoundError:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnfn_cli.errors import DataError
+from mnfn_cli.regular_files import read_regular
 from mnfn_cli.storage.atomic import replacing
+from mnfn_cli.zoo.cells import refuse_ragged_rows
 from mnfn_cli.zoo.record import Space
 
 if TYPE_CHECKING:
@@ -18,24 +20,28 @@ ROWS_AT_ONCE = 2**14
 
 
 def read_table(path: Path) -> "pl.DataFrame":
-    """Read the table of a zoo; raises ``DataError`` if that cannot be done."""
+    """Read the table of a zoo; raises ``DataError`` if that cannot be done, or a row has more or fewer cells."""
     import polars as pl
 
     try:
-        header = pl.read_csv(path, n_rows=0).columns
+        content = read_regular(path)
+        header = pl.read_csv(content, n_rows=0).columns
+        refuse_ragged_rows(path, content, len(header))
         # Ids are text, since 001 is not 1. Other columns get their types from all values, not from the first 100.
         text: dict[str, Any] = {
             name: pl.String for name in ("id", "source_id", "image_id", "split", SPACE_COLUMN) if name in header
         }
         try:
-            return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
+            return pl.read_csv(content, schema_overrides=text, infer_schema_length=None)
         except pl.exceptions.ComputeError:
             # A column with whole numbers beyond 128 bits is none that polars infers; it stays text.
-            long = pl.read_csv(path, infer_schema=False).select(pl.all().str.contains(r"^[+-]?\d{19,}$").any())
+            long = pl.read_csv(content, infer_schema=False).select(pl.all().str.contains(r"^[+-]?\d{19,}$").any())
             text |= {name: pl.String for name, found in long.row(0, named=True).items() if found}
-            return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise DataError(path, f"no readable table: {error}") from None
+            return pl.read_csv(content, schema_overrides=text, infer_schema_length=None)
+    except OSError as error:
+        raise DataError(path, f"cannot read: {error.strerror}") from None
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        raise DataError(path, f"no readable table: {str(error).partition(chr(10))[0]}") from None
 
 
 def write_table(path: Path, table: "pl.DataFrame") -> None:

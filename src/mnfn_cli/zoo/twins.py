@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from mnfn_cli.errors import NumericError
+from mnfn_cli.errors import DataError, NumericError
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.threads import in_threads
 from mnfn_cli.weightspace.alignment import align, block_size, twin_tolerance
@@ -134,6 +134,8 @@ def _fingerprints(part: Zoo, context: Context) -> np.ndarray:
     ids = part.ids
     beyond = torch.nonzero(~torch.isfinite(prints).all(dim=1)).flatten().tolist()
     if beyond:
+        if faults := part.faults(beyond):
+            raise DataError.together(faults.values())
         raise NumericError.together(
             NumericError(f"{part.path}:{ids[row]}", "the weights are too large to be compared in float64")
             for row in beyond

@@ -14,7 +14,7 @@ from mnfn_cli.zoo.build import classifiers
 from mnfn_cli.zoo.build.architectures import cnn_spec, mlp_spec
 from mnfn_cli.zoo.build.classifiers import ClassifierZooPlan, build_classifier_zoo, divide_images
 from mnfn_cli.zoo.images import load_images
-from mnfn_cli.zoo.store import verify_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from mnfn_cli.zoo.build.siren import build_siren_zoo, psnr
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, fit_channels, siren_design
 from mnfn_cli.zoo.images import load_images
 from mnfn_cli.zoo.inr_design import start_fingerprint
-from mnfn_cli.zoo.store import verify_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 
 
 @pytest.fixture(scope="module")

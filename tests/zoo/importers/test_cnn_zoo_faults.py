@@ -48,6 +48,7 @@ class Canary:
         return (open, (self.path, "w"))
 
 
+@pytest.mark.fault("F15")
 def test_objects_in_an_array_are_never_unpickled(foreign, tmp_path):
     for shape in ((72, 4970), (1,)):
         array = np.empty(shape, dtype=object)
@@ -85,6 +86,7 @@ def test_objects_in_an_array_are_never_unpickled(foreign, tmp_path):
     ],
     ids=lambda value: None if isinstance(value, bytes) else re.sub(r"\W+", " ", value),
 )
+@pytest.mark.fault("F16", "F18")
 def test_arrays(foreign, content, match):
     (foreign / "weights.npy").write_bytes(content)
     refused(foreign, match)
@@ -92,6 +94,7 @@ def test_arrays(foreign, content, match):
 
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", ">f2", ">f4", ">f8"])
+@pytest.mark.fault("F17")
 def test_floats_of_any_size_and_byte_order_are_read(foreign, tmp_path, dtype, version):
     array = np.load(foreign / "weights.npy").astype(dtype)
     with (foreign / "weights.npy").open("wb") as file:
@@ -157,6 +160,7 @@ LINES = LAYOUT.splitlines(keepends=True)
     ],
     ids=lambda value: "" if value is None or "\n" in value or len(value) > 100 else re.sub(r"\W+", " ", value),
 )
+@pytest.mark.fault("F19", "F20", "F21", "F22")
 def test_layouts(foreign, layout, match):
     (foreign / "layout.csv").write_text(layout)
     if match is None:  # a consistent layout of other shapes
@@ -206,6 +210,7 @@ def test_kernel_before_bias_is_read_by_name(foreign, cnn_zoo):
     ],
     ids=lambda value: re.sub(r"\W+", " ", value) if isinstance(value, str) else "",
 )
+@pytest.mark.fault("F27")
 def test_cells(foreign, changes, match):
     write_metrics(foreign, rows_with(**changes))
     refused(foreign, match)
@@ -222,6 +227,7 @@ def test_losses_may_be_undefined_and_the_folder_of_a_model_strange(foreign):
 
 
 @pytest.mark.parametrize("name", ["step", "config.activation", "test_accuracy", "train_loss"])
+@pytest.mark.fault("F26")
 def test_a_missing_column_and_one_that_is_there_twice(foreign, name):
     write_metrics(foreign, rows_with(), [column for column in HEADING if column != name])
     refused(foreign, f"metrics.csv.gz:{name}: this column is missing")
@@ -237,6 +243,7 @@ def test_other_columns_are_optional_and_said(foreign):
     assert any(note == "columns that are not imported: , extra" for note in plan.notes)
 
 
+@pytest.mark.fault("F23", "F24", "F25")
 def test_damaged_tables(foreign):
     content = (foreign / "metrics.csv.gz").read_bytes()
     text = gzip.decompress(content)
@@ -308,6 +315,7 @@ def test_split_files(foreign, cnn_zoo):
 
 
 @pytest.mark.parametrize("name", ["weights.npy", "metrics.csv.gz", "layout.csv", "digits_split.csv"])
+@pytest.mark.fault("Z16", "Z18", "H11")
 def test_links_pipes_and_missing_files(foreign, name, tmp_path):
     (foreign / name).rename(tmp_path / "elsewhere")
     if name != "digits_split.csv":

@@ -20,7 +20,7 @@ from mnfn_cli.zoo.importers.folder import UNKNOWN_SIZE, plan_folder
 from mnfn_cli.zoo.importers.folder_labels import LabelOptions
 from mnfn_cli.zoo.importers.inr_facts import InrOptions
 from mnfn_cli.zoo.plan import write_plan
-from mnfn_cli.zoo.store import verify_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 
 NORM = Architecture(activation="relu", pools=("max2", "none"), paddings=((0, 0), (1, 1)))
 AFTER_LAYER = Reading(batchnorm=True)

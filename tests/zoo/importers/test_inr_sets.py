@@ -25,7 +25,7 @@ from mnfn_cli.zoo.importers.dws_inr import plan_dws_inr
 from mnfn_cli.zoo.importers.inr_facts import InrOptions
 from mnfn_cli.zoo.importers.nfn_siren import plan_nfn_siren
 from mnfn_cli.zoo.plan import write_plan
-from mnfn_cli.zoo.store import verify_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 
 INDICES = [7, 12, 44_999, 45_000, 49_999, 50_000, 69_999, 3]
 SPLITS = ["train", "train", "train", "val", "val", "test", "test", "train"]

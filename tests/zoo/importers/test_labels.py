@@ -40,6 +40,7 @@ def column(plan, name):
 GOOD = "id,acc,lr\n1,0.1,1e-3\n001,0.5,2\nc,0.25,3\nb,1,4\n"
 
 
+@pytest.mark.fault("F28")
 def test_rows_are_matched_by_name(folder, tmp_path):
     plan = labelled(folder, GOOD, target="acc")
     assert column(plan, "test_accuracy") == {"1": 0.1, "001": 0.5, "c": 0.25, "b": 1.0}
@@ -144,6 +145,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("fault", ROWS)
+@pytest.mark.fault("Z9")
 def test_faults_of_rows_are_named_and_can_be_skipped(folder, fault):
     text, problem = ROWS[fault]
     with pytest.raises(DataError) as caught:

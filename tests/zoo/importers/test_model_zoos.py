@@ -13,7 +13,7 @@ from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.zoo.importers.architecture import Architecture
 from mnfn_cli.zoo.importers.model_zoos import plan_model_zoos
 from mnfn_cli.zoo.plan import write_plan
-from mnfn_cli.zoo.store import verify_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo import plan as writing
 from mnfn_cli.zoo.importers.small_cnn_zoo import plan_small_cnn_zoo
 from mnfn_cli.zoo.plan import write_plan
-from mnfn_cli.zoo.store import verify_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 
 RELU = {"config.activation": "relu"}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mnfn_cli.errors import OutputError
+from mnfn_cli.regular_files import read_regular
 from mnfn_cli.runtime.processes import Processes
 from mnfn_cli.storage.atomic import to_json, write_json
 from mnfn_cli.storage.folders import empty, new_folder
@@ -44,8 +45,8 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
         write_json(file, identity)
         return
     try:
-        other = dict(json.loads(file.read_text("utf-8")))
-    except (ValueError, TypeError):
+        other = dict(json.loads(read_regular(file)))
+    except (OSError, ValueError, TypeError, RecursionError):
         raise OutputError(folder, "is left from a build and damaged; remove it and build again") from None
     if other != ours:
         wrong = ", ".join(sorted(key for key in ours if other.get(key) != ours[key]))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.regular_files import check_regular_file
+from mnfn_cli.regular_files import open_regular
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,9 +75,8 @@ def read_metrics(file: Path, step: int, rows: int) -> Metrics:
         DataError: the table is damaged, or a row or a cell is not as above. The row, counted from 0 below the heading,
             and the column are named.
     """
-    check_regular_file(file)
     try:
-        with gzip.open(file, "rb") as packed, io.BufferedReader(packed, 2**20) as stream:
+        with open_regular(file) as raw, gzip.open(raw, "rb") as packed, io.BufferedReader(packed, 2**20) as stream:
             return _read(file, _rows(file, stream, rows), step, rows)
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError(file, "is no whole gzip file; it is damaged or cut short") from None

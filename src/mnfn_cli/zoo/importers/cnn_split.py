@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from mnfn_cli.errors import DataError, UsageError
-from mnfn_cli.storage.regular_files import check_regular_file
+from mnfn_cli.regular_files import read_regular
 from mnfn_cli.zoo.importers.cnn_metrics import ACTIVATION, number
 
 if TYPE_CHECKING:
@@ -158,11 +158,9 @@ def read_order(file: Path, rows: int) -> np.ndarray:
     Raises:
         DataError: a line is no number, or a number is out of range or there twice.
     """
-    check_regular_file(file)
     limit = _LONGEST_LINE * (rows + 2)
     try:
-        with file.open("rb") as stream:
-            content = stream.read(limit)
+        content = read_regular(file, limit)
     except OSError as error:
         raise DataError(file, f"cannot read: {error.strerror}") from None
     lines = content.splitlines()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from mnfn_cli.errors import DataError, UsageError
-from mnfn_cli.storage.regular_files import check_regular_file
+from mnfn_cli.regular_files import read_regular
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.naming import natural_key
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -130,10 +130,8 @@ def read_layout(file: Path, columns: int) -> KerasLayout:
 
 
 def _read_cells(file: Path) -> list[dict[str, str]]:
-    check_regular_file(file)
     try:
-        with file.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+        content = read_regular(file, MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise DataError(file, f"is larger than {MAX_BYTES} bytes; a layout has a row for each tensor")
         rows = list(csv.reader(content.decode("utf-8").splitlines(), strict=True))

@@ -7,7 +7,7 @@ from typing import IO
 import numpy as np
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.regular_files import check_regular_file
+from mnfn_cli.regular_files import open_regular
 from mnfn_cli.zoo.npy_header import read_npy_header
 
 
@@ -32,10 +32,9 @@ class NpyRows:
     """
 
     def __init__(self, file: Path) -> None:
-        check_regular_file(file)
         self.file = file
         try:
-            with file.open("rb") as stream:
+            with open_regular(file) as stream:
                 self.identity = _identity(stream)
                 header = read_npy_header(file, stream)
         except OSError as error:
@@ -79,7 +78,7 @@ class NpyRows:
         starts, stops = [0, *breaks], [*breaks, len(rows)]
         places, size = order.tolist(), self._row_bytes
         try:
-            with self.file.open("rb", buffering=0) as stream:
+            with open_regular(self.file) as stream:
                 if _identity(stream) != self.identity:
                     raise DataError(self.file, "was changed while it was read")
                 for start, stop in zip(starts, stops, strict=True):

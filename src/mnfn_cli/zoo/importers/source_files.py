@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.regular_files import check_regular_file
+from mnfn_cli.regular_files import check_regular_file
 
 
 def source_folder(path: Path, files: str) -> Path:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mnfn_cli.errors import DataError
+from mnfn_cli.regular_files import read_regular
 from mnfn_cli.storage.records import json_value
-from mnfn_cli.storage.regular_files import check_regular_file
 
 MOST_BYTES = 256 * 2**20
 """The largest size of a file that is read, in bytes."""
@@ -14,11 +14,11 @@ MOST_BYTES = 256 * 2**20
 
 def read_utf8(path: Path) -> str:
     """Return the text of a file; raises DataError unless it is a regular file in UTF-8 of at most ``MOST_BYTES``."""
-    check_regular_file(path)
     try:
-        if path.stat().st_size > MOST_BYTES:
+        content = read_regular(path, MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
             raise DataError(path, f"{path.stat().st_size} bytes; at most {MOST_BYTES} are read")
-        return path.read_bytes().decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(path, f"is not UTF-8: byte {error.start}") from None
     except OSError as error:
