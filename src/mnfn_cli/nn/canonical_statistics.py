@@ -115,8 +115,8 @@ def bounded(tensor: Tensor) -> Tensor:
 
 def off_diagonal(pairs: Tensor) -> Tensor:
     """Return the entries above the diagonal of ``(batch, n, n)`` as ``(batch, n (n - 1) / 2)``."""
-    above = torch.triu_indices(pairs.shape[1], pairs.shape[1], 1, device=pairs.device)
-    return pairs[:, above[0], above[1]]
+    rows, columns = torch.triu_indices(pairs.shape[1], pairs.shape[1], 1, device=pairs.device)
+    return pairs.flatten(1).gather(1, (rows * pairs.shape[1] + columns).expand(len(pairs), -1))
 
 
 def root_mean_square(numbers: Tensor) -> Tensor:

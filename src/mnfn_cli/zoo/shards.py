@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.tensor_headers import read_header
+from mnfn_cli.storage.tensor_headers import ITEM_BYTES, read_header
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import Space, ZooRecord
 
@@ -22,6 +22,14 @@ EXPONENTS = {
     "BF16": ("<u2", 0xFF << 7),
 }
 """For each dtype the unsigned integer of its size, and the bits of the exponent; all are set in NaN and in infinity."""
+
+HIGHEST = {
+    **dict.fromkeys(("F64", "F32", "BF16"), (0x7F, 0xFF)),
+    "F16": (0x7C, 0x7D, 0x7E, 0x7F, 0xFC, 0xFD, 0xFE, 0xFF),
+}
+"""For each dtype the highest byte of NaN and of infinity, and of a few finite numbers, larger than those of networks."""
+
+BYTES_AT_ONCE = 1 << 20
 
 NUMBERS_AT_ONCE = 1 << 18
 """The largest number of numbers that are looked at together: more would leave the cache."""
@@ -62,6 +70,26 @@ def count_networks(path: Path, spec: NetworkSpec) -> int:
         if found[name][0] != found[names[0]][0]:
             raise DataError(f"{path}:{name}", f"{found[name][0]} networks, other tensors {found[names[0]][0]}")
     return found[names[0]][0]
+
+
+def surely_finite(path: Path) -> bool:
+    """Return whether the highest bytes of all numbers of a shard show that they are finite, without numpy.
+
+    False says nothing: the numbers may still be finite, or be of another dtype.
+    """
+    header = read_header(path)
+    dtypes = {entry.dtype for entry in header.tensors.values()}
+    if len(dtypes) != 1 or not dtypes <= HIGHEST.keys():
+        return False
+    dtype = dtypes.pop()
+    size = ITEM_BYTES[dtype]
+    with path.open("rb") as file:
+        file.seek(header.size)
+        while some := file.read(BYTES_AT_ONCE):
+            highest = some[size - 1 :: size]
+            if any(byte in highest for byte in HIGHEST[dtype]):
+                return False
+    return True
 
 
 def not_finite(path: Path, spec: NetworkSpec, rows: "Sequence[int] | NDArray[np.int64]") -> Iterator[tuple[int, str]]:
