@@ -1,9 +1,13 @@
 """Look at files that come from elsewhere before they are read."""
 
+import os
 import stat
+from io import FileIO
 from pathlib import Path
 
 from mnfn_cli.errors import DataError
+
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 def check_regular_file(path: Path) -> None:
@@ -14,6 +18,26 @@ def check_regular_file(path: Path) -> None:
         raise DataError(path, f"cannot read: {error.strerror}") from None
     if not stat.S_ISREG(mode):
         raise DataError(path, "is no regular file")
+
+
+def open_regular_file(path: Path) -> tuple[FileIO, int]:
+    """Open a regular file and return it with its size in bytes.
+
+    A pipe without a writer does not keep it waiting, and is refused with other special files.
+
+    Raises:
+        DataError: the file cannot be opened, or is no regular file.
+    """
+    try:
+        file = FileIO(path, opener=lambda name, flags: os.open(name, flags | _AT_ONCE))
+    except OSError as error:
+        check_regular_file(path)
+        raise DataError(path, f"cannot read: {error.strerror}") from None
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode):
+        file.close()
+        raise DataError(path, "is no regular file")
+    return file, found.st_size
 
 
 def refuse_placeholder(path: Path, start: bytes) -> None:

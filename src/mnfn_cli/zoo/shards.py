@@ -27,7 +27,7 @@ HIGHEST = {
     **dict.fromkeys(("F64", "F32", "BF16"), (0x7F, 0xFF)),
     "F16": (0x7C, 0x7D, 0x7E, 0x7F, 0xFC, 0xFD, 0xFE, 0xFF),
 }
-"""For each dtype the highest byte of NaN and of infinity, and of a few finite numbers, larger than those of networks."""
+"""For each dtype the highest bytes of NaN and of infinity, which few finite numbers have, larger than any weight."""
 
 BYTES_AT_ONCE = 1 << 20
 
