@@ -95,11 +95,12 @@ class CanonicalStatistics(nn.Module):
         """Return what is read of each layer of some networks."""
         canonical = canonicalize(features.to(dtype=torch.float64), self.spec)[0].map(bounded)
         flips = [False, *(group == "sign" for group in self.spec.groups), False]
-        weights = [None, *matrices(canonical)]
-        tensors = zip(pairwise(weights), canonical.biases, pairwise(flips), strict=True)
+        weights = matrices(canonical)
+        before: list[Tensor | None] = [None, *weights[:-1]]
+        tensors = zip(weights, before, canonical.biases, pairwise(flips), strict=True)
         return [
-            _Layer(LayerSums.of(weight, before, any(flip)), bias[:, 0], *flip)
-            for (before, weight), bias, flip in tensors
+            _Layer(LayerSums.of(weight, previous, any(flip)), bias[:, 0], *flip)
+            for weight, previous, bias, flip in tensors
         ]
 
 

@@ -138,9 +138,9 @@ def _read(path: Path, file: FileIO, count: int, known: bytearray = bytearray()) 
     return content
 
 
-def _header_length(path: Path, start: bytes | bytearray, size: int) -> int:
+def _header_length(path: Path, start: bytearray, size: int) -> int:
     """Return the length of the text of the header of a file of this size, from the file's first bytes."""
-    refuse_placeholder(path, start[:64])
+    refuse_placeholder(path, bytes(start[:64]))
     if len(start) < 8:
         raise DataError(path, f"has {size} bytes; a safetensors file has at least 8")
     length: int = struct.unpack_from("<Q", start)[0]

@@ -40,7 +40,7 @@ class Checkpoints:
     labels: list[Any]
     skipped: Sequence[MnfnError]
     zoo: Zoo | None = None
-    rows: list[int] | None = None
+    rows: Sequence[int] | None = None
     files: list[SingleFile] | None = None
     unknown_start: int = 0
 
@@ -133,7 +133,7 @@ def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Ch
         raise DataError(zoo.path, f"holds networks {found};\nthe run reads {wanted.known}")
     fit = zoo.record.fit
     wanted.check_start(zoo.path, fit.get("init"), fit.get("start"))
-    rows = zoo.rows(split)
+    rows: Sequence[int] = range(len(zoo)) if split is None else zoo.rows(split)
     bad = {row: DataError(f"{zoo.path}:{zoo.ids[row]}", problem) for row, problem in zoo.bad_networks(rows)}
     foreign: list[DataError] = []
     for part in misfits:
