@@ -4,7 +4,6 @@ The names below are the public API. They are imported on first use, so that ``im
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from mnfn_cli.weightspace.spec import NetworkSpec as NetworkSpec
     from mnfn_cli.zoo.store import open_zoo as open_zoo
     from mnfn_cli.zoo.writer import save_zoo as save_zoo
+
+    __version__: str
 
 _HOME = {
     "HNPLinear": "mnfn_cli.nn.permutation",
@@ -37,10 +38,13 @@ _HOME = {
 }
 
 __all__ = [*_HOME, "__version__"]
-__version__ = version("mnfn")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mnfn")
     if name not in _HOME:
         raise AttributeError(f"module 'mnfn_cli' has no attribute '{name}'")
     return getattr(import_module(_HOME[name]), name)

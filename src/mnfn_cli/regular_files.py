@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
 
 from mnfn_cli.errors import DataError
@@ -20,7 +20,12 @@ def open_regular(path: Path) -> BufferedReader:
         IrregularFileError: the path leads to something other than a regular file.
         OSError: the file system refuses.
     """
-    return open(path, "rb", opener=_open)
+    return BufferedReader(open_raw(path))
+
+
+def open_raw(path: Path) -> FileIO:
+    """Open a regular file without a buffer, for a reader that takes much at once; otherwise like ``open_regular``."""
+    return FileIO(path, opener=_open)
 
 
 def read_regular(path: Path, most: int | None = None) -> bytes:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rounding import moved_by_rounding
 
-from mnfn_cli.nn.canonical_statistics import SPECTRAL_FLOOR, CanonicalStatistics, quantiles
+from mnfn_cli.nn.canonical_statistics import SPECTRAL_FLOOR, CanonicalStatistics
 from mnfn_cli.nn.mean_field import INPUT_DEVIATION, INPUT_MEAN, MeanFieldStatistics
+from mnfn_cli.nn.quantiles import quantiles
 from mnfn_cli.testing import assert_breaks
 from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures

@@ -145,7 +145,7 @@ def test_whatever_torch_raises_is_one_line_that_suggests_nothing_unsafe(tmp_path
         for entry in archive.infolist():
             pickled = entry.filename.endswith("data.pkl")
             copy.writestr(entry.filename, pickle.dumps({"a": Allocation()}, 2) if pickled else archive.read(entry))
-    assert_refused(file, "damaged PyTorch file: MemoryError")
+    assert_refused(file, "holds more than tensors")
     torch.save(NET.state_dict(), whole, _use_new_zipfile_serialization=False)
     key = re.findall(rb"[0-9]{6,}", whole.read_bytes())[0]
     file.write_bytes(whole.read_bytes().replace(key, b"x" + key[1:], 1))

@@ -11,6 +11,7 @@ import torch
 from mnfn_cli import load_run
 from mnfn_cli.cli.app import main
 from mnfn_cli.errors import DataError, NumericError
+from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.tasks.application import apply_run
 from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -18,7 +19,8 @@ from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.augment import augment_zoo
 from mnfn_cli.zoo.checkpoints import Wanted, load_checkpoints
-from mnfn_cli.zoo.magnitudes import LARGE, Magnitudes, look_at_magnitudes
+from mnfn_cli.zoo.magnitudes import LARGE, USUAL, Magnitudes, look_at_magnitudes
+from mnfn_cli.zoo.shards import highest_bytes_are_in
 from mnfn_cli.zoo.single_files import read_network
 from mnfn_cli.zoo.store import open_zoo
 from mnfn_cli.zoo.writer import save_zoo
@@ -67,7 +69,7 @@ def slow_magnitudes(features):
     found = Magnitudes()
     for row in range(features.batch):
         numbers = [abs(n) for tensor in features.tensors() for n in tensor[row].flatten().tolist()]
-        found.largest = max(found.largest, *numbers)
+        found.largest = max(found.largest, *(n for n in numbers if n > LARGE), 0.0)
         found.large += any(n > LARGE for n in numbers)
         found.denormal += any(0 < n < smallest for n in numbers)
         weights = [weight[row, 0] for weight in features.weights]
@@ -88,6 +90,17 @@ def test_counts_are_those_of_a_slow_count(tmp_path, dtype):
     assert found.large == (dtype != torch.float16)
     assert len(found.sentences()) == 3 + found.large
     assert look_at_magnitudes(save(networks(dtype=dtype), tmp_path / "plain")).sentences() == []
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_highest_bytes_tell_ordinary_numbers_from_all_others(tmp_path, dtype):
+    file, numbers, limits = tmp_path / "some.safetensors", torch.linspace(0.1, 9, 40).to(dtype), torch.finfo(dtype)
+    save_tensors(file, {"a": numbers})
+    assert highest_bytes_are_in(file, USUAL)
+    for odd in {0.0, -0.0, limits.smallest_normal / 2, min(1.01 * LARGE, limits.max)} - {limits.max}:
+        for sign in (1, -1):
+            save_tensors(file, {"a": torch.cat([numbers, torch.tensor([sign * odd], dtype=dtype)])})
+            assert not highest_bytes_are_in(file, USUAL), odd
 
 
 def test_verify_says_what_is_unusual(tmp_path, monkeypatch, capsys):

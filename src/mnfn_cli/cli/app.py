@@ -14,6 +14,7 @@ from mnfn_cli.cli.help import App
 from mnfn_cli.cli.job import end_together
 from mnfn_cli.cli.options import examples
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
+from mnfn_cli.runtime.memory import collect_rarely
 from mnfn_cli.runtime.place import Place, place
 from mnfn_cli.task_list import TASKS, TaskDeclaration
 
@@ -82,11 +83,14 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit with one of the codes of docs/errors.md."""
+    collect_rarely()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed before we started
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         # Characters that the terminal's encoding lacks are escaped instead of raising an error.
         getattr(getattr(sys, name), "reconfigure", lambda **_: None)(errors="backslashreplace")
+    # Pydantic would look through all installed packages for plugins, which mnfn has no use for.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if _here().world_size > 1:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch would tell of every lost connection
     sys.exit(_run())

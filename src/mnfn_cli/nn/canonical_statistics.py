@@ -1,15 +1,18 @@
 """Statistics of canonical weights: numbers about a network that no element of its monomial group changes."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 
 import torch
 from torch import Tensor, nn
 
+from mnfn_cli.nn.layer_sums import LayerSums, norms
+from mnfn_cli.nn.quantiles import QUANTILES, Sample, of_equal_shapes, with_quantiles
 from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.sorting import ascending
 from mnfn_cli.weightspace.spec import NetworkSpec
-
-QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 FLOOR = 1e-6
 """The smallest divisor, and the smallest norm whose logarithm is taken, as a share of its layer's root mean square."""
@@ -20,6 +23,9 @@ SPECTRAL_FLOOR = 1e-3
 _LARGEST = 1e60
 _SMALLEST = 1e-30
 _LARGEST_BIAS = 100.0
+
+_NUMBERS_AT_ONCE = 2**17
+"""Weights of networks are read so many of a layer at a time: their copies stay in the processor's cache."""
 
 
 class CanonicalStatistics(nn.Module):
@@ -66,30 +72,36 @@ class CanonicalStatistics(nn.Module):
         kernels = sum(entries + 1 for entries in spec.kernel_entries if entries > 1)
         self.numbers = layers * (8 * levels + 7) + (layers - 1) * (2 * levels + 3) + kernels + spec.widths[-1]
 
+    @torch.no_grad()
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Return the statistics of all layers, then those of pairs of layers, then those of the paths."""
+        some = max(_NUMBERS_AT_ONCE // max(weight[0].numel() for weight in features.weights), 1)
+        starts = range(0, max(features.batch, 1), some)
+        chunks = [self._read(features.select(slice(start, start + some))) for start in starts]
+        layers = [_Layer.cat(parts) for parts in zip(*chunks, strict=True)]
+        spectra = of_equal_shapes(
+            _spectrum,
+            [layer.spectrum() for layer in layers] + [_spectrum_of_product(*pair) for pair in pairwise(layers)],
+        )
+        found: list[Tensor | Sample] = []
+        for layer, squares in zip(layers, spectra, strict=False):
+            found += [*layer.of_entries(), *_of_spectrum(squares), *layer.of_rows_and_columns()]
+        for pair, squares in zip(pairwise(layers), spectra[len(layers) :], strict=True):
+            norm = (squares.sum(dim=1, keepdim=True).sqrt() + SPECTRAL_FLOOR).log()
+            found += [*_of_pair(*pair), *_of_spectrum(squares), norm]
+        return torch.cat([*with_quantiles(found), _path_norms(layers)], dim=1)
+
+    def _read(self, features: WeightSpaceFeatures) -> list["_Layer"]:
+        """Return what is read of each layer of some networks."""
         canonical = canonicalize(features.to(dtype=torch.float64), self.spec)[0].map(bounded)
-        weights, biases = matrices(canonical), [bias[:, 0] for bias in canonical.biases]
         flips = [False, *(group == "sign" for group in self.spec.groups), False]
-        found = []
-        for i, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            found += _of_entries(weight.flatten(1), flips[i] or flips[i + 1])
-            found += _of_entries(bias, flips[i + 1])
-            found += _of_matrix(weight, bias, flips[i], flips[i + 1])
-        for first, second in pairwise(weights):
-            found += _of_pair(first, second)
-        return torch.cat([*found, _path_norms(weights)], dim=1)
-
-
-def quantiles(numbers: Tensor) -> Tensor:
-    """Return the quantiles ``QUANTILES`` of each row of ``(batch, numbers)``, linearly interpolated; 0 of none."""
-    last = numbers.shape[1] - 1
-    if last < 0:
-        return numbers.new_zeros(len(numbers), len(QUANTILES))
-    places = torch.tensor(QUANTILES, dtype=numbers.dtype, device=numbers.device) * last
-    below = places.floor().long()
-    ordered = numbers.sort(dim=1).values
-    return torch.lerp(ordered[:, below], ordered[:, (below + 1).clamp_max(last)], places - below)
+        weights = matrices(canonical)
+        before: list[Tensor | None] = [None, *weights[:-1]]
+        tensors = zip(weights, before, canonical.biases, pairwise(flips), strict=True)
+        return [
+            _Layer(LayerSums.of(weight, previous, any(flip)), bias[:, 0], *flip)
+            for weight, previous, bias, flip in tensors
+        ]
 
 
 def matrices(features: WeightSpaceFeatures) -> list[Tensor]:
@@ -99,13 +111,13 @@ def matrices(features: WeightSpaceFeatures) -> list[Tensor]:
 
 def bounded(tensor: Tensor) -> Tensor:
     """Return a tensor without infinities: canonical weights of very deep networks can exceed float64."""
-    return tensor.nan_to_num(0.0, _LARGEST, -_LARGEST).clamp(-_LARGEST, _LARGEST)
+    return tensor.clamp(-_LARGEST, _LARGEST).nan_to_num_(0.0)
 
 
 def off_diagonal(pairs: Tensor) -> Tensor:
     """Return the entries above the diagonal of ``(batch, n, n)`` as ``(batch, n (n - 1) / 2)``."""
-    above = torch.triu_indices(pairs.shape[1], pairs.shape[1], 1, device=pairs.device)
-    return pairs[:, above[0], above[1]]
+    rows, columns = torch.triu_indices(pairs.shape[1], pairs.shape[1], 1, device=pairs.device)
+    return pairs.flatten(1).gather(1, (rows * pairs.shape[1] + columns).expand(len(pairs), -1))
 
 
 def root_mean_square(numbers: Tensor) -> Tensor:
@@ -122,70 +134,110 @@ def _logarithm(norms: Tensor) -> Tensor:
     return (norms / _divisor(norms)).clamp_min(FLOOR).log()
 
 
-def _of_entries(numbers: Tensor, flips: bool) -> list[Tensor]:
-    """Return the statistics of each row of ``(batch, numbers)``; of absolute values if signs can flip."""
-    size = _divisor(numbers)
-    relative = (numbers.abs() if flips else numbers) / size
-    spread = relative.std(dim=1, correction=0, keepdim=True)
-    return [size.log(), relative.mean(dim=1, keepdim=True), spread, quantiles(relative)]
+class _Layer:
+    """The statistics of one layer.
+
+    Args:
+        weight: sums and products of its weight.
+        bias: its bias, ``(batch, out)``.
+        columns_flip, rows_flip: whether signs of neurons can flip in the layer that is read, and in this one.
+
+    Attributes:
+        size: the root mean square of the weight, ``(batch, 1)``, or ``_SMALLEST`` if it is less.
+        shape: the shape of the weight, ``(out, in, kernel)``.
+        rows, columns: the norms of the rows and of the columns of the weight, divided by ``size``.
+    """
+
+    def __init__(self, weight: LayerSums, bias: Tensor, columns_flip: bool, rows_flip: bool) -> None:
+        self.weight, self.bias, self.columns_flip, self.rows_flip = weight, bias, columns_flip, rows_flip
+        rows, columns = norms(weight.rows), norms(weight.columns)
+        self.shape = (rows.shape[1], columns.shape[1], weight.kernels.shape[1])
+        total = rows.square().sum(dim=1, keepdim=True)
+        self.size = (total / prod(self.shape)).sqrt().clamp_min(_SMALLEST)
+        self.rows, self.columns = rows / self.size, columns / self.size
+
+    @classmethod
+    def cat(cls, parts: Sequence["_Layer"]) -> "_Layer":
+        """Return a layer of several batches of networks as one of all of them."""
+        weight, bias = LayerSums.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
+        return cls(weight, bias, parts[0].columns_flip, parts[0].rows_flip)
+
+    def spectrum(self) -> Tensor:
+        """Return what has the squares of the singular values as eigenvalues, relative to the norm of the weight.
+
+        They are rounded in units of the largest one, far below the square of ``SPECTRAL_FLOOR``.
+        """
+        return self.weight.smaller / (self.size.square() * prod(self.shape))[:, :, None]
+
+    def of_entries(self) -> list[Tensor | Sample]:
+        """Return the statistics of the weights and of the biases; of absolute values if signs can flip."""
+        weights = [part / self.size for part in (self.weight.mean, self.weight.spread, self.weight.levels)]
+        size = _divisor(self.bias)
+        biases = (self.bias.abs() if self.rows_flip else self.bias) / size
+        mean = biases.mean(dim=1, keepdim=True)
+        return [self.size.log(), *weights, size.log(), mean, root_mean_square(biases - mean), Sample(biases)]
+
+    def of_rows_and_columns(self) -> list[Tensor | Sample]:
+        """Return the statistics of norms of rows and columns, of their cosines, and of kernels."""
+        offsets = self.bias / self.size / self.rows.clamp_min(FLOOR)
+        relative = (products / self.size.square()[:, :, None] for products in (self.weight.rows, self.weight.columns))
+        found = [
+            Sample(_logarithm(self.rows)),
+            Sample(_logarithm(self.columns)),
+            Sample(_cosines(next(relative), self.rows, self.rows_flip)),
+            Sample(_cosines(next(relative), self.columns, self.columns_flip)),
+            Sample((offsets.abs() if self.rows_flip else offsets).clamp(-_LARGEST_BIAS, _LARGEST_BIAS)),
+        ]
+        entries = self.shape[2]
+        if entries == 1:
+            return [*found]
+        kernels = self.weight.kernels / (self.size.square() * prod(self.shape))[:, :, None]
+        summed = kernels.sum(dim=(1, 2)).clamp_min(0)[:, None] / entries
+        return [*found, kernels.diagonal(dim1=1, dim2=2), summed]
 
 
-def _of_matrix(weight: Tensor, bias: Tensor, columns_flip: bool, rows_flip: bool) -> list[Tensor]:
-    """Return the statistics of a weight ``(batch, out, in, kernel)`` as a matrix."""
-    size = _divisor(weight.flatten(1))[:, :, None, None]
-    relative = weight / size
-    energies = relative.square()
-    rows, columns = energies.sum(dim=(2, 3)).sqrt(), energies.sum(dim=(1, 3)).sqrt()
-    offsets = bias / size[:, :, 0, 0] / rows.clamp_min(FLOOR)
-    found = [
-        *_of_spectrum(relative.flatten(2) / relative[0].numel() ** 0.5),
-        quantiles(_logarithm(rows)),
-        quantiles(_logarithm(columns)),
-        _cosines(relative.flatten(2), rows, rows_flip),
-        _cosines(relative.transpose(1, 2).flatten(2), columns, columns_flip),
-        quantiles((offsets.abs() if rows_flip else offsets).clamp(-_LARGEST_BIAS, _LARGEST_BIAS)),
-    ]
-    if weight.shape[3] > 1:
-        found.append(energies.sum(dim=(1, 2)) / relative[0].numel())
-        found.append(relative.sum(dim=3).square().flatten(1).mean(dim=1, keepdim=True) / weight.shape[3] ** 2)
-    return found
+def _spectrum(gram: Tensor) -> Tensor:
+    """Return the squares of singular values from products of rows, ``(batch, n)``."""
+    return torch.linalg.eigvalsh(gram).clamp_min(0)
 
 
-def _of_spectrum(matrix: Tensor) -> list[Tensor]:
-    """Return quantiles of the logarithms of singular values of matrices, and their participation ratio."""
-    squares = torch.linalg.svdvals(matrix).square()
+def _of_spectrum(squares: Tensor) -> list[Tensor | Sample]:
+    """Return quantiles of the logarithms of singular values, and their participation ratio."""
     total = squares.sum(dim=1, keepdim=True).square()
     participation = total / squares.square().sum(dim=1, keepdim=True).clamp_min(_SMALLEST)
-    return [quantiles((squares + SPECTRAL_FLOOR**2).log() / 2), participation]
+    return [Sample((squares + SPECTRAL_FLOOR**2).log() / 2), participation]
 
 
-def _cosines(rows: Tensor, norms: Tensor, flips: bool) -> Tensor:
-    """Return quantiles of the cosines between rows ``(batch, rows, columns)`` with these norms ``(batch, rows)``."""
-    directions = rows / norms.maximum(FLOOR * _divisor(norms))[:, :, None]
-    cosines = off_diagonal(directions @ directions.transpose(1, 2))
-    return quantiles(cosines.abs() if flips else cosines)
+def _cosines(gram: Tensor, norms: Tensor, flips: bool) -> Tensor:
+    """Return the cosines between vectors with these products ``(batch, n, n)`` and norms ``(batch, n)``."""
+    floored = norms.maximum(FLOOR * _divisor(norms))
+    cosines = off_diagonal(gram / floored[:, :, None] / floored[:, None, :])
+    return cosines.abs() if flips else cosines
 
 
-def _of_pair(first: Tensor, second: Tensor) -> list[Tensor]:
-    """Return the statistics of two consecutive weights ``(batch, out, in, kernel)``."""
-    incoming, outgoing = first.square().sum(dim=(2, 3)).sqrt(), second.square().sum(dim=(1, 3)).sqrt()
+def _of_pair(first: _Layer, second: _Layer) -> list[Tensor | Sample]:
+    """Return the statistics of the norms of neurons between two layers."""
+    incoming, outgoing = first.rows * first.size, second.columns * second.size
     incoming, outgoing = incoming / _divisor(incoming), outgoing / _divisor(outgoing)
     deviations = [norms - norms.mean(dim=1, keepdim=True) for norms in (incoming, outgoing)]
     sizes = [root_mean_square(deviation).clamp_min(SPECTRAL_FLOOR * 10) for deviation in deviations]
     correlation = (deviations[0] * deviations[1]).mean(dim=1, keepdim=True) / (sizes[0] * sizes[1])
-    summed = second / _divisor(second.flatten(1))[:, :, None, None]
-    product = summed.sum(dim=3) @ (first / _divisor(first.flatten(1))[:, :, None, None]).flatten(2)
-    product = product / (product[0].numel() * first.shape[1] * second.shape[3]) ** 0.5
-    norm = (product.flatten(1).norm(dim=1, keepdim=True) + SPECTRAL_FLOOR).log()
-    return [quantiles(_logarithm(incoming * outgoing)), correlation, *_of_spectrum(product), norm]
+    return [Sample(_logarithm(incoming * outgoing)), correlation]
 
 
-def _path_norms(weights: list[Tensor]) -> Tensor:
+def _spectrum_of_product(first: _Layer, second: _Layer) -> Tensor:
+    """Return what ``_Layer.spectrum`` returns, of the product of two weights relative to the product of their norms."""
+    outputs, neurons, entries = second.shape
+    numbers = outputs * prod(first.shape[1:]) * neurons * entries
+    return second.weight.paths / ((first.size * second.size).square() * numbers)[:, :, None]
+
+
+def _path_norms(layers: Sequence[_Layer]) -> Tensor:
     """Return the sorted logarithms of the sums over paths, ``(batch, n_L)``."""
-    sums = weights[0].new_ones(len(weights[0]), weights[0].shape[2], 1)
-    scale = torch.zeros_like(sums[:, :1, 0])
-    for weight in weights:
-        sums = weight.abs().sum(dim=3) @ sums
+    first = layers[0].weight.absolute
+    sums, scale = first.new_ones(len(first), first.shape[2], 1), first.new_zeros(len(first), 1)
+    for layer in layers:
+        sums = layer.weight.absolute @ sums
         size = _divisor(sums[:, :, 0])
         sums, scale = sums / size[:, :, None], scale + size.log()
-    return (_logarithm(sums[:, :, 0]) + scale).sort(dim=1).values
+    return ascending(_logarithm(sums[:, :, 0]) + scale)

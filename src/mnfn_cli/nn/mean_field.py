@@ -5,15 +5,8 @@ import torch
 from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor, nn
 
-from mnfn_cli.nn.canonical_statistics import (
-    FLOOR,
-    QUANTILES,
-    bounded,
-    matrices,
-    off_diagonal,
-    quantiles,
-    root_mean_square,
-)
+from mnfn_cli.nn.canonical_statistics import FLOOR, bounded, matrices, off_diagonal, root_mean_square
+from mnfn_cli.nn.quantiles import QUANTILES, quantiles
 from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.forward_pass import activate

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mnfn_cli.nn.canonical_statistics import QUANTILES, quantiles
 from mnfn_cli.nn.floors import SMALLEST, divided_by_spread, root_mean_square
 from mnfn_cli.nn.inputs import SmoothInputs
+from mnfn_cli.nn.quantiles import QUANTILES, quantiles
 from mnfn_cli.nn.questions import RAMP
 from mnfn_cli.weightspace.canonical import form_up_to_sign
 from mnfn_cli.weightspace.features import WeightSpaceFeatures

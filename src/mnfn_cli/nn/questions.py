@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnfn_cli.errors import UsageError
-from mnfn_cli.nn.canonical_statistics import QUANTILES, quantiles
 from mnfn_cli.nn.floors import divided_by_spread
 from mnfn_cli.nn.inputs import SmoothInputs
+from mnfn_cli.nn.quantiles import QUANTILES, quantiles
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 CLIPPED = 1e-6

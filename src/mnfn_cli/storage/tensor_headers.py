@@ -10,16 +10,19 @@ import struct
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from io import FileIO
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, TypeGuard
+from typing import Any, TypeGuard
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.regular_files import open_regular, refuse_placeholder
+from mnfn_cli.regular_files import open_raw, refuse_placeholder
 from mnfn_cli.storage.records import no_duplicates
 
 MAX_HEADER_BYTES = 100_000_000
 MAX_TENSORS = 10_000
+_FIRST_BYTES = 2**15
+"""The bytes that are read first: a small network as a whole, or what shows that a file is none that can be read."""
 
 ITEM_BYTES = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 8),
@@ -41,11 +44,13 @@ class TensorEntry:
         dtype: one of ``ITEM_BYTES``.
         shape: the shape of the tensor.
         start: its first byte, counted from the end of the header.
+        size: the number of its bytes.
     """
 
     dtype: str
     shape: tuple[int, ...]
     start: int
+    size: int
 
 
 class TensorEntries(dict[str, TensorEntry]):
@@ -86,55 +91,66 @@ def read_header(path: Path) -> Header:
 
 
 def read_content(path: Path, *, tensors: bool = True) -> tuple[Header, bytearray]:
-    """Return the header of a safetensors file, and the bytes of its tensors.
+    """Return the header of a safetensors file, and its bytes, at whose place ``Header.size`` the tensors begin.
 
     Args:
         path: the file to read.
-        tensors: read the bytes of the tensors too; otherwise none are returned.
+        tensors: read the tensors too; otherwise only bytes in front of them are returned.
 
     Raises:
         DataError: the file is missing, no regular file, damaged or not a safetensors file.
     """
     try:
-        with open_regular(path) as file:
+        with open_raw(path) as file:
             size = os.fstat(file.fileno()).st_size
-            text = _header_text(path, file, size)
-            content = bytearray(size - file.tell() if tensors else 0)
-            if file.readinto(content) < len(content):
-                raise DataError(path, "was changed while it was read")
+            first = _read(path, file, min(size, _FIRST_BYTES))
+            start = 8 + _header_length(path, first, size)
+            content = _read(path, file, size if tensors else start, first)
     except OSError as error:
         raise DataError(path, f"cannot read: {error.strerror}") from None
     try:
-        metadata, rest = _split_metadata(text.decode())
+        text = content[8:start].decode()
+        metadata, rest = _split_metadata(text)
         entries, other = (_known_entries if len(rest) <= _KNOWN_LENGTH else _parse_entries)(rest)
         if metadata is not None and other is not None:
             raise ValueError(f"'{METADATA}' is there twice")
-        if b"\\u" in text:  # half of a surrogate pair is no character, and no file or terminal takes it
+        if "\\u" in text:  # half of a surrogate pair is no character, and no file or terminal takes it
             json.dumps([metadata, other, *entries], ensure_ascii=False, allow_nan=True).encode()
     except (ValueError, RecursionError) as error:
         raise DataError(path, f"header is no JSON object: {error}") from None
     except DataError as error:
         raise error.elsewhere(f"{path}{error.where}") from None
-    start = 8 + len(text)
     if start + entries.size != size:
         problem = f"{size - start} bytes of tensors, its header says {entries.size}"
         raise DataError(path, f"no readable safetensors file: {problem}")
     return Header(entries, _check_metadata(path, other if metadata is None else metadata), start), content
 
 
-def _header_text(path: Path, file: BinaryIO, size: int) -> bytes:
-    """Read the text of the header; the next byte of the file is then the first one of the tensors."""
-    start = file.read(64)
-    refuse_placeholder(path, start)
+def _read(path: Path, file: FileIO, count: int, known: bytearray = bytearray()) -> bytearray:
+    """Return the first ``count`` bytes of a file, of which some were read before."""
+    if count <= (filled := len(known)):
+        return known
+    content = bytearray(count)
+    content[:filled] = known
+    while filled < count:  # the system reads two gigabytes at a time
+        more = file.readinto(memoryview(content)[filled:])
+        if not more:
+            raise DataError(path, "was changed while it was read")
+        filled += more
+    return content
+
+
+def _header_length(path: Path, start: bytearray, size: int) -> int:
+    """Return the length of the text of the header of a file of this size, from the file's first bytes."""
+    refuse_placeholder(path, bytes(start[:64]))
     if len(start) < 8:
         raise DataError(path, f"has {size} bytes; a safetensors file has at least 8")
-    length: int = struct.unpack("<Q", start[:8])[0]
+    length: int = struct.unpack_from("<Q", start)[0]
     if start.startswith((b"PK\x03\x04", b"\x80\x02")) and start[8:9] != b"{":
         raise DataError(path, "is a PyTorch file, not a safetensors file; name it .pt")
     if length > min(size - 8, MAX_HEADER_BYTES):
         raise DataError(path, f"header of {length} bytes in a file of {size}: damaged, or no safetensors file")
-    file.seek(8)
-    return file.read(length)
+    return length
 
 
 def _split_metadata(text: str) -> tuple[Any, str]:
@@ -197,7 +213,7 @@ def _tensor_entry(name: str, found: Any) -> tuple[TensorEntry, int]:
     if stop - start != prod(shape) * ITEM_BYTES[dtype]:
         problem = f"no readable safetensors file: {stop - start} bytes for the shape {tuple(shape)} in {dtype}"
         raise DataError(f":{name}", problem)
-    return TensorEntry(dtype, tuple(shape), start), stop
+    return TensorEntry(dtype, tuple(shape), start, stop - start), stop
 
 
 def _are_sizes(value: Any) -> TypeGuard[list[int]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mnfn_cli.errors import DataError, StorageError, unicode_text
 from mnfn_cli.storage.atomic import replacing
-from mnfn_cli.storage.tensor_headers import METADATA, TensorEntries, TensorEntry, read_content, read_header
+from mnfn_cli.storage.tensor_headers import METADATA, Header, TensorEntry, read_content, read_header
 
 DTYPES = {
     **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
@@ -53,16 +53,26 @@ class FileTensors(Mapping[str, Tensor]):
     """The tensors of a safetensors file in memory. Each is made when it is asked for, as a view of the file's bytes.
 
     Args:
-        entries: what the header says about the tensors.
-        content: the bytes of all tensors.
+        header: the header of the file.
+        content: the bytes of the file.
     """
 
-    def __init__(self, entries: TensorEntries, content: bytearray) -> None:
-        self.entries = entries
-        self.content = content
+    def __init__(self, header: Header, content: bytearray) -> None:
+        self.entries = header.tensors
+        self._content = content
+        self._start = header.size
 
     def __getitem__(self, name: str) -> Tensor:
-        return _tensors_at(self.content, self.entries[name], 1)[0]
+        entry = self.entries[name]
+        place = self._start + entry.start
+        if place % DTYPES[entry.dtype].itemsize:
+            return _tensor(bytearray(self.bytes_of(entry)), entry, entry.shape)
+        return _tensor(self._content, entry, entry.shape, place)
+
+    def bytes_of(self, entry: TensorEntry) -> memoryview:
+        """Return the bytes of a tensor."""
+        place = self._start + entry.start
+        return memoryview(self._content)[place : place + entry.size]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
@@ -97,34 +107,32 @@ def read_file(path: Path, *, floats_only: bool = True) -> tuple[FileTensors, dic
             counter = entry.dtype == "I64" and name.endswith("num_batches_tracked")
             if entry.dtype not in _FLOATS and not counter:
                 raise DataError(f"{path}:{name}", f"dtype {entry.dtype}; weights are F64, F32, F16 or BF16")
-    return FileTensors(header.tensors, content), header.metadata
+    return FileTensors(header, content), header.metadata
 
 
 def stack_tensors(files: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Stack the tensors of files of the same names, shapes and dtypes: ``(files, *shape)`` each.
 
-    Files that were written alike are put together as bytes, and of each tensor one copy is made for all files.
+    The bytes of files that were written alike are put together, and no tensor is made for a file.
     """
     alike = [file for file in files if isinstance(file, FileTensors)]
     if len(alike) < len(files) or any(file.entries is not alike[0].entries for file in alike):
         return {name: torch.stack([file[name] for file in files]) for name in files[0]}
-    content = bytearray().join([file.content for file in alike])
-    return {name: _tensors_at(content, entry, len(files)) for name, entry in alike[0].entries.items()}
+    return {
+        name: _tensor(bytearray().join([file.bytes_of(entry) for file in alike]), entry, (len(alike), *entry.shape))
+        for name, entry in alike[0].entries.items()
+    }
 
 
-def _tensors_at(content: bytearray, entry: TensorEntry, files: int) -> Tensor:
-    """Return a tensor of each file, ``(files, *shape)``; that of a single file shares the memory of its bytes."""
-    dtype, count = DTYPES[entry.dtype], prod(entry.shape)
-    if not count:
-        return torch.empty(files, *entry.shape, dtype=dtype)
-    end = entry.start + count * dtype.itemsize
-    if files > 1:
-        rows = torch.frombuffer(content, dtype=torch.uint8).view(files, -1)
-        return rows[:, entry.start : end].flatten().view(dtype).view(files, *entry.shape)
-    if entry.start % dtype.itemsize:
-        return torch.frombuffer(content[entry.start : end], dtype=dtype).view(1, *entry.shape)
+def _tensor(content: bytearray, entry: TensorEntry, shape: tuple[int, ...], place: int = 0) -> Tensor:
+    """Return a tensor of the dtype of ``entry`` that shares the memory of its bytes, which begin at ``place``."""
     # With a storage of its own: torch.set_rng_state reads the storage from its beginning.
-    return torch.frombuffer(content, dtype=dtype, count=count, offset=entry.start).view(1, *entry.shape)
+    dtype, count = DTYPES[entry.dtype], prod(shape)
+    return (
+        torch.frombuffer(content, dtype=dtype, count=count, offset=place).view(shape)
+        if count
+        else torch.empty(shape, dtype=dtype)
+    )
 
 
 def map_tensors(path: Path) -> dict[str, Tensor]:

@@ -105,6 +105,9 @@ def _check_archive(path: Path) -> None:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise DataError(path, f"is a damaged PyTorch file: {error}") from None
+    if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+        problem = "is a TorchScript archive, not a state dict; save model.state_dict() with torch.save"
+        raise DataError(path, problem)
     claimed = sum(entry.file_size for entry in entries)
     if claimed > path.stat().st_size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise DataError(path, f"is compressed, to {claimed} bytes when unpacked; torch.save does not compress")
@@ -113,7 +116,7 @@ def _check_archive(path: Path) -> None:
 def _refuse_greedy(path: Path) -> None:
     """Raise ``DataError`` if a pickle may ask for a block of bytes of any size, which torch grants it."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             end = b""
             while piece := file.read(_BYTES_AT_ONCE):
                 if _GREEDY in end + piece:
@@ -134,11 +137,8 @@ def _load(path: Path) -> Any:
     except EOFError:
         raise DataError(path, "is a damaged PyTorch file: it ends") from None
     except Exception as error:  # a damaged pickle makes torch raise anything, also AssertionError and MemoryError
-        if "weights_only" in str(error):
-            problem = "is a TorchScript archive, not a state dict; save model.state_dict() with torch.save"
-        else:
-            problem = f"is a damaged PyTorch file: {(str(error) or type(error).__name__).splitlines()[0]}"
-        raise DataError(path, problem) from None
+        problem = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(path, f"is a damaged PyTorch file: {problem}") from None
 
 
 def _unnest(loaded: Mapping[Any, Any], path: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from mnfn_cli.errors import UsageError
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement, sign_of
+from mnfn_cli.weightspace.sorting import ascending
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 ROUNDINGS = 1e3
@@ -56,31 +57,35 @@ def canonicalize(
     element = MonomialElement.identity(spec, features.batch)
     if spec.group == "permutation":
         return features, element
-    incoming = torch.ones(features.batch, spec.widths[0], dtype=torch.float64, device=features.device)
-    weights, scales, moves = list(features.weights), [], []
-    for i, bias in enumerate(features.biases[:-1]):
-        # (batch, neurons, inputs, channels * kernel), divided by what the layer before was multiplied by.
-        blocks = weights[i].movedim(1, 3).flatten(3).double() / incoming[:, None, :, None]
-        biases = bias.movedim(1, 2).double()
-        own = torch.cat([blocks.flatten(2), biases], dim=2)
-        active, shift = (own != 0).any(dim=2), torch.zeros(own.shape[:2], dtype=torch.int64, device=own.device)
+    # What weights are multiplied by because of the layer before: 1 over its factors, and 0 for its silent neurons.
+    outgoing = torch.ones(features.batch, spec.widths[0], dtype=torch.float64, device=features.device)
+    scales, moves, weights, biases = [], [], [], []
+    for i, (weight, bias) in enumerate(zip(features.weights[:-1], features.biases[:-1], strict=True)):
+        # (batch, neurons, inputs, channels * kernel)
+        blocks = weight.movedim(1, 3).flatten(3).double() * outgoing[:, None, :, None]
+        offsets = bias.movedim(1, 2).double()
+        largest = torch.maximum(blocks.abs().amax(dim=(2, 3)), offsets.abs().amax(dim=2))
+        active, shift = largest != 0, torch.zeros(largest.shape, dtype=torch.int64, device=largest.device)
         # The network's inputs keep their places, so in the first layer they are positions too.
         placed = blocks.flatten(2)[:, :, None] if i == 0 else blocks
         if spec.groups[i] == "scale":
-            scale = _canonical_scale(own)
+            scale = _canonical_scale(blocks.flatten(2), offsets, largest)
         elif spec.groups[i] == "permutation":
-            scale = own.new_ones(own.shape[:2])
+            scale = torch.ones_like(largest)
         elif periodic[i]:
             slack = ROUNDINGS * torch.finfo(bias.dtype).eps
-            scale, shift, active = _canonical_wave(placed, spec.omega * biases[:, :, 0], min(slack, 0.1))
+            scale, shift, active = _canonical_wave(placed, spec.omega * offsets[:, :, 0], min(slack, 0.1))
         else:
-            scale = _canonical_sign(placed, biases)
+            scale = _canonical_sign(placed, offsets)
+        weights.append(_scaled(weight, scale[:, :, None] * outgoing[:, None, :]))
+        biases.append(bias * scale[:, None].to(bias.dtype))
         scales.append(scale)
         moves.append(shift)
-        incoming = scale * sign_of(shift)
-        weights[i + 1] = _without_silent(weights[i + 1], active)
+        outgoing = active / (scale * sign_of(shift))
+    weights.append(_scaled(features.weights[-1], outgoing[:, None, :]))
+    biases.append(features.biases[-1])
     element = MonomialElement(element.permutations, scales, moves if any(periodic) else (), spec.omega)
-    return element.act(WeightSpaceFeatures(weights, features.biases)), element
+    return WeightSpaceFeatures(weights, element.shift(biases)), element
 
 
 def form_up_to_sign(
@@ -120,15 +125,21 @@ def active_neurons(features: WeightSpaceFeatures, spec: NetworkSpec, i: int, sla
     return heard | (features.biases[i] != 0).any(dim=1)
 
 
+def _scaled(weight: Tensor, factors: Tensor) -> Tensor:
+    """Return a weight ``(batch, channels, out, in, *kernel)`` times factors ``(batch, out, in)``, rounded once."""
+    return weight * factors.to(weight.dtype).view(len(factors), 1, *factors.shape[1:], *(1,) * (weight.dim() - 4))
+
+
 def _without_silent(weight: Tensor, active: Tensor) -> Tensor:
     """Return the weight of a layer with 0 where it reads a neuron that is not active, ``(batch, neurons)``."""
     return weight * active.view(len(active), 1, 1, -1, *(1,) * (weight.dim() - 4))
 
 
-def _canonical_scale(own: Tensor) -> Tensor:
+def _canonical_scale(weights: Tensor, biases: Tensor, largest: Tensor) -> Tensor:
     # The largest entry is taken out before squaring: 1e-200 squared would be 0.
-    largest = own.abs().amax(dim=2)
-    norm = largest * torch.linalg.vector_norm(own / torch.where(largest > 0, largest, 1.0)[:, :, None], dim=2)
+    divisor = torch.where(largest > 0, largest, 1.0)[:, :, None]
+    norms = [torch.linalg.vector_norm(numbers / divisor, dim=2) for numbers in (weights, biases)]
+    norm = largest * torch.hypot(*norms)
     return torch.where(norm > 0, norm, 1.0).reciprocal()
 
 
@@ -156,7 +167,8 @@ def _canonical_sign(blocks: Tensor, biases: Tensor, *, summed: bool = True) -> T
 
     1. The sum of its weights and biases; of its weights alone unless ``summed``.
     2. For each position in turn, the first difference between its weights, sorted from the largest down, and the
-       negatives of its weights, sorted likewise.
+       negatives of its weights, sorted likewise. These are the sums of the largest and the smallest weight, of the
+       next ones, and so on.
     3. Its biases.
 
     Sorting removes the order of the inputs, and ``_folded_sum`` changes sign exactly when all numbers do. So neither a
@@ -169,14 +181,12 @@ def _canonical_sign(blocks: Tensor, biases: Tensor, *, summed: bool = True) -> T
     Returns:
         1 or -1, ``(batch, neurons)``; 1 where every quantity is 0.
     """
-    weights = blocks.transpose(2, 3).sort(dim=3, descending=True).values
-    added = torch.cat([_folded_sum(weights), biases], dim=2) if summed else _folded_sum(weights)
-    total = _folded_sum(added)[:, :, None]
-    numbers = torch.cat([total, weights.flatten(2), biases], dim=2)
-    negatives = torch.cat([-total, -weights.flip(3).flatten(2), -biases], dim=2)
-    first = (numbers != negatives).byte().argmax(dim=2, keepdim=True)
-    negative = (numbers < negatives).gather(2, first)[:, :, 0]
-    return torch.where(negative, -1.0, 1.0).to(biases.dtype)
+    halves = _folded(ascending(blocks.transpose(2, 3)))
+    sums = _folded_sum(halves)
+    total = _folded_sum(torch.cat([sums, biases], dim=2) if summed else sums)[:, :, None]
+    numbers = torch.cat([total, halves.flatten(2), biases], dim=2)
+    first = (numbers != 0).byte().argmax(dim=2, keepdim=True)
+    return torch.where(numbers.gather(2, first)[:, :, 0] < 0, -1.0, 1.0).to(biases.dtype)
 
 
 def _folded_sum(numbers: Tensor) -> Tensor:
@@ -186,7 +196,13 @@ def _folded_sum(numbers: Tensor) -> Tensor:
     their order and keeps the pairs. Only single additions are used: the order of a reduction in torch depends on shapes
     and devices.
     """
-    while (size := numbers.shape[-1]) > 1:
-        half = size // 2
-        numbers = numbers[..., : size - half] + F.pad(numbers.flip(-1)[..., :half], (0, size % 2))
+    while numbers.shape[-1] > 1:
+        numbers = _folded(numbers)
     return numbers[..., 0]
+
+
+def _folded(numbers: Tensor) -> Tensor:
+    """Add the second half of the last axis to the first, in reverse; the middle of an odd number stays alone."""
+    size = numbers.shape[-1]
+    half = size // 2
+    return numbers[..., : size - half] + F.pad(numbers[..., size - half :].flip(-1), (0, size % 2))

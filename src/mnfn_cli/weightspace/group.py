@@ -131,11 +131,15 @@ class MonomialElement:
         if self.shifts and features.channels != 1:
             raise UsageError("features", f"{features.channels} channels; shifts act on raw weights (1 channel) alone")
         moved = self.act_on_change(features)
-        biases = list(moved.biases)
+        return WeightSpaceFeatures(moved.weights, self.shift(moved.biases))
+
+    def shift(self, biases: Sequence[Tensor]) -> list[Tensor]:
+        """Return the biases ``(batch, 1, n_i)`` of all layers with the shifts added in float64, and rounded once."""
+        shifted = list(biases)
         for i, shift in enumerate(self.shifts):
             exact = biases[i].double() + shift.to(biases[i].device).double()[:, None] * self._unit
-            biases[i] = torch.empty_like(biases[i]).copy_(exact)
-        return WeightSpaceFeatures(moved.weights, biases)
+            shifted[i] = torch.empty_like(biases[i]).copy_(exact)
+        return shifted
 
     def act_on_change(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return a change of the weights after the action, which is ``act(x + change) - act(x)`` for any weights ``x``.

@@ -40,7 +40,7 @@ class Checkpoints:
     labels: list[Any]
     skipped: Sequence[MnfnError]
     zoo: Zoo | None = None
-    rows: list[int] | None = None
+    rows: Sequence[int] | None = None
     files: list[SingleFile] | None = None
     unknown_start: int = 0
 
@@ -138,7 +138,7 @@ def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Ch
         raise DataError(zoo.path, f"holds networks {found};\nthe run reads {wanted.known}")
     fit = zoo.record.fit
     wanted.check_start(zoo.path, fit.get("init"), fit.get("start"))
-    rows = zoo.rows(split)
+    rows: Sequence[int] = range(len(zoo)) if split is None else zoo.rows(split)
     label = wanted.label if wanted.label in zoo.table.columns else None
     bad = zoo.faults(rows, in_float32=wanted.in_float32)
     if label is not None and wanted.numbers is not None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mnfn_cli.zoo.shards import EXPONENTS, NUMBERS_AT_ONCE, bits_of, shard_files
+from mnfn_cli.zoo.shards import EXPONENTS, NUMBERS_AT_ONCE, bits_of, highest_bytes_are_in, shard_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 LARGE = 1e18
 """Above this the square of a number comes near to the largest one of float32."""
 
+_RANGES = {"F64": (0x01, 0x42), "F32": (0x01, 0x5C), "F16": (0x04, 0x7B), "BF16": (0x01, 0x5C)}
+USUAL = {dtype: bytes(b for b in range(256) if low <= b & 0x7F <= high) for dtype, (low, high) in _RANGES.items()}
+"""For each dtype the highest bytes of numbers that are neither 0, nor denormal, nor near ``LARGE`` or above it."""
+
 
 @dataclass
 class Magnitudes:
     """What is unusual about the weights and biases of a zoo; all of it is allowed.
 
     Attributes:
-        largest: the largest absolute value of all.
+        largest: the largest absolute value above ``LARGE``; 0 if there is none.
         large: the number of networks with a number above ``LARGE``.
         denormal: the number of networks with a denormal number: other than 0, and too small for all the digits of its
             dtype. Some devices take such numbers for 0.
@@ -57,6 +61,8 @@ def look_at_magnitudes(zoo: "Zoo") -> Magnitudes:
     found = Magnitudes()
     for part in zoo.parts:
         for file in shard_files(zoo.record, part.spaces[0]):
+            if highest_bytes_are_in(zoo.path / file, USUAL):
+                continue
             large: set[int] = set()
             denormal: set[int] = set()
             for position, (_, dtype, bits) in enumerate(bits_of(zoo.path / file, part.spec)):
@@ -85,8 +91,8 @@ def _look(
     for first in range(0, len(bits), at_once):
         sizes = bits[first : first + at_once] & (sign - 1)
         largest = float(_values(sizes.max(keepdims=True), dtype)[0, 0])
-        found.largest = max(found.largest, largest)
         if largest > LARGE:
+            found.largest = max(found.largest, largest)
             large.update((first + np.flatnonzero(_values(sizes.max(axis=1), dtype) > LARGE)).tolist())
         if sizes.min() >= smallest_normal:
             continue  # nearly always: neither a denormal number nor a 0

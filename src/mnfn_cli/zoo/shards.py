@@ -1,13 +1,14 @@
 """The shards of a zoo: safetensors files with the stacked weights of many networks."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.tensor_headers import read_header
+from mnfn_cli.regular_files import open_regular
+from mnfn_cli.storage.tensor_headers import ITEM_BYTES, read_header
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import Space, ZooRecord
 
@@ -25,6 +26,13 @@ EXPONENTS = {
 
 Without the sign, the integers are in the order of the numbers, and NaN is behind infinity.
 """
+
+FINITE = {
+    dtype: bytes(byte for byte in range(256) if byte & 0x7F < (0x7C if dtype == "F16" else 0x7F)) for dtype in EXPONENTS
+}
+"""For each dtype the highest bytes of finite numbers, but for those of a few that are larger than any weight."""
+
+BYTES_AT_ONCE = 1 << 20
 
 NUMBERS_AT_ONCE = 1 << 18
 """The largest number of numbers that are looked at together: more would leave the cache."""
@@ -65,6 +73,29 @@ def count_networks(path: Path, spec: NetworkSpec) -> int:
         if found[name][0] != found[names[0]][0]:
             raise DataError(f"{path}:{name}", f"{found[name][0]} networks, other tensors {found[names[0]][0]}")
     return found[names[0]][0]
+
+
+def highest_bytes_are_in(path: Path, usual: Mapping[str, bytes]) -> bool:
+    """Return whether the highest byte of every number of a shard is one of some, without numpy.
+
+    It holds the sign and the first seven bits of the exponent, and so tells much of a number.
+
+    Args:
+        path: the shard.
+        usual: the bytes for each dtype; for others, and for several in one shard, the answer is False.
+    """
+    header = read_header(path)
+    dtypes = {entry.dtype for entry in header.tensors.values()}
+    if len(dtypes) != 1 or not dtypes <= usual.keys():
+        return False
+    dtype = dtypes.pop()
+    size = ITEM_BYTES[dtype]
+    with open_regular(path) as file:
+        file.seek(header.size)
+        while some := file.read(BYTES_AT_ONCE):
+            if some[size - 1 :: size].translate(None, delete=usual[dtype]):
+                return False
+    return True
 
 
 def not_finite(

@@ -12,7 +12,7 @@ from mnfn_cli.storage.records import read_record
 from mnfn_cli.weightspace.layout import Layout
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.record import Space, ZooRecord
-from mnfn_cli.zoo.shards import count_networks, not_finite, shard_files
+from mnfn_cli.zoo.shards import FINITE, count_networks, highest_bytes_are_in, not_finite, shard_files
 from mnfn_cli.zoo.table import SPACE_COLUMN, check_table, read_table
 
 if TYPE_CHECKING:
@@ -183,6 +183,10 @@ class Zoo:
             rows: the rows to look at; all by default.
             in_float32: whether weights and biases must also be finite in float32.
         """
+        files = [self.path / file for part in self.parts for file in shard_files(self.record, part.spaces[0])]
+        usual = {dtype: FINITE[dtype] for dtype in FINITE if not (in_float32 and dtype == "F64")}
+        if (rows is None or len(rows) == len(self)) and all(highest_bytes_are_in(file, usual) for file in files):
+            return []
         import numpy as np
 
         wanted = np.zeros(self.record.count, dtype=bool)
