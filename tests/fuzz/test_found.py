@@ -41,6 +41,14 @@ def test_half_of_a_surrogate_pair(tmp_path):
         open_zoo(zoo)
 
 
+@pytest.mark.parametrize("name", ["9" * 5000, "a/b", "\x00", "é"])
+def test_a_name_of_a_file_that_is_none_of_ours(tmp_path, name):
+    entry = {"bytes": 1, "sha256": "0"}
+    zoo = edited(tmp_path, "inrs", "zoo.json", lambda document: document["files"].update({name: entry}))
+    with pytest.raises(DataError, match=r"zoo\.json:files\..*: string should match"):
+        open_zoo(zoo)
+
+
 def test_a_key_twice(tmp_path):
     zoo = shutil.copytree(FIRST / "inrs", tmp_path / "inrs")
     text = (zoo / "zoo.json").read_text()

@@ -154,7 +154,7 @@ def test_networks_that_are_not_finite_are_all_named(tmp_path, monkeypatch, dtype
             "spec: is no weight space: .*softplus",
         ),
         ("zoo.json", lambda text: text.replace('"count": 10', '"count": 11'), "11 in zoo.json"),
-        ("zoo.json", lambda text: text.replace("table.csv", "../table.csv"), "missing"),
+        ("zoo.json", lambda text: text.replace("table.csv", "../table.csv"), "string should match"),
     ],
 )
 def test_damaged_descriptions(tmp_path, file, change, message):

@@ -30,6 +30,8 @@ SpecField = Annotated[NetworkSpec, PlainValidator(_read_spec), PlainSerializer(l
 
 Positive = Annotated[int, Field(ge=1)]
 Start = Annotated[str, Field(min_length=1, max_length=64)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
+"""The name of a file that mnfn writes beside zoo.json."""
 
 
 class Fit(Record):
@@ -129,7 +131,7 @@ class ZooRecord(VersionedRecord):
     spaces: Annotated[tuple[Space, ...], Field(validate_default=True)] = ()
     count: Annotated[int, Field(ge=0)]
     made: Made = Made()
-    files: Mapping[str, FileRecord]
+    files: Mapping[FileName, FileRecord]
 
     @field_validator("spec")
     @classmethod

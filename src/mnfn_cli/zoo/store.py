@@ -226,7 +226,7 @@ def open_zoo(path: str | Path) -> Zoo:
     folder = existing_folder(Path(path), "zoo")
     record = read_zoo_record(folder)
     for name, entry in record.files.items():
-        if "/" in name or not (folder / name).is_file():
+        if not (folder / name).is_file():
             raise DataError(folder / name, "missing; the zoo is not whole")
         if (folder / name).stat().st_size != entry.bytes:
             raise DataError(folder / name, f"{(folder / name).stat().st_size} bytes, expected {entry.bytes}")
