@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnfn_cli.errors import DataError, UsageError
+from mnfn_cli.errors import DataError, NumericError, UsageError
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.folders import new_folder
@@ -94,8 +94,8 @@ def augment_zoo(
         raise UsageError("--copies", f"{copies} copies; at least 1")
     for space in source.spaces:
         check_shifts(space.spec, shifts)
-    if faults := source.faults():
-        raise DataError.together(faults.values())
+    if not verify:  # otherwise the proofs find them
+        _require_finite(source)
     context = context or Context()
     processes = context.processes
     if processes.first:
@@ -164,13 +164,22 @@ def augment_zoo(
                 "seed": seed,
             }
             table = _table(source, copies, keep_original)
-            if verify:
-                table = proofs.onto(table, source.path)
+            try:
+                if verify:
+                    table = proofs.onto(table, source.path)
+            except NumericError:
+                _require_finite(source)
+                raise
             _finish(folder, source, table, sums, {"command": context.command, "verified": verify}, drawn)
             del table  # the new zoo is opened below, with a table of its own
     if not verify:
         return AugmentReport(open_zoo(output), None, None)
     return AugmentReport(open_zoo(output), float(proofs.errors.max()), int(proofs.constant.sum()))
+
+
+def _require_finite(source: Zoo) -> None:
+    if faults := source.faults():
+        raise DataError.together(faults.values())
 
 
 def _finish(
