@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnfn_cli.errors import DataError, UsageError
+from mnfn_cli.errors import DataError, NumericError, UsageError
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.storage.folders import new_folder
@@ -95,8 +95,6 @@ def augment_zoo(
         raise UsageError("--copies", f"{copies} copies; at least 1")
     for space in source.spaces:
         check_shifts(space.spec, shifts)
-    if faults := source.faults():
-        raise DataError.together(faults.values())
     context = context or Context()
     processes = context.processes
     if processes.first:
@@ -164,9 +162,14 @@ def augment_zoo(
                 "seed": seed,
             }
             table = _table(source, copies, keep_original)
-            proofs.require_finite(table, source.path)
-            if verify:
-                table = proofs.onto(table, source.path)
+            try:
+                proofs.require_finite(table, source.path)
+                if verify:
+                    table = proofs.onto(table, source.path)
+            except NumericError:
+                if faults := source.faults():
+                    raise DataError.together(faults.values()) from None
+                raise
             _finish(folder, source, table, sums, {"command": context.command, "verified": verify}, drawn)
             del table  # the new zoo is opened below, with a table of its own
     if not verify:

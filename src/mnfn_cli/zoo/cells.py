@@ -27,10 +27,12 @@ def refuse_ragged_rows(path: Path, content: bytes, columns: int) -> None:
     inside, commas, length, row = False, 0, 0, 1  # of what has been read: in quotes, and the line that is not complete
     for start in range(0, len(content), AT_ONCE):
         piece = np.frombuffer(content, np.uint8, min(AT_ONCE, len(content) - start), start)
-        quoted = np.logical_xor.accumulate(piece == _QUOTE) ^ inside
-        ends = np.flatnonzero((piece == _NEWLINE) & ~quoted)
-        before = np.concatenate([[0], np.cumsum((piece == _COMMA) & ~quoted)])
-        cells = np.diff(before[ends], prepend=0) + 1
+        ends, found = np.flatnonzero(piece == _NEWLINE), np.flatnonzero(piece == _COMMA)
+        quotes = np.flatnonzero(piece == _QUOTE)
+        if inside or len(quotes):
+            ends, found = (places[(np.searchsorted(quotes, places) + inside) % 2 == 0] for places in (ends, found))
+        before = np.searchsorted(found, ends)
+        cells = np.diff(before, prepend=0) + 1
         lengths = np.diff(ends, prepend=-1) - 1
         if len(ends):
             cells[0] += commas
@@ -43,6 +45,6 @@ def refuse_ragged_rows(path: Path, content: bytes, columns: int) -> None:
             number = row + int(np.searchsorted(rows, wrong[0]))
             raise DataError(f"{path}:row {number}", f"{cells[wrong[0]]} cells; the heading has {columns}")
         row += len(rows)
-        inside = bool(quoted[-1])
-        commas += int(before[-1] - before[last])
+        inside = bool((len(quotes) + inside) % 2)
+        commas += len(found) - (int(before[-1]) if len(before) else 0)
         length += len(piece) - last
