@@ -1,13 +1,14 @@
 """The table of a zoo: a row for each network, with its id, its split, and what is known of it."""
 
+import csv
 from collections.abc import Sequence
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.regular_files import read_regular
 from mnfn_cli.storage.atomic import replacing
-from mnfn_cli.zoo.cells import refuse_ragged_rows
 from mnfn_cli.zoo.record import Space
 
 if TYPE_CHECKING:
@@ -40,8 +41,25 @@ def read_table(path: Path) -> "pl.DataFrame":
             return pl.read_csv(content, schema_overrides=text, infer_schema_length=None)
     except OSError as error:
         raise DataError(path, f"cannot read: {error.strerror}") from None
-    except (pl.exceptions.PolarsError, ValueError) as error:
+    except (pl.exceptions.PolarsError, csv.Error, ValueError) as error:
         raise DataError(path, f"no readable table: {str(error).partition(chr(10))[0]}") from None
+
+
+def refuse_ragged_rows(path: Path, content: bytes, columns: int) -> None:
+    """Check that every row of a table has a cell for each column; polars fills up a row that is too short.
+
+    Args:
+        path: the file, for errors.
+        content: its bytes.
+        columns: the number of columns.
+
+    Raises:
+        DataError: a row has more or fewer cells. The first one is named; the heading is row 1, empty lines are none.
+    """
+    rows = filter(None, csv.reader(TextIOWrapper(BytesIO(content), "latin-1", newline="")))
+    for number, row in enumerate(rows, 1):
+        if len(row) != columns:
+            raise DataError(f"{path}:row {number}", f"{len(row)} cells; the heading has {columns}")
 
 
 def write_table(path: Path, table: "pl.DataFrame") -> None:
