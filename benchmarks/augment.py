@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli import MonomialElement, NetworkSpec, WeightSpaceFeatures, save_zoo
+from mnfn_cli.runtime.memory import keep_freed_memory
 from mnfn_cli.zoo.augment import BLOCK, augment_zoo
 from reference import Reference
 from rows import Row, record
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, help="a clone of MathematicalAI-NUS/Monomial-NFN")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as the command does
     spec = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, input_size=(16, 16))
     features = WeightSpaceFeatures.randn(spec, arguments.networks)
     some = features.select(slice(arguments.networks // 20))

@@ -13,7 +13,7 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec, Pair
 from mnfn_cli.weightspace.spec_checks import check_input_size
 
-NUMBERS_AT_ONCE = 2**18
+NUMBERS_AT_ONCE = 2**20
 """The largest number of entries of one layer's maps that ``networks_at_once`` has in memory at a time."""
 
 MOST_REPEATED = 2.5

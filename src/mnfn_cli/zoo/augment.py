@@ -64,8 +64,9 @@ def augment_zoo(
     Several processes move blocks of networks in turn, and rank 0 writes.
 
     Every copy keeps the split and the labels of its source, and the column ``source_id`` names the source. With
-    ``verify``, each new network, with its weights as stored, runs in float64 beside its source on 32 inputs, 8 of them
-    real ones if the zoo holds some, the others random. The results are the columns ``relative_error`` and ``constant``.
+    ``verify``, each new network, with its weights as stored, runs beside its source on 32 inputs, 8 of them real ones if
+    the zoo holds some, the others random: in float32, and in float64 where that leaves a doubt (``SourceFunctions``).
+    The results are the columns ``relative_error`` and ``constant``.
 
     Args:
         source: the zoo whose networks are changed.
@@ -136,8 +137,7 @@ def augment_zoo(
                     return emitted.to(device="cpu"), None
                 first_row = (copy if keep_original else copy - 1) * len(source)
                 rows = first_row + part.numbers[start : start + BLOCK]
-                found = functions.compare(start, block, emitted)
-                proof = Proof(rows, found.relative, found.constant, TOLERANCE[block.dtype])
+                proof = Proof(rows, *functions.compare(start, block, emitted), TOLERANCE[block.dtype])
                 return emitted.to(device="cpu"), proof
 
             networks = len(part) * (copies + keep_original)
