@@ -1,49 +1,69 @@
 """Write safetensors files atomically, and read them with plain errors."""
 
-import re
+import hashlib
+import json
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from mnfn_cli.errors import DataError, StorageError
+from mnfn_cli.errors import DataError
 from mnfn_cli.storage.atomic import replacing
 from mnfn_cli.storage.tensor_headers import TensorEntries, TensorEntry, read_content, read_header
 
 DTYPES = {
-    **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
-    **{"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8},
-    **{"U64": torch.uint64, "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8, "BOOL": torch.bool},
-    **{"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "C64": torch.complex64},
+    **{"U64": torch.uint64, "I64": torch.int64, "F64": torch.float64, "C64": torch.complex64},
+    **{"F32": torch.float32, "U32": torch.uint32, "I32": torch.int32},
+    **{"BF16": torch.bfloat16, "F16": torch.float16, "U16": torch.uint16, "I16": torch.int16},
+    **{"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2},
+    **{"I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool},
 }
-"""The dtype of torch for each of ``tensor_headers.ITEM_BYTES``."""
+"""The dtype of torch for each of ``tensor_headers.ITEM_BYTES``, in the order in which a file holds their tensors."""
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_RANKS = {dtype: rank for rank, dtype in enumerate(DTYPES.values())}
+_BYTES_AT_ONCE = 2**20
 _NUMBERS_AT_ONCE = 2**16
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file atomically.
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
+    """Write a safetensors file atomically: the bytes that the safetensors library would write.
 
     Args:
         path: the file to write.
         tensors: the tensors by name. Views are copied, because the format has no shared memory.
         metadata: texts by key, which are written into the header.
 
+    Returns:
+        the file's SHA-256 as hexadecimal text, taken while the bytes are written.
+
     Raises:
         StorageError: the file cannot be written.
     """
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # The library writes to a temporary of its own and renames it.
-    with replacing(path, apart=True) as temporary:
-        try:
-            save_file(packed, temporary, dict(metadata or {}))
-        except SafetensorError as error:
-            found = re.search(r"I/O error: (.*?)( \(os error|$)", str(error))
-            raise StorageError(path, f"cannot write: {found[1] if found else error}") from error
+    in_order = sorted(packed, key=lambda name: (_RANKS[packed[name].dtype], name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata or {})}
+    end = 0
+    for name in in_order:
+        start, end = end, end + packed[name].nbytes
+        dtype = _NAMES[packed[name].dtype]
+        header[name] = {"dtype": dtype, "shape": list(packed[name].shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    digest = hashlib.sha256()
+    with replacing(path) as temporary, temporary.open("wb", buffering=0) as file:
+        for content in (struct.pack("<Q", len(text)), text, *(_content(packed[name]) for name in in_order)):
+            for first in range(0, len(content), _BYTES_AT_ONCE):
+                piece = content[first : first + _BYTES_AT_ONCE]
+                digest.update(piece)
+                while piece:
+                    piece = piece[file.write(piece) :]
+    return digest.hexdigest()
 
 
 class FileTensors(Mapping[str, Tensor]):
@@ -107,6 +127,11 @@ def stack_tensors(files: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         return {name: torch.stack([file[name] for file in files]) for name in files[0]}
     content = bytearray().join([file.content for file in alike])
     return {name: _tensors_at(content, entry, len(files)) for name, entry in alike[0].entries.items()}
+
+
+def _content(tensor: Tensor) -> memoryview:
+    """View the bytes of a contiguous tensor."""
+    return memoryview(tensor.flatten().view(torch.uint8).numpy())
 
 
 def _tensors_at(content: bytearray, entry: TensorEntry, files: int) -> Tensor:

@@ -64,9 +64,9 @@ def augment_zoo(
     Several processes move blocks of networks in turn, and rank 0 writes.
 
     Every copy keeps the split and the labels of its source, and the column ``source_id`` names the source. With
-    ``verify``, each new network, with its weights as stored, runs beside its source on 32 inputs, 8 of them real ones if
-    the zoo holds some, the others random: in float32, and in float64 where that leaves a doubt (``SourceFunctions``).
-    The results are the columns ``relative_error`` and ``constant``.
+    ``verify``, each new network, with its weights as stored, runs beside its source on 32 inputs, 8 of them real ones
+    if the zoo holds some, the others random: in float32, and in float64 where that leaves a doubt
+    (``SourceFunctions``). The results are the columns ``relative_error`` and ``constant``.
 
     Args:
         source: the zoo whose networks are changed.
@@ -108,7 +108,7 @@ def augment_zoo(
             functions = None
             if verify:
                 inputs = inputs_of_proof(part, seed, context.device)
-                functions = SourceFunctions(part, inputs, again=copies + keep_original > 1)
+                functions = SourceFunctions(part.spec, inputs, again=copies + keep_original > 1)
             name = part.spaces[0].name if several else None
 
             def move(

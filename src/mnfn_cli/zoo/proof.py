@@ -12,6 +12,7 @@ from torch import Tensor
 from mnfn_cli.errors import NumericError, UsageError
 from mnfn_cli.storage.tensors import map_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.probes import (
     REAL,
     TOLERANCE,
@@ -31,21 +32,21 @@ KEPT_OUTPUTS = 2**23
 """The largest number of outputs of the source's networks that are kept for the next copy, 64 MiB in float64."""
 
 CERTAIN = 0.1
-"""The part of the tolerance up to which float32 decides. It is far above what rounding to float32 does to most networks,
-and far below the tolerance; all others run in float64."""
+"""The part of the tolerance up to which float32 decides: far more than what rounding does to the outputs of most
+networks, and far less than the tolerance. All others run in float64."""
 
 
 class SourceFunctions:
     """What the networks of a zoo compute on some inputs, as far as that is kept in memory from one copy to the next.
 
     Args:
-        zoo: networks of one weight space.
+        spec: the weight space of the networks.
         inputs: the inputs on which networks are compared, ``(inputs, *input shape)``.
         again: whether the same networks are compared once more, so that it pays to keep anything.
     """
 
-    def __init__(self, zoo: Zoo, inputs: Tensor, again: bool) -> None:
-        self._spec, self._inputs = zoo.spec, inputs
+    def __init__(self, spec: NetworkSpec, inputs: Tensor, again: bool) -> None:
+        self._spec, self._inputs = spec, inputs
         self._kept: dict[int, Tensor] = {}
         self._room = KEPT_OUTPUTS if again else 0
 
@@ -67,13 +68,13 @@ class SourceFunctions:
                 self._room -= f.numel()
         g = f if after is before else network_outputs(self._spec, after, [self._inputs], dtype)
         found = output_difference(f, g)
-        relative, constant = found.relative.cpu(), found.constant.cpu()
+        relative, constant = found.relative.double().cpu(), found.constant.cpu()
         doubtful = ((relative > CERTAIN * TOLERANCE[before.dtype]) | constant).nonzero()[:, 0]
         if dtype != torch.float64 and len(doubtful):
             rows = doubtful.to(before.device)
             exact = compare_outputs(self._spec, before.select(rows), after.select(rows), [self._inputs])
-            relative[doubtful], constant[doubtful] = exact.relative.cpu().to(relative.dtype), exact.constant.cpu()
-        return relative.double(), constant
+            relative[doubtful], constant[doubtful] = exact.relative.cpu(), exact.constant.cpu()
+        return relative, constant
 
 
 def inputs_of_proof(zoo: Zoo, seed: int, device: torch.device) -> Tensor:

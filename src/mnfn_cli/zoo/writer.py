@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
+from math import prod
+from mmap import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +105,7 @@ class ShardWriter:
         if count <= room:
             return
         enough = min(max(count, 2 * room, self._expected - self.count), limit)
-        grown = [tensor.new_empty(enough, *tensor.shape[1:]) for tensor in given]
+        grown = [_mapped((enough, *tensor.shape[1:]), tensor.dtype) for tensor in given]
         for old, new in zip(self._buffers, grown, strict=False):
             _integers(new)[: self._waiting] = _integers(old)[: self._waiting]
         self._buffers = grown
@@ -119,7 +121,7 @@ class ShardWriter:
         else:
             if self._sums:
                 self._sums[-1].result()  # until then its buffers are in use
-            self._sums.append(self._threads.submit(_save_and_sum, path, named))
+            self._sums.append(self._threads.submit(save_tensors, path, named))
             self._buffers, self._saved_buffers = self._saved_buffers, self._buffers
         self._names.append(path.name)
         self.count += self._waiting
@@ -238,11 +240,6 @@ def save_zoo(
     return open_zoo(path)
 
 
-def _save_and_sum(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    save_tensors(path, tensors)
-    return sha256(path)
-
-
 def _describe_spaces(spaces: NetworkSpec | Sequence[Space]) -> dict[str, Any]:
     """Return the keys ``format`` and ``spec``, or ``spaces`` for what format 1 does not know."""
     if isinstance(spaces, NetworkSpec):
@@ -250,6 +247,11 @@ def _describe_spaces(spaces: NetworkSpec | Sequence[Space]) -> dict[str, Any]:
     if len(spaces) == 1 and spaces[0].layout is None and spaces[0].spec.is_plain:
         return {"format": 1, "spec": spaces[0].spec.to_json()}
     return {"format": ZooRecord.VERSION, "spaces": [space.to_json() for space in spaces]}
+
+
+def _mapped(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Return an empty tensor in memory that goes back to the system with it, even where freed memory is kept."""
+    return torch.frombuffer(mmap(-1, max(prod(shape) * dtype.itemsize, 1)), dtype=torch.uint8).view(dtype).view(shape)
 
 
 def _integers(tensor: Tensor) -> np.ndarray:
