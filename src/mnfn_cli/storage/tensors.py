@@ -4,6 +4,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,15 @@ _NUMBERS_AT_ONCE = 2**16
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor | Sequence[Tensor]], metadata: Mapping[str, str] | None = None
+) -> str:
     """Write a safetensors file atomically: the bytes that the safetensors library would write.
 
     Args:
         path: the file to write.
-        tensors: the tensors by name. Views are copied, because the format has no shared memory.
+        tensors: the tensors by name, whole or in pieces along their first axis. Views are copied, because the format
+            has no shared memory.
         metadata: texts by key, which are written into the header.
 
     Returns:
@@ -45,24 +49,28 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     Raises:
         StorageError: the file cannot be written.
     """
-    packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    in_order = sorted(packed, key=lambda name: (_RANKS[packed[name].dtype], name))
+    pieces = {name: [given] if isinstance(given, Tensor) else given for name, given in tensors.items()}
+    in_order = sorted(pieces, key=lambda name: (_RANKS[pieces[name][0].dtype], name))
     header: dict[str, Any] = {"__metadata__": dict(metadata or {})}
     end = 0
     for name in in_order:
-        start, end = end, end + packed[name].nbytes
-        dtype = _NAMES[packed[name].dtype]
-        header[name] = {"dtype": dtype, "shape": list(packed[name].shape), "data_offsets": [start, end]}
+        first = pieces[name][0]
+        shape = list(first.shape)
+        if len(pieces[name]) > 1:
+            shape[0] = sum(len(piece) for piece in pieces[name])
+        start, end = end, end + prod(shape) * first.itemsize
+        header[name] = {"dtype": _NAMES[first.dtype], "shape": shape, "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     digest = hashlib.sha256()
     with replacing(path) as temporary, temporary.open("wb", buffering=0) as file:
-        for content in (struct.pack("<Q", len(text)), text, *(_content(packed[name]) for name in in_order)):
-            for first in range(0, len(content), _BYTES_AT_ONCE):
-                piece = content[first : first + _BYTES_AT_ONCE]
-                digest.update(piece)
-                while piece:
-                    piece = piece[file.write(piece) :]
+        numbers = (_content(piece) for name in in_order for piece in pieces[name])
+        for content in chain([struct.pack("<Q", len(text)), text], numbers):
+            for start in range(0, len(content), _BYTES_AT_ONCE):
+                some = content[start : start + _BYTES_AT_ONCE]
+                digest.update(some)
+                while some:
+                    some = some[file.write(some) :]
     return digest.hexdigest()
 
 
@@ -130,8 +138,8 @@ def stack_tensors(files: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _content(tensor: Tensor) -> memoryview:
-    """View the bytes of a contiguous tensor."""
-    return memoryview(tensor.flatten().view(torch.uint8).numpy())
+    """Return the bytes of a tensor; those of a contiguous one on the CPU are not copied."""
+    return memoryview(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
 
 
 def _tensors_at(content: bytearray, entry: TensorEntry, files: int) -> Tensor:

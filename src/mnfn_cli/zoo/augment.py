@@ -140,8 +140,7 @@ def augment_zoo(
                 proof = Proof(rows, *functions.compare(start, block, emitted), TOLERANCE[block.dtype])
                 return emitted.to(device="cpu"), proof
 
-            networks = len(part) * (copies + keep_original)
-            writer = ShardWriter(folder, part.spec, name, SHARD_BYTES, threads=threads, expected=networks)
+            writer = ShardWriter(folder, part.spec, name, SHARD_BYTES, threads=threads)
             numbers = range(0 if keep_original else 1, copies + 1)
             places = [(copy, start) for copy in numbers for start in range(0, len(part), BLOCK)]
             for emitted, proof in processes.map(move, places):
