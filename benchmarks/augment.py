@@ -8,7 +8,6 @@ also looks up each network's label.
 import argparse
 import tempfile
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -75,17 +74,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         table = {"id": [str(i) for i in range(features.batch)], "split": ["train"] * features.batch}
         zoo = save_zoo(Path(folder) / "zoo", spec, features, table)
-        outputs = (Path(folder) / str(number) for number in count())
-
-        def augment(verify: bool) -> None:
-            augment_zoo(zoo, next(outputs), verify=verify)
-
+        augment = partial(augment_zoo, zoo, Path(folder) / "augmented", force=True)
         # Loops and engine take turns; writing 200 MB would leave its traces on whatever runs after it.
         jobs = {"loop": lambda: act_one_by_one(few, module), "engine": lambda: act_in_blocks(spec, features)}
         if arguments.reference:
             jobs["published"] = Reference(arguments.reference).augmentation(some, PUBLISHED_COPIES)
         seconds = interleaved(jobs, arguments.rounds)
-        seconds |= interleaved({"disk": partial(augment, False), "proof": partial(augment, True)}, arguments.rounds)
+        seconds |= interleaved({"disk": partial(augment, verify=False), "proof": augment}, arguments.rounds)
     rates = {
         "one-by-one loop": some.batch / seconds["loop"],
         "acting, in memory": features.batch / seconds["engine"],

@@ -65,7 +65,7 @@ def save_tensors(
     digest = hashlib.sha256()
     with replacing(path) as temporary, temporary.open("wb", buffering=0) as file:
         numbers = (_content(piece) for name in in_order for piece in pieces[name])
-        for content in chain([struct.pack("<Q", len(text)), text], numbers):
+        for content in chain([memoryview(struct.pack("<Q", len(text)) + text)], numbers):
             for start in range(0, len(content), _BYTES_AT_ONCE):
                 some = content[start : start + _BYTES_AT_ONCE]
                 digest.update(some)
@@ -139,7 +139,7 @@ def stack_tensors(files: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 def _content(tensor: Tensor) -> memoryview:
     """Return the bytes of a tensor; those of a contiguous one on the CPU are not copied."""
-    return memoryview(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
 
 
 def _tensors_at(content: bytearray, entry: TensorEntry, files: int) -> Tensor:
