@@ -41,8 +41,15 @@ TRIED = """\
   the system at every layer. Where the C library can, commands keep freed memory for the same reason.
 * **No step asks its device for a number.** Losses are looked at every 32 steps on a GPU, and before every save Adam's
   moments tell whether all gradients were finite. A test runs the steps of all recipes on the meta device.
-* **The proof of `augment`** runs every source once, on 32 chosen inputs, by one product for each tap of a kernel. A
-  thread writes and hashes a shard while the next one fills.
+* **The proof of `augment`** runs every source once, on 32 chosen inputs, in float32, and again in float64 where the
+  error comes within a tenth of the tolerance or an output hardly changes; it refuses what float64 alone refuses. A
+  convolution is one product for each network: the first layer computes its pixels in the order in which the kernels
+  of the second read them, some of them twice, so that no patch is copied.
+* **A shard is written from the batches as they come**, without a buffer, and hashed piece by piece while it is
+  written, by a thread, while the next one fills. Of 50 microseconds a network on one core SHA-256 takes 15, the action
+  16 and writing 5; on a disk the `fsync` of the last shard comes on top.
+* **The table of a zoo** is read with the types that its first hundred rows tell, and a second time only where a later
+  value does not fit them.
 * **Single files** are read by headers that are parsed once for all files alike, and checked as one block of bytes.
 * **Kendall's tau of resamples**: pairs are counted by matrices of signs within buckets, and by cumulative sums between
   them, for all resamples at once.

@@ -1,17 +1,26 @@
 """safetensors files that are not what they should be: exit code 3, the file named, nothing loaded."""
 
+import hashlib
 import json
 import os
 import struct
 
 import pytest
 import torch
-from safetensors.torch import load
+from safetensors.torch import load, save
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage import tensor_headers
 from mnfn_cli.storage.atomic import write_text
-from mnfn_cli.storage.tensors import all_finite, map_tensors, read_file, read_tensors, save_tensors, stack_tensors
+from mnfn_cli.storage.tensors import (
+    DTYPES,
+    all_finite,
+    map_tensors,
+    read_file,
+    read_tensors,
+    save_tensors,
+    stack_tensors,
+)
 
 ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
@@ -30,6 +39,16 @@ def test_round_trip(tmp_path):
         assert torch.equal(read[name], tensor)
         assert torch.equal(map_tensors(tmp_path / "x.safetensors")[name], tensor)
     assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"a": 'ü"\n\u2028\\'}])
+def test_the_bytes_are_those_of_the_safetensors_library_and_so_is_their_checksum(tmp_path, metadata):
+    tensors = {f"{i} ü": torch.arange(5).to(dtype) for i, dtype in enumerate(DTYPES.values())}
+    tensors |= {"empty": torch.zeros(0, 3), "one": torch.tensor(2.0), "b": torch.zeros(2, 1), "a": torch.ones(4)}
+    found = save_tensors(tmp_path / "x.safetensors", tensors, metadata)
+    content = (tmp_path / "x.safetensors").read_bytes()
+    assert content == save(tensors, metadata or {})
+    assert found == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])

@@ -13,10 +13,13 @@ from mnfn_cli.zoo.probes import (
     TOLERANCE,
     compare_outputs,
     input_shape,
+    network_outputs,
+    output_difference,
     proof_inputs,
     random_inputs,
     some_pixels,
 )
+from mnfn_cli.zoo.proof import SourceFunctions
 
 FLAT = {"flatten": True, "stride": [(2, 1), 1], "kernel": [(3, 2), (4, 5)]}
 
@@ -69,8 +72,8 @@ PROVEN = {
 TRIALS = 168
 
 
-def errors_found(name):
-    """Return what the proof and what twice as many plain inputs find of one wrong number in each network.
+def one_wrong_number(name, dtype):
+    """Return networks, their twins, and twins of which each has one number that is wrong by 1e-3.
 
     Every tensor has its turn, and every tap of a kernel. In half of the networks a third of the first neurons never
     fires.
@@ -82,7 +85,7 @@ def errors_found(name):
         bound = tensor[0].numel() ** -0.5 * len(tensor[0, 0]) ** 0.5
         return torch.empty_like(tensor).uniform_(-bound, bound, generator=random)
 
-    before = WeightSpaceFeatures.zeros(spec, TRIALS, dtype=torch.float64).map(uniform)
+    before = WeightSpaceFeatures.zeros(spec, TRIALS, dtype=dtype).map(uniform)
     before.biases[0][::2, :, : spec.widths[1] // 3] = -100.0
     right = MonomialElement.sample(spec, TRIALS, (1.0, 100.0), generator=random).act(before)
     wrong = right.map(torch.clone)
@@ -93,6 +96,13 @@ def errors_found(name):
         taps = 1 if number % 2 else spec.kernel_entries[number // 2]
         pair = int(torch.randint(len(entries) // taps, (), generator=random))
         entries[pair * taps + turn % taps] *= 1 + 1e-3
+    return before, right, wrong
+
+
+def errors_found(name):
+    """Return what the proof and what twice as many plain inputs find of one wrong number in each network."""
+    spec, random = PROVEN[name], torch.Generator().manual_seed(4)
+    before, right, wrong = one_wrong_number(name, torch.float64)
     shape = input_shape(spec)
     real = some_pixels((16, 16)) if name == "siren" else torch.rand(PROBES, *shape, generator=random).double()
     fewer = [proof_inputs(shape, real)]
@@ -111,3 +121,34 @@ def test_one_wrong_number_is_found_as_often_as_by_twice_the_inputs():
     for tolerance in (TOLERANCE[torch.float64], 1e-6, TOLERANCE[torch.float32]):
         assert (found > tolerance).sum() >= (by_all > tolerance).sum() > 0
     assert (found > TOLERANCE[torch.float64]).sum() > 0.8 * len(found) > 800
+
+
+def test_float32_finds_the_same_wrong_numbers_as_float64():
+    """The same 1,008 trials with weights in float32: the same networks are refused, and none that is right."""
+    refused = []
+    for name, spec in PROVEN.items():
+        before, right, wrong = one_wrong_number(name, torch.float32)
+        inputs = proof_inputs(input_shape(spec))
+        exact, tolerance = compare_outputs(spec, before, wrong, [inputs]).relative, TOLERANCE[torch.float32]
+        found = SourceFunctions(spec, inputs, again=False).compare(0, before, wrong)[0]
+        assert torch.equal(found > tolerance, exact > tolerance)
+        again = found > 0.1 * tolerance
+        torch.testing.assert_close(found[again], exact[again], rtol=1e-9, atol=0)
+        assert SourceFunctions(spec, inputs, again=False).compare(0, before, right)[0].max() < tolerance
+        refused.append(found > tolerance)
+    assert 0.1 * TRIALS * len(PROVEN) < torch.cat(refused).sum() < TRIALS * len(PROVEN)
+
+
+def test_a_constant_output_is_decided_in_float64():
+    """In float32 the outputs of a saturated network are equal; in float64 they are not."""
+    spec = NetworkSpec.mlp([1, 2, 1], "tanh")
+    networks = WeightSpaceFeatures.zeros(spec, 3)
+    networks.biases[0][:] = 9.0
+    networks.weights[0][1] = 1e-2
+    networks.weights[0][2] = 1.0
+    networks.weights[1][:] = 1.0
+    inputs = proof_inputs((1,))
+    errors, constant = SourceFunctions(spec, inputs, again=False).compare(0, networks, networks)
+    assert constant.tolist() == [True, False, False] and errors.tolist() == [0, 0, 0]
+    rounded = network_outputs(spec, networks, [inputs], torch.float32)
+    assert output_difference(rounded, rounded).constant.tolist() == [True, True, False]

@@ -15,6 +15,7 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo import shards, writer
 from mnfn_cli.zoo.shards import tensor_names
 from mnfn_cli.zoo.store import open_zoo
+from mnfn_cli.zoo.table import read_table
 from mnfn_cli.zoo.verification import verify_zoo
 from mnfn_cli.zoo.writer import save_zoo
 
@@ -239,3 +240,22 @@ def test_a_zoo_in_format_1_takes_its_input_size_from_its_pictures(digits_zoo, tm
         zoo = save_zoo(tmp_path / f"{number}", replace(spec, input_size=None), networks, table, images={"size": size})
         assert zoo.record.format == 1 and zoo.record.spec.input_size is None
         assert zoo.spec.input_size == ((16, 16), None, (3, 4, 4))[number]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (["1"] * 150 + ["1.5"], 1.5),
+        (["1"] * 150 + ["x"], "x"),
+        ([""] * 150 + ["3"], 3),
+        (["true"] * 150 + ["7"], "7"),
+        (["1"] * 150 + ["9" * 50], "9" * 50),
+        (["a"] * 150 + ["3"], "3"),
+    ],
+)
+def test_all_values_of_a_column_decide_its_type(tmp_path, column, expected):
+    rows = [f"00{row},train,{value}" for row, value in enumerate(column)]
+    (tmp_path / "table.csv").write_text("\n".join(["id,split,c", *rows]) + "\n")
+    table = read_table(tmp_path / "table.csv")
+    assert table["c"][-1] == expected and type(table["c"][-1]) is type(expected)
+    assert table["id"][0] == "000"

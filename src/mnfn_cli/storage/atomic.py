@@ -33,13 +33,8 @@ _SPECIAL = {
 
 
 @contextmanager
-def replacing(path: Path, *, apart: bool = False) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; what is written there takes the name ``path`` when the block ends well.
-
-    Args:
-        path: the file to make or to replace.
-        apart: yield a path in a temporary folder beside ``path``, for a writer that makes files of other names beside
-            its own: if it is killed, they are in there.
 
     Raises:
         OutputError: ``path`` is a folder, a link, a device, a pipe or a socket.
@@ -51,21 +46,13 @@ def replacing(path: Path, *, apart: bool = False) -> Iterator[Path]:
     temporary = free_temporary(path)
     try:
         with file_system_errors(path):
-            written = temporary
-            if apart:
-                temporary.mkdir()
-                written = temporary / _CONTENT
-            yield written
-            if apart:
-                # Some libraries make files that only the owner may read. The folder shows what the umask leaves; to
-                # ask for the umask is to change it, for all threads.
-                written.chmod(0o666 & temporary.stat().st_mode)
-            sync(written)
-            written.replace(path)
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
             sync(path.parent)
     finally:
         with file_system_errors(path):
-            _remove(temporary)
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -118,7 +105,7 @@ def free_temporary(path: Path) -> Path:
 
 
 def is_temporary(path: Path) -> bool:
-    """Return whether ``path`` has the name of a temporary, and is a file or a folder such as ``replacing`` makes."""
+    """Return whether ``path`` has the name of a temporary, and is a file or a folder such as older versions made."""
     if _TEMPORARY.fullmatch(path.name) is None or path.is_symlink():
         return False
     return path.is_file() or (path.is_dir() and all(map(_is_written_apart, path.iterdir())))
@@ -155,7 +142,7 @@ def sha256(path: Path) -> str:
 
 
 def _is_written_apart(path: Path) -> bool:
-    """Return whether a file in a temporary folder is what was to be written, or a temporary of safetensors' own."""
+    """Return whether a file in an older version's temporary folder is one that the safetensors library wrote there."""
     known = path.name == _CONTENT or _SAFETENSORS_TEMPORARY.fullmatch(path.name) is not None
     return known and not path.is_symlink() and path.is_file()
 

@@ -1,14 +1,16 @@
 """Write safetensors files atomically, and read them with plain errors."""
 
 import hashlib
-import re
+import json
+import struct
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mnfn_cli.errors import DataError, StorageError, unicode_text
@@ -16,37 +18,62 @@ from mnfn_cli.storage.atomic import replacing
 from mnfn_cli.storage.tensor_headers import METADATA, Header, TensorEntry, read_content, read_header
 
 DTYPES = {
-    **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
-    **{"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8},
-    **{"U64": torch.uint64, "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8, "BOOL": torch.bool},
-    **{"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "C64": torch.complex64},
+    **{"U64": torch.uint64, "I64": torch.int64, "F64": torch.float64, "C64": torch.complex64},
+    **{"F32": torch.float32, "U32": torch.uint32, "I32": torch.int32},
+    **{"BF16": torch.bfloat16, "F16": torch.float16, "U16": torch.uint16, "I16": torch.int16},
+    **{"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2},
+    **{"I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool},
 }
-"""The dtype of torch for each of ``tensor_headers.ITEM_BYTES``."""
+"""The dtype of torch for each of ``tensor_headers.ITEM_BYTES``, in the order in which a file holds their tensors."""
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_RANKS = {dtype: rank for rank, dtype in enumerate(DTYPES.values())}
+_BYTES_AT_ONCE = 2**20
 _NUMBERS_AT_ONCE = 2**16
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file atomically.
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor | Sequence[Tensor]], metadata: Mapping[str, str] | None = None
+) -> str:
+    """Write a safetensors file atomically: the bytes that the safetensors library would write.
 
     Args:
         path: the file to write.
-        tensors: the tensors by name. Views are copied, because the format has no shared memory.
+        tensors: the tensors by name, whole or in pieces along their first axis. Views are copied, because the format
+            has no shared memory.
         metadata: texts by key, which are written into the header.
+
+    Returns:
+        the file's SHA-256 as hexadecimal text, taken while the bytes are written.
 
     Raises:
         StorageError: the file cannot be written, or a tensor has the name under which the header keeps the metadata.
     """
     if METADATA in tensors:
         raise StorageError(f"{path}:{METADATA}", "no tensor in a safetensors file can have this name")
-    packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # The library writes to a temporary of its own and renames it.
-    with replacing(path, apart=True) as temporary:
-        try:
-            save_file(packed, temporary, dict(metadata or {}))
-        except SafetensorError as error:
-            found = re.search(r"I/O error: (.*?)( \(os error|$)", str(error))
-            raise StorageError(path, f"cannot write: {found[1] if found else error}") from error
+    pieces = {name: [given] if isinstance(given, Tensor) else given for name, given in tensors.items()}
+    in_order = sorted(pieces, key=lambda name: (_RANKS[pieces[name][0].dtype], name))
+    header: dict[str, Any] = {METADATA: dict(metadata or {})}
+    end = 0
+    for name in in_order:
+        first = pieces[name][0]
+        shape = list(first.shape)
+        if len(pieces[name]) > 1:
+            shape[0] = sum(len(piece) for piece in pieces[name])
+        start, end = end, end + prod(shape) * first.itemsize
+        header[name] = {"dtype": _NAMES[first.dtype], "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    text += b" " * (-len(text) % 8)
+    digest = hashlib.sha256()
+    with replacing(path) as temporary, temporary.open("wb", buffering=0) as file:
+        numbers = (_content(piece) for name in in_order for piece in pieces[name])
+        for content in chain([memoryview(struct.pack("<Q", len(text)) + text)], numbers):
+            for start in range(0, len(content), _BYTES_AT_ONCE):
+                some = content[start : start + _BYTES_AT_ONCE]
+                digest.update(some)
+                while some:
+                    some = some[file.write(some) :]
+    return digest.hexdigest()
 
 
 class FileTensors(Mapping[str, Tensor]):
@@ -124,6 +151,11 @@ def stack_tensors(files: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     }
 
 
+def _content(tensor: Tensor) -> memoryview:
+    """Return the bytes of a tensor; those of a contiguous one on the CPU are not copied."""
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
+
+
 def _tensor(content: bytearray, entry: TensorEntry, shape: tuple[int, ...], place: int = 0) -> Tensor:
     """Return a tensor of the dtype of ``entry`` that shares the memory of its bytes, which begin at ``place``."""
     # With a storage of its own: torch.set_rng_state reads the storage from its beginning.
@@ -157,7 +189,7 @@ def digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         found.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-        found.update(tensor.flatten().view(torch.uint8).numpy().data)
+        found.update(_content(tensor))
     return found.hexdigest()
 
 

@@ -1,6 +1,6 @@
 """The forward pass of many networks at once."""
 
-from itertools import product
+from functools import lru_cache
 from math import prod
 
 import torch
@@ -13,8 +13,11 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec, Pair
 from mnfn_cli.weightspace.spec_checks import check_input_size
 
-NUMBERS_AT_ONCE = 2**21
+NUMBERS_AT_ONCE = 2**20
 """The largest number of entries of one layer's maps that ``networks_at_once`` has in memory at a time."""
+
+MOST_REPEATED = 2.5
+"""How often a pixel of a map may be computed, on average, instead of being copied for every kernel that reads it."""
 
 
 def activate(x: Tensor, spec: NetworkSpec, *, overwrite: bool = False) -> Tensor:
@@ -126,38 +129,56 @@ def _pool_and_activate(spec: NetworkSpec, i: int, x: Tensor) -> Tensor:
 def _convolve_shared(spec: NetworkSpec, features: WeightSpaceFeatures, pictures: Tensor) -> Tensor:
     """Apply all convolutions of every network to the same pictures ``(inputs, n_0, height, width)``.
 
-    Maps are kept as ``(height, width, batch, channels, inputs)``. A pixel of a new map is then a sum of one product for
-    each tap of the kernel, of matrices that lie in memory as they are needed; no patch is copied. The patches of the
-    first layer depend on no network, so they are taken once.
+    Maps are kept as ``(batch, channels, height, width, inputs)``. A convolution is then one product for each network,
+    of its kernels ``(out, in * taps)``, as they are stored, with columns ``(in * taps, positions * inputs)``. The
+    columns of the first layer depend on no network, so they are taken once.
 
     Returns:
         the averages over the last map, ``(batch, inputs, channels)``.
     """
-    maps = pictures.permute(2, 3, 1, 0)[:, :, None]
-    for i, (kernel, stride, (height, width)) in enumerate(zip(spec.kernels, spec.strides, spec.paddings, strict=True)):
-        if width or height:
-            maps = F.pad(maps, (0, 0, 0, 0, 0, 0, width, width, height, height))
-        maps = maps.contiguous()
-        rows, columns = ((maps.shape[axis] - kernel[axis]) // stride[axis] + 1 for axis in (0, 1))
-        weight, bias = features.weights[i][:, 0], features.biases[i][:, 0, :, None]
-        taps = list(product(range(kernel[0]), range(kernel[1])))
-        if i == 0:
-            seen = [
-                maps[top : top + stride[0] * rows : stride[0], left : left + stride[1] * columns : stride[1], 0]
-                for top, left in taps
-            ]
-            patches = torch.stack([under[:rows, :columns] for under in seen], dim=3).flatten(2, 3).flatten(0, 1)
-            products = (weight.flatten(0, 1).flatten(1) @ patches).add_(bias.reshape(-1, 1))
-            maps = products.view(rows, columns, features.batch, -1, len(pictures))
+    maps = pictures.permute(1, 2, 3, 0)[None]
+    for i, (taken, size) in enumerate(_pixels_in_order(spec, (pictures.shape[2], pictures.shape[3]))):
+        weight, bias = features.weights[i][:, 0].flatten(2), features.biases[i][:, 0, :, None]
+        if taken is not None:
+            height, width = spec.paddings[i]
+            padded = F.pad(maps, (0, 0, width, width, height, height)) if height or width else maps
+            maps = padded.flatten(2, 3).index_select(2, taken.to(maps.device))
+        columns = maps.reshape(len(maps), -1, size[0] * size[1] * len(pictures))
+        if i == 0:  # a row of ones for the bias takes no time; to add the bias takes as long as the product
+            rows = torch.cat([weight.flatten(2), bias], dim=2).flatten(0, 1)
+            maps = (rows @ F.pad(columns[0], (0, 0, 0, 1), value=1)).unflatten(0, weight.shape[:2])
         else:
-            by_tap = weight.permute(3, 4, 0, 1, 2).contiguous()
-            new = bias.expand(rows, columns, *bias.shape[:2], len(pictures)).contiguous()
-            for row, column, (top, left) in product(range(rows), range(columns), taps):
-                under = maps[row * stride[0] + top, column * stride[1] + left]
-                new[row, column].baddbmm_(by_tap[top, left], under)
-            maps = new
-        maps = _pool_and_activate(spec, i, maps.permute(2, 4, 3, 0, 1)).permute(3, 4, 0, 2, 1)
-    return maps.mean(dim=(0, 1)).transpose(1, 2)
+            maps = torch.baddbmm(bias, weight.flatten(2), columns)
+        maps = maps.unflatten(2, (*size, len(pictures)))
+        maps = _pool_and_activate(spec, i, maps.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
+    return maps.mean(dim=(2, 3)).transpose(1, 2)
+
+
+@lru_cache(maxsize=64)
+def _pixels_in_order(spec: NetworkSpec, picture_size: Pair) -> list[tuple[Tensor | None, Pair]]:
+    """Return for each convolution the pixels that it reads, and the (height, width) of the map that it makes.
+
+    The pixels, ``(taps * positions,)`` for all positions of the first tap, then of the second, are numbers of pixels of
+    the padded map before. They are None where that map has been made of these pixels, in this order: to compute a pixel
+    twice, where kernels overlap little, takes less time than to copy it. Such a map is a column, of width 1.
+    """
+    steps: list[tuple[Tensor | None, Pair]] = []
+    wanted: Tensor | None = None
+    befores = [picture_size, *spec.feature_map_sizes(picture_size)]
+    for i in reversed(range(len(spec.kernels))):
+        height, width = (side + 2 * pad for side, pad in zip(befores[i], spec.paddings[i], strict=True))
+        pixels = torch.arange(height * width).view(height, width)
+        for axis in (0, 1):
+            pixels = pixels.unfold(axis, spec.kernels[i][axis], spec.strides[i][axis])
+        size = (pixels.shape[0], pixels.shape[1])
+        by_tap = pixels.permute(2, 3, 0, 1).flatten(2).flatten(0, 1)
+        if wanted is not None:
+            by_tap, size = by_tap[:, wanted], (len(wanted), 1)
+        taken = by_tap.flatten()
+        bare = i > 0 and not any(spec.paddings[i]) and not (spec.pools and spec.pools[i - 1])
+        wanted = taken if bare and len(taken) <= MOST_REPEATED * height * width else None
+        steps.insert(0, (taken if wanted is None else None, size))
+    return steps
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:

@@ -266,10 +266,12 @@ def _scaled_copy(blocks: Tensor, axes: int, sources: Tensor, factors: Tensor) ->
     The first ``axes`` axes index the blocks. ``embedding_bag`` with one block in each bag copies and multiplies in one
     pass and takes half the time of ``index_select`` and a product, except for blocks of a single number.
     """
-    index = sources.expand(blocks.shape[:axes]).flatten()
-    weights = factors.expand(blocks.shape[:axes]).flatten()
     table = blocks.flatten(0, axes - 1).flatten(1)
+    narrow = torch.int32 if len(table) < 2**31 else torch.int64  # half of the bytes, two thirds of the time
+    index = sources.to(narrow).expand(blocks.shape[:axes]).flatten()
+    weights = factors.expand(blocks.shape[:axes]).flatten()
     if table.shape[1] == 1:
         return table[:, 0].index_select(0, index).mul_(weights).view(blocks.shape)
-    copied = F.embedding_bag(index[:, None], table, mode="sum", per_sample_weights=weights[:, None])
+    bags = torch.arange(len(index), dtype=narrow, device=index.device)
+    copied = F.embedding_bag(index, table, bags, mode="sum", per_sample_weights=weights)
     return copied.view(blocks.shape)

@@ -64,8 +64,9 @@ def augment_zoo(
     Several processes move blocks of networks in turn, and rank 0 writes.
 
     Every copy keeps the split and the labels of its source, and the column ``source_id`` names the source. With
-    ``verify``, each new network, with its weights as stored, runs in float64 beside its source on 32 inputs, 8 of them
-    real ones if the zoo holds some, the others random. The results are the columns ``relative_error`` and ``constant``.
+    ``verify``, each new network, with its weights as stored, runs beside its source on 32 inputs, 8 of them real ones
+    if the zoo holds some, the others random: in float32, and in float64 where that leaves a doubt
+    (``SourceFunctions``). The results are the columns ``relative_error`` and ``constant``.
 
     Args:
         source: the zoo whose networks are changed.
@@ -109,7 +110,7 @@ def augment_zoo(
             functions = None
             if verify:
                 inputs = inputs_of_proof(part, seed, context.device)
-                functions = SourceFunctions(part, inputs, again=copies + keep_original > 1)
+                functions = SourceFunctions(part.spec, inputs, again=copies + keep_original > 1)
             name = part.spaces[0].name if several else None
 
             def move(
@@ -139,11 +140,10 @@ def augment_zoo(
                 if functions is None:
                     return emitted.to(device="cpu"), Proof(rows, overflowed(emitted))
                 found = functions.compare(start, block, emitted)
-                proof = Proof(rows, overflowed(emitted), found.relative, found.constant, TOLERANCE[block.dtype])
+                proof = Proof(rows, overflowed(emitted), *found, TOLERANCE[block.dtype])
                 return emitted.to(device="cpu"), proof
 
-            networks = len(part) * (copies + keep_original)
-            writer = ShardWriter(folder, part.spec, name, SHARD_BYTES, threads=threads, expected=networks)
+            writer = ShardWriter(folder, part.spec, name, SHARD_BYTES, threads=threads)
             numbers = range(0 if keep_original else 1, copies + 1)
             places = [(copy, start) for copy in numbers for start in range(0, len(part), BLOCK)]
             for emitted, proof in processes.map(move, places):

@@ -15,6 +15,9 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 0.5, torch.float16: 0.1}
 """By the dtype of the weights, the largest relative error max |f - g| / max |f| that rounding them may cause."""
 
+CONSTANT = {torch.float64: 1e-12, torch.float32: 1e-5}
+"""By the dtype of the outputs, the largest spread of an output, relative to max |f|, that rounding may cause."""
+
 PROBES = 32
 """The number of inputs on which two networks are compared."""
 
@@ -54,24 +57,29 @@ def compare_outputs(
     return output_difference(f, network_outputs(spec, after, probes))
 
 
-def network_outputs(spec: NetworkSpec, networks: WeightSpaceFeatures, probes: Sequence[Tensor]) -> Tensor:
-    """Return the outputs of networks on all inputs of some batches, ``(networks, inputs, outputs)`` in float64."""
+def network_outputs(
+    spec: NetworkSpec, networks: WeightSpaceFeatures, probes: Sequence[Tensor], dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """Return the outputs of networks, computed in ``dtype``, on all inputs: ``(networks, inputs, outputs)``."""
     outputs = []
     for probe in probes:
         at_once = networks_at_once(spec, probe)
         some = (networks.select(slice(start, start + at_once)) for start in range(0, networks.batch, at_once))
-        outputs.append(torch.cat([run_networks(spec, part.to(dtype=torch.float64), probe) for part in some]))
+        outputs.append(torch.cat([run_networks(spec, part.to(dtype=dtype), probe) for part in some]))
     return torch.cat(outputs, dim=1)
 
 
 def output_difference(f: Tensor, g: Tensor) -> OutputDifference:
-    """Compare what ``network_outputs`` returned of networks that compute ``f`` and ``g``, in pairs."""
+    """Compare what ``network_outputs`` returned of networks that compute ``f`` and ``g``, in pairs.
+
+    An output is called constant if it changes by no more than rounding changes it, in the dtype of the outputs.
+    """
     difference = (f - g).abs().flatten(1).amax(dim=1)
     largest = f.abs().flatten(1).amax(dim=1)
     relative = torch.where(difference == 0, 0.0, difference / largest)
     spread = (f.amax(dim=1) - f.amin(dim=1)).amax(dim=1)
     absolute, relative = (t.nan_to_num(nan=torch.inf, posinf=torch.inf) for t in (difference, relative))
-    return OutputDifference(absolute, relative, spread <= 1e-12 * largest)
+    return OutputDifference(absolute, relative, spread <= CONSTANT[f.dtype] * largest)
 
 
 def input_shape(spec: NetworkSpec) -> tuple[int, ...] | None:

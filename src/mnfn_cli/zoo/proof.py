@@ -12,9 +12,11 @@ from torch import Tensor
 from mnfn_cli.errors import NumericError, UsageError
 from mnfn_cli.storage.tensors import map_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.probes import (
     REAL,
-    OutputDifference,
+    TOLERANCE,
+    compare_outputs,
     input_shape,
     network_outputs,
     output_difference,
@@ -27,7 +29,11 @@ if TYPE_CHECKING:
     import polars as pl
 
 KEPT_OUTPUTS = 2**23
-"""The largest number of outputs of the source's networks that are kept for the next copy, 64 MiB."""
+"""The largest number of outputs of the source's networks that are kept for the next copy, 64 MiB in float64."""
+
+CERTAIN = 0.1
+"""The part of the tolerance up to which float32 decides: far more than what rounding does to the outputs of most
+networks, and far less than the tolerance. All others run in float64."""
 
 
 def overflowed(networks: WeightSpaceFeatures) -> Tensor:
@@ -43,27 +49,41 @@ class SourceFunctions:
     """What the networks of a zoo compute on some inputs, as far as that is kept in memory from one copy to the next.
 
     Args:
-        zoo: networks of one weight space.
+        spec: the weight space of the networks.
         inputs: the inputs on which networks are compared, ``(inputs, *input shape)``.
         again: whether the same networks are compared once more, so that it pays to keep anything.
     """
 
-    def __init__(self, zoo: Zoo, inputs: Tensor, again: bool) -> None:
-        self._spec, self._inputs = zoo.spec, inputs
+    def __init__(self, spec: NetworkSpec, inputs: Tensor, again: bool) -> None:
+        self._spec, self._inputs = spec, inputs
         self._kept: dict[int, Tensor] = {}
         self._room = KEPT_OUTPUTS if again else 0
 
-    def compare(self, start: int, before: WeightSpaceFeatures, after: WeightSpaceFeatures) -> OutputDifference:
-        """Compare networks with those of the zoo from row ``start`` on, ``before``, on the CPU."""
+    def compare(self, start: int, before: WeightSpaceFeatures, after: WeightSpaceFeatures) -> tuple[Tensor, Tensor]:
+        """Compare networks with those of the zoo from row ``start`` on, ``before``.
+
+        Networks of less than 64 bits run in float32 first. Where that finds a difference near the tolerance, or an
+        output that hardly changes, they run again in float64, whose answer counts.
+
+        Returns:
+            the largest relative error of each network, in float64, and whether its output is constant, on the CPU.
+        """
+        dtype = torch.promote_types(before.dtype, torch.float32)
         f = self._kept.get(start)
         if f is None:
-            f = network_outputs(self._spec, before, [self._inputs])
+            f = network_outputs(self._spec, before, [self._inputs], dtype)
             if f.numel() <= self._room:
                 self._kept[start] = f
                 self._room -= f.numel()
-        g = f if after is before else network_outputs(self._spec, after, [self._inputs])
+        g = f if after is before else network_outputs(self._spec, after, [self._inputs], dtype)
         found = output_difference(f, g)
-        return OutputDifference(found.absolute.cpu(), found.relative.cpu(), found.constant.cpu())
+        relative, constant = found.relative.double().cpu(), found.constant.cpu()
+        doubtful = ((relative > CERTAIN * TOLERANCE[before.dtype]) | constant).nonzero()[:, 0]
+        if dtype != torch.float64 and len(doubtful):
+            rows = doubtful.to(before.device)
+            exact = compare_outputs(self._spec, before.select(rows), after.select(rows), [self._inputs])
+            relative[doubtful], constant[doubtful] = exact.relative.cpu(), exact.constant.cpu()
+        return relative, constant
 
 
 def inputs_of_proof(zoo: Zoo, seed: int, device: torch.device) -> Tensor:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from contextlib import suppress
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 SPACE_COLUMN = "weight_space"
+FIRST_ROWS = 100
+"""The number of rows whose values tell the types of the columns, if the others fit them."""
 ROWS_AT_ONCE = 2**14
 """The number of rows of a table that are written at once."""
 
@@ -28,10 +31,16 @@ def read_table(path: Path) -> "pl.DataFrame":
         content = read_regular(path)
         header = pl.read_csv(content, n_rows=0).columns
         refuse_ragged_rows(path, content, len(header))
-        # Ids are text, since 001 is not 1. Other columns get their types from all values, not from the first 100.
+        # Ids are text, since 001 is not 1. Other columns get their types from all values. The first few tell them too,
+        # for a fifth of the time, unless one does not fit later (ComputeError) or all of a column are missing.
         text: dict[str, Any] = {
             name: pl.String for name in ("id", "source_id", "image_id", "split", SPACE_COLUMN) if name in header
         }
+        with suppress(pl.exceptions.ComputeError):
+            table = pl.read_csv(content, schema_overrides=text, infer_schema_length=FIRST_ROWS)
+            first = table.head(FIRST_ROWS).drop(text)
+            if all(column.null_count() < len(column) for column in first):
+                return table
         try:
             return pl.read_csv(content, schema_overrides=text, infer_schema_length=None)
         except pl.exceptions.ComputeError:

@@ -5,8 +5,6 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError
@@ -38,7 +36,6 @@ class ShardWriter:
         max_bytes: the largest size of the tensors of one shard, in bytes.
         threads: one thread that writes full shards and takes their checksums while the next ones fill; without it,
             the caller's thread writes them, and checksums are taken later.
-        expected: the number of networks that will be written in all, if it is known; memory is then reserved once.
 
     Attributes:
         count: the number of networks written so far.
@@ -52,17 +49,14 @@ class ShardWriter:
         max_bytes: int = MAX_SHARD_BYTES,
         *,
         threads: Executor | None = None,
-        expected: int = 0,
     ) -> None:
         self._folder = folder
         self._spec = spec
         self._space = space
         self._max_bytes = max_bytes
-        self._buffers: list[Tensor] = []
-        self._saved_buffers: list[Tensor] = []  # of the shard that the thread writes, or has written
+        self._batches: list[WeightSpaceFeatures] = []
         self._waiting = 0
         self._threads = threads
-        self._expected = expected
         self._names: list[str] = []
         self._sums: list[Future[str]] = []
         self.count = 0
@@ -77,50 +71,35 @@ class ShardWriter:
         return f"shard-{'' if self._space is None else f'{self._space}-'}{number:05d}.safetensors"
 
     def append(self, features: WeightSpaceFeatures) -> None:
-        """Add a batch of networks, raw weights ``(batch, 1, ...)``. A shard holds networks of one dtype."""
-        given = [tensor.detach().cpu()[:, 0] for tensor in features.tensors()]
+        """Add a batch of networks, raw weights ``(batch, 1, ...)``. A shard holds networks of one dtype.
+
+        The tensors are kept until their shard is full, and must not be changed until it is written.
+        """
         limit = max(self._max_bytes // (self._spec.num_parameters * features.dtype.itemsize), 1)
-        if self._buffers and self._buffers[0].dtype != features.dtype:
+        if self._batches and self._batches[0].dtype != features.dtype:
             self._flush()
-            self._buffers, self._saved_buffers = [], []
         start = 0
         while start < features.batch:
             if self._waiting == limit:
                 self._flush()
             stop = min(start + limit - self._waiting, features.batch)
-            filled = self._waiting + stop - start
-            self._reserve(given, filled, limit)
-            for buffer, tensor in zip(self._buffers, given, strict=True):
-                _integers(buffer)[self._waiting : filled] = _integers(tensor)[start:stop]
-            self._waiting, start = filled, stop
-
-    def _reserve(self, given: Sequence[Tensor], count: int, limit: int) -> None:
-        """Make room for ``count`` networks; as in a list it is at least doubled, but never beyond ``limit``.
-
-        Room for all networks that are expected is made at once.
-        """
-        room = len(self._buffers[0]) if self._buffers else 0
-        if count <= room:
-            return
-        enough = min(max(count, 2 * room, self._expected - self.count), limit)
-        grown = [tensor.new_empty(enough, *tensor.shape[1:]) for tensor in given]
-        for old, new in zip(self._buffers, grown, strict=False):
-            _integers(new)[: self._waiting] = _integers(old)[: self._waiting]
-        self._buffers = grown
+            self._batches.append(features.select(slice(start, stop)))
+            self._waiting, start = self._waiting + stop - start, stop
 
     def _flush(self) -> None:
         if not self._waiting:
             return
         path = self._folder / self._shard(len(self._names))
-        tensors = [buffer[: self._waiting] for buffer in self._buffers]
-        named = dict(zip(tensor_names(self._spec), tensors, strict=True))
+        columns = zip(*(batch.tensors() for batch in self._batches), strict=True)
+        pieces = [[tensor[:, 0] for tensor in column] for column in columns]
+        named = dict(zip(tensor_names(self._spec), pieces, strict=True))
         if self._threads is None:
             save_tensors(path, named)
         else:
             if self._sums:
-                self._sums[-1].result()  # until then its buffers are in use
-            self._sums.append(self._threads.submit(_save_and_sum, path, named))
-            self._buffers, self._saved_buffers = self._saved_buffers, self._buffers
+                self._sums[-1].result()  # no more than two shards are in memory
+            self._sums.append(self._threads.submit(save_tensors, path, named))
+        self._batches = []
         self._names.append(path.name)
         self.count += self._waiting
         self._waiting = 0
@@ -133,7 +112,6 @@ class ShardWriter:
         """
         self._flush()
         sums = [found.result() for found in self._sums]
-        self._buffers, self._saved_buffers = [], []
         names = [shard_name(self._space, number, len(self._names)) for number in range(1, len(self._names) + 1)]
         for old, new in zip(self._names, names, strict=True):
             (self._folder / old).rename(self._folder / new)
@@ -238,11 +216,6 @@ def save_zoo(
     return open_zoo(path)
 
 
-def _save_and_sum(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    save_tensors(path, tensors)
-    return sha256(path)
-
-
 def _describe_spaces(spaces: NetworkSpec | Sequence[Space]) -> dict[str, Any]:
     """Return the keys ``format`` and ``spec``, or ``spaces`` for what format 1 does not know."""
     if isinstance(spaces, NetworkSpec):
@@ -250,12 +223,3 @@ def _describe_spaces(spaces: NetworkSpec | Sequence[Space]) -> dict[str, Any]:
     if len(spaces) == 1 and spaces[0].layout is None and spaces[0].spec.is_plain:
         return {"format": 1, "spec": spaces[0].spec.to_json()}
     return {"format": ZooRecord.VERSION, "spaces": [space.to_json() for space in spaces]}
-
-
-def _integers(tensor: Tensor) -> np.ndarray:
-    """Return a view of the bytes of each number as an integer, for numpy, which knows no bfloat16.
-
-    numpy copies by one thread. torch's threads wait for each other, which takes several times as long as the copy where
-    other processes keep the cores busy.
-    """
-    return tensor.view({2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.itemsize]).numpy()

@@ -29,6 +29,8 @@ CHUNK_NUMBERS = 2**24
 an optimizer keeps several numbers for each of them."""
 PICTURES_AT_ONCE = 256
 """The number of pictures in one forward pass of ``measure_accuracy``, which bounds its memory."""
+PICTURES_IN_CACHE = 32
+"""The same on a CPU, whose cache then keeps the maps."""
 
 
 def networks_at_once(spec: NetworkSpec, image_size: Pair | None = None, batch_size: int = BATCH_SIZE) -> int:
@@ -208,10 +210,11 @@ def measure_accuracy(
         UsageError: the pictures do not fit the spec.
     """
     correct = torch.zeros(features.batch, device=features.device)
+    pictures = PICTURES_IN_CACHE if features.device.type == "cpu" else PICTURES_AT_ONCE
     for start in range(0, features.batch, chunk_size):
         chunk = slice(start, start + chunk_size)
         networks = features.select(chunk)
-        for some, answers in zip(images.split(PICTURES_AT_ONCE), labels.split(PICTURES_AT_ONCE), strict=True):
+        for some, answers in zip(images.split(pictures), labels.split(pictures), strict=True):
             logits = run_networks(spec, networks, some)
             correct[chunk] += (logits.argmax(-1) == answers).sum(-1)
     return correct / len(labels)
