@@ -1,6 +1,6 @@
 """Activation functions, applied to every entry, and which of them commute with which group; dropout of channels."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,6 @@ FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "sin": torch.sin,
 }
-_IN_PLACE: Mapping[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "tanh": torch.tanh_}
-"""The functions whose gradient is computed from their output, so that the input need not be kept."""
 
 
 class EquivariantActivation(nn.Module):
@@ -44,14 +42,6 @@ class EquivariantActivation(nn.Module):
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return the features with the function applied to every entry."""
         return features.map(FUNCTIONS[self.name])
-
-    def on_blocks(self, arranged: Sequence[Tensor]) -> list[Tensor]:
-        """Return arranged features with the function applied, which overwrites them where it can.
-
-        They must be the output of a layer that does not need it again, such as ``MonomialLinear.on_blocks``.
-        """
-        function = _IN_PLACE.get(self.name, FUNCTIONS[self.name])
-        return [function(values) for values in arranged]
 
     def extra_repr(self) -> str:
         """Return the text that ``print(module)`` shows for this layer."""
