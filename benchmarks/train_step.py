@@ -1,7 +1,8 @@
 """Time and peak memory of a training step: our layers, the bare matrix products, and the published layers.
 
 Times are taken in turns in one process, which keeps freed memory as commands do (``runtime.memory``). Peak memory is
-that of a process of its own while it takes steps, beyond what the process held before: the model, its gradients, Adam's moments, and the activations of a batch.
+that of a process of its own while it takes steps, beyond what the process held before: the model, its gradients, Adam's
+moments, and the activations of a batch.
 """
 
 import argparse

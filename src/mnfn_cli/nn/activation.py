@@ -16,6 +16,8 @@ FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "sin": torch.sin,
 }
+_IN_PLACE: Mapping[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "tanh": torch.tanh_}
+"""The functions whose gradient is computed from their output, so that the input need not be kept."""
 
 
 class EquivariantActivation(nn.Module):
@@ -42,6 +44,13 @@ class EquivariantActivation(nn.Module):
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return the features with the function applied to every entry."""
         return features.map(FUNCTIONS[self.name])
+
+    def overwrite(self, values: Tensor) -> Tensor:
+        """Return the function of every number, which overwrites the numbers where it can.
+
+        They must be the output of an operation that does not need it again, such as a linear map.
+        """
+        return _IN_PLACE.get(self.name, FUNCTIONS[self.name])(values)
 
     def extra_repr(self) -> str:
         """Return the text that ``print(module)`` shows for this layer."""

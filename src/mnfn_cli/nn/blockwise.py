@@ -2,14 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnfn_cli.nn.activation import EquivariantActivation
 from mnfn_cli.nn.blocks import arrange, separate
-from mnfn_cli.nn.chain import chain
 from mnfn_cli.nn.invariant import MeanPool
 from mnfn_cli.nn.monomial import MonomialLinear
 from mnfn_cli.nn.scaling import RescalePositions
@@ -24,7 +25,7 @@ class BlockwiseInvariant(nn.Sequential):
 
     It computes what ``nn.Sequential`` computes from the same modules. But every layer leaves the positions of a block
     apart (see ``nn.blocks``), so the features are arranged in blocks once, and each block goes through all layers as it
-    lies in memory (``nn.chain``).
+    lies in memory, a chunk of networks at a time.
 
     Args:
         layers: at first ``RescalePositions`` or nothing, then ``MonomialLinear`` of equal ``sign_terms``, each
@@ -50,13 +51,16 @@ class BlockwiseInvariant(nn.Sequential):
         arranged = arrange(self._blocks, features)
         if isinstance(first, RescalePositions):
             arranged = first.on_blocks(arranged)
-        functions = [activation.name for activation in self._activations]
         maps = zip(*(linear.maps() for linear in self._linears), strict=True)
         means: dict[str, Tensor] = {}
         for block, values, own_maps in zip(self._blocks, arranged, maps, strict=True):
             found: dict[str, list[Tensor]] = defaultdict(list)
             for chunk in _in_chunks(values):
-                outputs = separate([block], [chain(chunk, own_maps, functions)], self._channels)
+                rows = chunk.flatten(0, 1)
+                for own_map, activation in zip_longest(own_maps, self._activations):
+                    rows = F.linear(rows, *own_map)
+                    rows = activation.overwrite(rows) if activation else rows
+                outputs = separate([block], [rows.unflatten(0, chunk.shape[:2])], self._channels)
                 for name, output in outputs.items():
                     found[name].append(last.mean(name, output))
             means |= {name: torch.cat(parts) if len(parts) > 1 else parts[0] for name, parts in found.items()}
