@@ -1,22 +1,25 @@
 """Time and peak memory of a training step: our layers, the bare matrix products, and the published layers.
 
-Times are taken in turns in one process. Peak memory is that of a process of its own while it takes steps, beyond what
-the process held before: the model, its gradients, Adam's moments, and the activations of a batch.
+Times are taken in turns in one process, which keeps freed memory as commands do (``runtime.memory``). Peak memory is
+that of a process of its own while it takes steps, beyond what the process held before: the model, its gradients, Adam's
+moments, and the activations of a batch.
 """
 
 import argparse
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import nn
 
 from cost import load_what_torch_loads_late, resident
 from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+from mnfn_cli.nn.blocks import arrange
+from mnfn_cli.nn.monomial import MonomialLinear
+from mnfn_cli.runtime.memory import keep_freed_memory
 from reference import Reference
 from rows import Row, record
 from timing import interleaved
@@ -29,9 +32,14 @@ MEMORY_TARGET = 0.6
 MEMORY_STEPS = 3
 
 
+def space(activation: str) -> NetworkSpec:
+    """Return the weight space of the Small CNN Zoo."""
+    return NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, activation=activation)
+
+
 def stepper(name: str, activation: str, batch: int, reference: Reference | None) -> Callable[[], None]:
     """Return one step of Adam on fixed inputs by ``ours`` or by the ``published`` model."""
-    spec = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, activation=activation)
+    spec = space(activation)
     features = WeightSpaceFeatures.randn(spec, batch).map(lambda tensor: 0.1 * tensor)
     model = build_model("generalization/monomial", spec) if name == "ours" else None
     if model is None:
@@ -48,18 +56,30 @@ def stepper(name: str, activation: str, batch: int, reference: Reference | None)
     return step
 
 
-def matrix_products(batch: int) -> Callable[[], None]:
-    """Return the products of the two inner weights, forward and backward, and nothing else: the bulk of a step."""
-    rows = batch * 16 * 16
-    tensors: list[tuple[Tensor, Tensor, Tensor, bool]] = []
-    for d, e in pairwise((1, 16, 16, 5)):
-        for _ in range(2):
-            tensors.append((torch.randn(rows, 9 * d), torch.randn(9 * e, 9 * d), torch.randn(rows, 9 * e), d > 1))
+def matrix_products(activation: str, batch: int) -> Callable[[], None]:
+    """Return the products of a step of our model, forward and backward, and nothing else.
+
+    They are those of every monomial layer in every block, and of the head: ``x W^T``, the gradient of ``W``, and that
+    of ``x`` where it is needed. Each is one product of the whole batch, of contiguous matrices; in a gradient of ``W``
+    the narrower factor comes first, which is faster.
+    """
+    spec = space(activation)
+    model = build_model("generalization/monomial", spec)
+    layers = [module for module in model.modules() if isinstance(module, MonomialLinear)]
+    rows = [x.flatten(0, 1).shape[0] for x in arrange(layers[0].blocks, WeightSpaceFeatures.zeros(spec, batch))]
+    maps = [
+        (n, weight, i > 0) for i, layer in enumerate(layers) for n, weight in zip(rows, layer.matrices, strict=True)
+    ]
+    maps += [(batch, module.weight, True) for module in model.modules() if isinstance(module, nn.Linear)]
+    tensors = [
+        (torch.randn(n, weight.shape[1]), weight.detach(), torch.randn(n, weight.shape[0]), inner)
+        for n, weight, inner in maps
+    ]
 
     def run() -> None:
         for x, weight, gradient, needs_input_gradient in tensors:
             x @ weight.T
-            gradient.T @ x
+            _ = x.T @ gradient if x.shape[1] < gradient.shape[1] else gradient.T @ x
             if needs_input_gradient:
                 gradient @ weight
 
@@ -101,11 +121,12 @@ def main() -> None:
         print(peak_memory(arguments.memory_of, largest, reference))
         return
     torch.set_num_threads(1)
+    keep_freed_memory()
     for activation in HEADS:
         for batch, target in TARGETS.items():
             names = ["ours", *(["published"] if reference else [])]
             candidates = {name: stepper(name, activation, batch, reference) for name in names}
-            candidates["products"] = matrix_products(batch)
+            candidates["products"] = matrix_products(activation, batch)
             rounds = max(5, arguments.rounds * min(TARGETS) // batch)
             ms = {name: 1e3 * s for name, s in interleaved(candidates, rounds, warmup=3).items()}
             note = "1 thread, " + ", ".join(f"{name} {taken:.1f} ms" for name, taken in ms.items())

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mnfn_cli.models.functional import Functional
+from mnfn_cli.nn.blockwise import BlockwiseInvariant
 from mnfn_cli.nn.head import Ensemble, mlp_head
 from mnfn_cli.nn.invariant_statistics import InvariantStatistics
 from mnfn_cli.nn.scaling import Standardize
@@ -100,7 +101,8 @@ def in_chunks(function: Callable[[WeightSpaceFeatures], Tensor], features: Weigh
         features: the networks.
     """
     together = max(1, NUMBERS_TOGETHER // sum(tensor[0].numel() for tensor in features.tensors()))
-    if features.batch <= together or features.device.type != "cpu":
+    alone = features.batch <= together or features.device.type != "cpu"
+    if alone or isinstance(function, BlockwiseInvariant):  # which takes each block in chunks of its own
         return function(features)
     starts = range(0, features.batch, together)
     return torch.cat([function(features.select(slice(start, start + together))) for start in starts])

@@ -1,6 +1,6 @@
 """Activation functions, applied to every entry, and which of them commute with which group; dropout of channels."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -45,13 +45,12 @@ class EquivariantActivation(nn.Module):
         """Return the features with the function applied to every entry."""
         return features.map(FUNCTIONS[self.name])
 
-    def on_blocks(self, arranged: Sequence[Tensor]) -> list[Tensor]:
-        """Return arranged features with the function applied, which overwrites them where it can.
+    def overwrite(self, values: Tensor) -> Tensor:
+        """Return the function of every number, which overwrites the numbers where it can.
 
-        They must be the output of a layer that does not need it again, such as ``MonomialLinear.on_blocks``.
+        They must be the output of an operation that does not need it again, such as a linear map.
         """
-        function = _IN_PLACE.get(self.name, FUNCTIONS[self.name])
-        return [function(values) for values in arranged]
+        return _IN_PLACE.get(self.name, FUNCTIONS[self.name])(values)
 
     def extra_repr(self) -> str:
         """Return the text that ``print(module)`` shows for this layer."""

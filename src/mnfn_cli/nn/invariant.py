@@ -3,7 +3,7 @@
 Source: paper, Theorem 5.3.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -33,7 +33,7 @@ class NormalizeEntries(nn.Module):
     def __init__(self, spec: NetworkSpec, channels: int) -> None:
         super().__init__()
         weights, biases = parts_of(spec)
-        self.kernel_dims = [len(part.shape) - 2 for part in weights]
+        self._lengths = {part.name: channels * part.kernel_entries for part in (*weights, *biases[:-1])}
         sizes = [(channels, *part.shape[2:]) for part in weights]
         self.weight_gains = nn.ParameterList(torch.randn(size) for size in sizes)
         self.weight_offsets = nn.ParameterList(torch.randn(size) for size in sizes)
@@ -53,24 +53,33 @@ class NormalizeEntries(nn.Module):
             biases.append(torch.addcmul(offset, gain, _unit(bias.movedim(1, 2), (2,))).movedim(2, 1))
         return WeightSpaceFeatures(weights, [*biases, features.biases[-1]])
 
-    def means(self, pieces: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the means over positions of the normalised features, ``(batch, entries * channels)``, by name.
+    def mean(self, name: str, values: Tensor) -> Tensor:
+        """Return the mean of ``x / |x|`` over positions, ``(batch, entries * channels)``; of ``b(L)`` that of ``x``.
+
+        Args:
+            name: the name of a tensor.
+            values: its features, ``(batch, positions, entries * channels)``.
+        """
+        if name not in self._lengths:
+            return values.mean(dim=1)
+        mean: Tensor = _MeanDirection.apply(values.unflatten(2, (-1, self._lengths[name])))
+        return mean.flatten(1)
+
+    def finish(self, means: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the means of the normalised features from what ``mean`` returns for each tensor, by its name.
 
         The mean of ``gain * x / |x| + offset`` is ``gain`` times the mean of ``x / |x|``, plus ``offset``; so the
         normalised features are never written.
-
-        Args:
-            pieces: the features of each tensor, ``(batch, positions, entries * channels)``, by its name.
         """
-        weights = zip(self.weight_gains, self.weight_offsets, strict=True)
-        biases = zip(self.bias_gains, self.bias_offsets, strict=True)
-        learned = {f"W({i})": pair for i, pair in enumerate(weights, 1)}
-        learned |= {f"b({i})": pair for i, pair in enumerate(biases, 1)}
-        found = {name: pieces[name].mean(dim=1) for name in pieces.keys() - learned.keys()}
-        for name, (gain, offset) in learned.items():
-            mean: Tensor = _MeanDirection.apply(pieces[name].unflatten(2, (-1, gain.numel())))
-            found[name] = torch.addcmul(offset.flatten(), gain.flatten(), mean).flatten(1)
-        return found
+        names = list(self._lengths)
+        sizes = [means[name].shape[1] for name in names]
+        gains, offsets = (
+            torch.cat([each.flatten().repeat(size // each.numel()) for each, size in zip(learned, sizes, strict=True)])
+            for learned in ([*self.weight_gains, *self.bias_gains], [*self.weight_offsets, *self.bias_offsets])
+        )
+        # One product and one sum for all tensors: there are few numbers in each.
+        joined = torch.addcmul(offsets, gains, torch.cat([means[name] for name in names], dim=1))
+        return {**means, **dict(zip(names, joined.split(sizes, dim=1), strict=True))}
 
 
 def _unit(x: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -86,33 +95,33 @@ def _unit(x: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 class _MeanDirection(torch.autograd.Function):
-    """Map ``x``, ``(batch, positions, free, numbers)``, to the mean of ``_unit(x)`` over positions.
+    """Map ``x``, ``(batch, positions, free, numbers)``, to the mean of ``x / |x|`` over positions.
 
     With ``u = x / |x|``, ``P`` positions and the gradient ``g`` of the mean, the gradient of ``x`` is
     ``(g - u (u . g)) / (P |x|)``. It is computed from ``x``, which a layer before has kept anyway. Automatic
     differentiation would keep two more tensors of this size and write six.
+
+    ``RescalePositions`` stands before the layers, so lengths are of a moderate size whatever the weights are, and need
+    no divisor of their own (compare ``_unit``). A vector whose squares vanish counts as zero.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        largest = x.abs().amax(dim=3, keepdim=True)
-        divisor = torch.where(largest > 0, largest, torch.inf)
-        scaled = x / divisor
-        length = torch.linalg.vector_norm(scaled, dim=3, keepdim=True).clamp_min(1e-12)
-        ctx.save_for_backward(x, divisor, length)
-        shares = (x.shape[1] * length).reciprocal()
-        return (shares.permute(0, 2, 3, 1) @ scaled.transpose(1, 2))[:, :, 0]
+        length = torch.linalg.vector_norm(x, dim=3, keepdim=True)
+        length.masked_fill_(length < torch.finfo(x.dtype).tiny ** 0.5, torch.inf)
+        ctx.save_for_backward(x, length)
+        shares = (x.shape[1] * length).reciprocal_()
+        return (shares.permute(0, 2, 3, 1) @ x.transpose(1, 2))[:, :, 0]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        x, divisor, length = ctx.saved_tensors
-        scaled = x / divisor
+        x, length = ctx.saved_tensors
         gradient = gradient / x.shape[1]
-        along = (scaled.transpose(1, 2) @ gradient[..., None]).transpose(1, 2)  # |x| / largest times u . g
+        direction = x / length
+        along = (direction.transpose(1, 2) @ gradient[..., None]).transpose(1, 2)
         # The difference comes before the division: of a vector of one number it is exactly 0.
-        torch.addcmul(gradient[:, None], scaled, along.div_(length.square()), value=-1, out=scaled)
-        return scaled.div_(length * divisor)
+        return torch.addcmul(gradient[:, None], direction, along, value=-1, out=direction).div_(length)
 
 
 class AbsoluteValue(nn.Module):
@@ -122,9 +131,13 @@ class AbsoluteValue(nn.Module):
         """Return the absolute values."""
         return features.map(torch.abs)
 
-    def on_blocks(self, arranged: Sequence[Tensor]) -> list[Tensor]:
-        """Return the absolute values of arranged features."""
-        return [values.abs() for values in arranged]
+    def mean(self, name: str, values: Tensor) -> Tensor:
+        """Return the mean over positions of the absolute values of ``(batch, positions, entries * channels)``."""
+        return values.abs().mean(dim=1)
+
+    def finish(self, means: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the means of all tensors, which are complete."""
+        return means
 
 
 class MeanPool(nn.Module):

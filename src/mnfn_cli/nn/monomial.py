@@ -1,6 +1,6 @@
 """The linear layer that commutes with the monomial group (paper, Theorem 5.1)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import sqrt
 
 import torch
@@ -77,12 +77,13 @@ class MonomialLinear(nn.Module):
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return the image of the features under the map."""
-        return restore(self.blocks, self.on_blocks(arrange(self.blocks, features)), self.out_channels)
+        arranged = zip(arrange(self.blocks, features), self.maps(), strict=True)
+        return restore(self.blocks, [F.linear(x, *each) for x, each in arranged], self.out_channels)
 
-    def on_blocks(self, arranged: Sequence[Tensor]) -> list[Tensor]:
-        """Return the image of features that are arranged in the blocks of this layer (``nn.blocks.arrange``)."""
+    def maps(self) -> list[tuple[Tensor, Tensor | None]]:
+        """Return the matrix and the constant of each block; only the block of ``b(L)`` has a constant."""
         constants = (self.constant if parts_in(block)[0].name == self._output else None for block in self.blocks)
-        return [F.linear(*product) for product in zip(arranged, self.matrices, constants, strict=True)]
+        return list(zip(self.matrices, constants, strict=True))
 
     def coefficients(self) -> dict[tuple[str, str], Tensor]:
         """Return the matrix of coefficients for each pair of an output and an input tensor, as views of the parameters.
