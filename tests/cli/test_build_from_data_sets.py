@@ -112,7 +112,7 @@ def test_bad_files_are_one_line_and_nothing_is_written(fail, mnist, cifar, tmp_p
     assert "no whole number of CIFAR-10's records" in build(cifar)
     batch.unlink()
     os.mkfifo(batch)
-    assert "test_batch.bin: is no regular file" in build(cifar)
+    assert "test_batch.bin: cannot be read: it is no regular file" in build(cifar)
     for file in cifar.iterdir():
         file.rename(file.with_suffix(""))
     before = sorted(tmp_path.rglob("*"))

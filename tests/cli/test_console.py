@@ -15,7 +15,7 @@ def test_a_table_as_json_is_a_list_of_objects(capsys):
     Console(json=True).table(ROWS, columns={"network": "network"}, title="not in JSON")
     assert json.loads(capsys.readouterr().out) == [
         {"network": "1", "predicted_accuracy": 0.123456789},
-        {"network": "2", "predicted_accuracy": None},
+        {"network": "2", "predicted_accuracy": None, "not_finite": ["predicted_accuracy"]},
     ]
 
 

@@ -44,7 +44,8 @@ from mnfn_cli.zoo.importers.label_file import read_label_file
 from mnfn_cli.zoo.importers.npy_rows import NpyRows
 from mnfn_cli.zoo.importers.tune_results import read_results
 from mnfn_cli.zoo.inr_design import InrDesign
-from mnfn_cli.zoo.store import open_zoo, verify_zoo
+from mnfn_cli.zoo.store import open_zoo
+from mnfn_cli.zoo.verification import verify_zoo
 
 FIRST = Path(__file__).parents[1] / "formats" / "first"
 """Zoos, runs and single files that mnfn wrote."""

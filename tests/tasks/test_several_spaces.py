@@ -244,12 +244,16 @@ def test_flips_that_max_pooling_forbids_are_mentioned(tmp_path):
 @pytest.mark.parametrize(
     ("name", "specs", "message"),
     [
-        ("relu-mlp", SPECS[1:], "model mlp cannot read networks .*one weight space, and there are also networks"),
+        (
+            "relu-mlp",
+            SPECS[1:],
+            "model mlp cannot read these networks: .*one weight space, and there are also",
+        ),
         ("relu-monomial", SPECS, "networks with tanh; this recipe is for relu networks"),
         (
             "mixed-monomial",
             [SPECS[1], NetworkSpec.cnn([1, 3, 4, 5], outputs=3)],
-            r"model monomial cannot read networks 1 -> 3 -> 4 -> 5 -> 3, .* which have 3 layers, not 4",
+            r"model monomial cannot read these networks: .* which have 3 layers, not 4: .*; these are 1 -> 3 -> 4 -> 5",
         ),
         ("mixed-monomial", [SPECS[1], NetworkSpec.cnn([1, 3, 4], kernel=5, outputs=3)], "which have other kernels"),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import sys
 
 import polars as pl
@@ -11,7 +12,6 @@ import torch
 from mnfn_cli import load_run
 from mnfn_cli.cli.app import main
 from mnfn_cli.errors import DataError, NumericError
-from mnfn_cli.storage.tensors import save_tensors
 from mnfn_cli.tasks.application import apply_run
 from mnfn_cli.weightspace.canonical import canonicalize
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -19,8 +19,7 @@ from mnfn_cli.weightspace.forward_pass import run_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.augment import augment_zoo
 from mnfn_cli.zoo.checkpoints import Wanted, load_checkpoints
-from mnfn_cli.zoo.magnitudes import LARGE, USUAL, Magnitudes, look_at_magnitudes
-from mnfn_cli.zoo.shards import highest_bytes_are_in
+from mnfn_cli.zoo.magnitudes import LARGE, Magnitudes, _is_usual, look_at_magnitudes
 from mnfn_cli.zoo.single_files import read_network
 from mnfn_cli.zoo.store import open_zoo
 from mnfn_cli.zoo.writer import save_zoo
@@ -93,14 +92,28 @@ def test_counts_are_those_of_a_slow_count(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str)
-def test_highest_bytes_tell_ordinary_numbers_from_all_others(tmp_path, dtype):
-    file, numbers, limits = tmp_path / "some.safetensors", torch.linspace(0.1, 9, 40).to(dtype), torch.finfo(dtype)
-    save_tensors(file, {"a": numbers})
-    assert highest_bytes_are_in(file, USUAL)
-    for odd in {0.0, -0.0, limits.smallest_normal / 2, min(1.01 * LARGE, limits.max)} - {limits.max}:
+def test_the_first_look_misses_nothing(tmp_path, dtype):
+    plain, limits = networks(dtype=dtype).map(lambda tensor: tensor.abs() + 0.1), torch.finfo(dtype)
+
+    def looks_usual(change):
+        features = plain.map(torch.clone)
+        change(features)
+        (shard,) = (file for file in save(features, tmp_path / "zoo").path.glob("weights*"))
+        usual = _is_usual(shard, SPEC)
+        shutil.rmtree(tmp_path / "zoo")
+        return usual
+
+    def put(number, tensors, layer, places):
+        return lambda features: getattr(features, tensors)[layer].view(-1)[:places].fill_(number)
+
+    assert looks_usual(put(1.0, "weights", 0, 1))
+    for zero in (0.0, -0.0):
+        assert looks_usual(put(zero, "biases", 1, 6 * 4)) and looks_usual(put(zero, "weights", 1, 3 * 4 - 1))
+        assert not looks_usual(put(zero, "weights", 1, 3 * 4))  # all that go into one neuron
+    for odd in {limits.smallest_normal / 2, min(1.01 * LARGE, limits.max)} - {limits.max}:
         for sign in (1, -1):
-            save_tensors(file, {"a": torch.cat([numbers, torch.tensor([sign * odd], dtype=dtype)])})
-            assert not highest_bytes_are_in(file, USUAL), odd
+            for place in (("weights", 0), ("weights", 3), ("biases", 1)):
+                assert not looks_usual(put(sign * odd, *place, 1))
 
 
 def test_verify_says_what_is_unusual(tmp_path, monkeypatch, capsys):

@@ -27,6 +27,5 @@ def test_it_doubts_what_it_cannot_tell(tmp_path):
     file = tmp_path / "some.safetensors"
     save_tensors(file, {"a": torch.full((3,), torch.finfo(torch.float32).max)})
     assert not highest_bytes_are_in(file, FINITE)
-    for other in (torch.zeros(3, dtype=torch.int32), torch.zeros(3, dtype=torch.float64)):
-        save_tensors(file, {"a": torch.zeros(3), "b": other})
-        assert not highest_bytes_are_in(file, FINITE)
+    save_tensors(file, {"a": torch.zeros(3), "b": torch.zeros(3, dtype=torch.int32)})
+    assert not highest_bytes_are_in(file, FINITE)

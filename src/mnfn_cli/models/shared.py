@@ -108,7 +108,7 @@ def obstacles(specs: Sequence[NetworkSpec], sharing: Sharing) -> list[tuple[Netw
         if sharing == "none" and spec is not beside:
             found.append((spec, f"the model reads one weight space, and there are also networks {beside}"))
         elif differs:
-            found.append((spec, f"one set of parameters is for these and for networks {beside}, which have {differs}"))
+            found.append((spec, f"one set of parameters is for these and for others, which have {differs}: {beside}"))
     return found
 
 

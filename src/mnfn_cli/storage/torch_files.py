@@ -24,7 +24,7 @@ _PICKLE = b"\x80"
 _SCALARS = (bool, int, float, str)
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _LONGEST_NAME = 1000
-_GREEDY = b"cbuiltins\nbytearray\n"
+_GREEDY = b"\nbytearray\n"
 _BYTES_AT_ONCE = 2**20
 _MORE_THAN_TENSORS = "is a PyTorch file that holds more than tensors; save the state dict alone: model.state_dict()"
 

@@ -186,7 +186,8 @@ def open_zoos(recipe: Recipe) -> list[Zoo]:
     if not misfits:
         home = {space.spec: zoo.path for zoo in reversed(zoos) for space in zoo.spaces}
         for spec, why in obstacles(weight_spaces(zoos), recipe.model.shares):
-            misfits.append(RecipeError(home[spec], f"model {recipe.model.name} cannot read networks {spec}: {why}"))
+            problem = f"model {recipe.model.name} cannot read these networks: {why}; these are {spec}"
+            misfits.append(RecipeError(home[spec], problem))
     if misfits:
         raise RecipeError.together(misfits)
     return zoos

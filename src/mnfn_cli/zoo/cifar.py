@@ -1,11 +1,12 @@
 """Read the files of CIFAR-10's binary version."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.regular_files import read_regular
+from mnfn_cli.regular_files import open_regular
 from mnfn_cli.zoo.idx import MAX_VALUES
 
 CHANNELS, SIDE = 3, 32
@@ -24,14 +25,14 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
             ``MAX_VALUES`` values.
     """
     try:
-        size = path.stat().st_size
-        if size == 0 or size % RECORD_BYTES:
-            raise DataError(
-                path, f"has {size:,} bytes, no whole number of CIFAR-10's records of {RECORD_BYTES:,} bytes"
-            )
-        if size > MAX_VALUES:
-            raise DataError(path, f"has {size:,} bytes; at most {MAX_VALUES:,} are read")
-        content = read_regular(path, size)
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0 or size % RECORD_BYTES:
+                problem = f"has {size:,} bytes, no whole number of CIFAR-10's records of {RECORD_BYTES:,} bytes"
+                raise DataError(path, problem)
+            if size > MAX_VALUES:
+                raise DataError(path, f"has {size:,} bytes; at most {MAX_VALUES:,} are read")
+            content = file.read(size)
     except OSError as error:
         raise DataError(path, f"cannot be read: {error.strerror}") from None
     if len(content) < size:

@@ -10,6 +10,7 @@ from mnfn_cli.zoo.store import Zoo
 
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
     from numpy.typing import NDArray
 
 ACCURACY = "test_accuracy"
@@ -47,11 +48,11 @@ class NumberColumn:
         numbers, faults = self.read(zoo, rows)
         if faults:
             raise DataError.together(faults.values())
-        return numbers
+        return numbers.to_numpy()
 
     def read(
         self, zoo: Zoo, rows: Sequence[int] | None = None, *, empty: bool = False
-    ) -> "tuple[NDArray[np.float64], dict[int, DataError]]":
+    ) -> "tuple[pl.Series, dict[int, DataError]]":
         """Return the numbers of a zoo's networks.
 
         Args:
@@ -60,23 +61,22 @@ class NumberColumn:
             empty: let a cell be empty.
 
         Returns:
-            float64 numbers ``(rows,)``, NaN for an empty cell and for a wrong one; and by row an error for each wrong
-            cell, which names the row of table.csv, where the heading is row 1, and the column.
+            the numbers ``(rows,)``, a Float64 series with NaN for an empty cell and for a wrong one; and by row an
+            error for each wrong cell, which names the row of table.csv, where the heading is row 1, and the column.
         """
-        import numpy as np
         import polars as pl
 
         column = zoo.table[self.name] if rows is None else zoo.table[self.name][list(rows)]
-        numbers = column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
-        good = np.isfinite(numbers)
+        numbers = column.cast(pl.Float64, strict=False).fill_null(float("nan"))
+        good = numbers.is_finite()
         if self.bounds is not None:
-            good &= (numbers >= self.bounds[0]) & (numbers <= self.bounds[1])
+            good &= numbers.is_between(*self.bounds)
         if empty:
-            good |= column.is_null().to_numpy()
+            good |= column.is_null()
         faults = {}
-        for place in np.flatnonzero(~good).tolist():
+        for place in (~good).arg_true().to_list():
             row, cell = place if rows is None else rows[place], column[place]
             where = f"{zoo.path / 'table.csv'}:row {zoo.numbers[row] + 2}:{self.name}"
             found = "is empty" if cell is None else f"'{cell}' is not {self.wanted}"
             faults[row] = DataError(where, f"{found}; network {zoo.ids[row]}")
-        return np.where(good, numbers, np.nan), faults
+        return numbers.set(~good, float("nan")), faults

@@ -82,20 +82,28 @@ def highest_bytes_are_in(path: Path, usual: Mapping[str, bytes]) -> bool:
 
     Args:
         path: the shard.
-        usual: the bytes for each dtype; for others, and for several in one shard, the answer is False.
+        usual: the bytes for each dtype; for others the answer is False.
     """
     header = read_header(path)
-    dtypes = {entry.dtype for entry in header.tensors.values()}
-    if len(dtypes) != 1 or not dtypes <= usual.keys():
+    if not {entry.dtype for entry in header.tensors.values()} <= usual.keys():
         return False
-    dtype = dtypes.pop()
-    size = ITEM_BYTES[dtype]
+    return not any(
+        some[ITEM_BYTES[entry.dtype] - 1 :: ITEM_BYTES[entry.dtype]].translate(None, delete=usual[entry.dtype])
+        for name, entry in header.tensors.items()
+        for some in bytes_of(path, name)
+    )
+
+
+def bytes_of(path: Path, name: str) -> Iterator[bytes]:
+    """Yield the bytes of a tensor of a shard, ``BYTES_AT_ONCE`` at a time."""
+    header = read_header(path)
+    entry = header.tensors[name]
+    left = entry.size
     with open_regular(path) as file:
-        file.seek(header.size)
-        while some := file.read(BYTES_AT_ONCE):
-            if some[size - 1 :: size].translate(None, delete=usual[dtype]):
-                return False
-    return True
+        file.seek(header.size + entry.start)
+        while some := file.read(min(left, BYTES_AT_ONCE)):
+            left -= len(some)
+            yield some
 
 
 def not_finite(
