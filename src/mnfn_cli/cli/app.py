@@ -11,7 +11,7 @@ from mnfn_cli.cli import augment, compare, count_params, env, evaluate, explain,
 from mnfn_cli.cli.apply import networks_command, table_command
 from mnfn_cli.cli.console import Console, print_details, print_error
 from mnfn_cli.cli.help import App
-from mnfn_cli.cli.job import end_together
+from mnfn_cli.cli.job import claims, end_together
 from mnfn_cli.cli.options import examples
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
 from mnfn_cli.runtime.place import Place, place
@@ -94,7 +94,8 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        outcome = app(standalone_mode=False, prog_name="mnfn")
+        with claims:
+            outcome = app(standalone_mode=False, prog_name="mnfn")
         sys.stdout.flush()
         return outcome if isinstance(outcome, int) else 0
     except MnfnError as error:

@@ -8,8 +8,8 @@ from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.runtime.context import Interruption
 from mnfn_cli.runtime.plugins import find_plugin
 from mnfn_cli.runtime.processes import current
-from mnfn_cli.storage.atomic import remove_temporaries, write_text
-from mnfn_cli.storage.folders import existing_folder, growing_folder, recover
+from mnfn_cli.storage.atomic import file_system_errors, remove_temporaries, write_text
+from mnfn_cli.storage.folders import existing_folder, growing_folder, needs_recovery, recover
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.outputs import Output, check_outputs
@@ -122,6 +122,10 @@ class RunFolder:
         """
         self.record = self.record.changed(state="done", files=tuple(sorted(files)))
         write_record(self.path / RUN_FILE, self.record)
+        self.clear()
+
+    def clear(self) -> None:
+        """Delete what a finished run no longer needs; the caller holds its lock."""
         for state in self.checkpoints.glob(STATES):
             state.unlink()
         if self.checkpoints.is_dir() and not any(self.checkpoints.iterdir()):
@@ -162,11 +166,14 @@ def create_run(
 def resuming(path: Path) -> Iterator[RunFolder]:
     """Hold the lock of an unfinished run inside the block, and first put in order what a killed process left.
 
+    Of a finished run too, although that is refused.
+
     Raises:
         DataError: there is no run, or its training states are gone.
         UsageError: it is done.
         OutputError: another process is at work on it, or ``path`` is a link.
     """
+    clear_finished(path)
     open_unfinished(path)
     check_outputs([Output(path, RUN, in_place=True)])
     with locked(path):
@@ -175,6 +182,15 @@ def resuming(path: Path) -> Iterator[RunFolder]:
         remove_temporaries(path)
         remove_temporaries(folder.checkpoints)
         yield folder
+
+
+def clear_finished(path: Path) -> None:
+    """Put in order what a process left that was killed after the run in ``path`` was done; others stay as they are."""
+    folder = RunFolder(path)
+    if folder.done and (folder.checkpoints.exists() or needs_recovery(path)):
+        check_outputs([Output(path, RUN, in_place=True)])
+        with locked(path), file_system_errors(path):
+            folder.clear()
 
 
 def zoos_of(runs: Sequence[Path]) -> list[Path]:
