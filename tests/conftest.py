@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 # Slow oracles, helpers and files of other people live beside the tests that use them.
-sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("nn", "training", "zoo/importers")]
+sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("crash", "nn", "training", "zoo/importers")]
 os.environ.setdefault("MPLCONFIGDIR", "/tmp/mnfn-matplotlib")
 if "PYTEST_XDIST_WORKER" in os.environ:  # each core has a worker of its own, so torch gets one thread in each
     os.environ.setdefault("OMP_NUM_THREADS", "1")

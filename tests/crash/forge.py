@@ -11,21 +11,32 @@ import importlib
 import json
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
     os.environ.setdefault(_name, "1")
 ATTACHED_WITHIN = 60  # seconds
+HANGS_AFTER = 60
+
+
+def _at_once(executor, function, *arguments, **options):
+    """Do what ``Executor.submit`` does, in the thread that calls it."""
+    future = Future()
+    try:
+        future.set_result(function(*arguments, **options))
+    except BaseException as error:
+        future.set_exception(error)
+    return future
 
 
 def _work(request):
     """Be the command, in a child."""
-    for name, number in (("stdout", 1), ("stderr", 2)):
-        os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
     os.chdir(request["cwd"])
     # Times are the only figures in which two runs differ.
     time.monotonic = time.perf_counter = lambda: 0.0
@@ -50,6 +61,8 @@ def _work(request):
         os.setgroups([])
         os.setgid(request["uid"])
         os.setuid(request["uid"])
+    if request.get("strace"):  # which holds the first thread, and counts its calls
+        ThreadPoolExecutor.submit = _at_once
     from mnfn_cli.cli.app import main
 
     sys.argv = ["mnfn", *request["argv"]]
@@ -58,6 +71,8 @@ def _work(request):
 
 def _child(request, gate):
     try:
+        for name, number in (("stdout", 1), ("stderr", 2)):
+            os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
         os.read(gate, 1)
         _work(request)
         code = 0
@@ -77,8 +92,8 @@ def _child(request, gate):
 
 
 def _attach(child, words):
-    """Let strace hold the child; return its process."""
-    tracer = subprocess.Popen(["strace", "-f", "-qq", *words, "-p", str(child)], stderr=subprocess.PIPE, text=True)
+    """Let strace hold the child's first thread, in which all of its own work is done; return the process of strace."""
+    tracer = subprocess.Popen(["strace", "-qq", *words, "-p", str(child)], stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + ATTACHED_WITHIN
     status = Path(f"/proc/{child}/status")
     while "TracerPid:\t0\n" in status.read_text():
@@ -106,15 +121,21 @@ def start(request):
     return child, let_go
 
 
+def _wait(child, until):
+    """Wait for a child, and kill it at a time; without a thread, which would be in the way of the next fork."""
+    descriptor = os.pidfd_open(child)
+    if not select.select([descriptor], [], [], max(until - time.monotonic(), 0))[0]:
+        os.kill(child, signal.SIGKILL)
+    os.close(descriptor)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 def run(request):
     """Run a request to its end, or kill it after some seconds."""
     child, let_go = start(request)
     started = time.monotonic()
     tracer = let_go()
-    if "kill_after" in request:
-        time.sleep(request["kill_after"])
-        os.kill(child, signal.SIGKILL)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = _wait(child, started + request.get("kill_after", HANGS_AFTER))
     seconds = time.monotonic() - started
     if tracer is not None:
         tracer.wait()

@@ -19,7 +19,7 @@ CHANGES = {
     "mode": ("chmod", "fchmod", "fchmodat"),
 }
 CALLS = {call: kind for kind, calls in CHANGES.items() for call in calls}
-_LINE = re.compile(r"^(?P<task>\d+) +(?P<call>\w+)\((?P<rest>.*)$")
+_LINE = re.compile(r"^(?P<call>\w+)\((?P<rest>.*)$")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ANGLED = re.compile(r"\d+<([^>]*)>")
 _FAILED = re.compile(r" = -1 E[A-Z]+ ")
@@ -32,7 +32,7 @@ class Change:
 
     Args:
         call: the name of the system call.
-        number: the how manieth call of this name it is, in its thread, from 1.
+        number: the how manieth call of this name it is, from 1.
         paths: the paths that it names, relative to the traced folder where they lie in it.
     """
 
@@ -73,7 +73,7 @@ def changes_in(lines, place):
         match = _LINE.match(line)
         if match is None or match["call"] not in CALLS:
             continue
-        numbers[match["task"], match["call"]] += 1
+        numbers[match["call"]] += 1
         if _FAILED.search(match["rest"]):  # such as mkdir of what exists
             continue
         paths = [*_ANGLED.findall(match["rest"].partition(" = ")[0])]
@@ -85,12 +85,19 @@ def changes_in(lines, place):
             if path.startswith(place) or not path.startswith(("/", "anon_inode:", "pipe:", "socket:"))
         )
         if inside and (CALLS[match["call"]] != "open" or _WRITES.search(match["rest"])):
-            found.append(Change(match["call"], numbers[match["task"], match["call"]], inside))
+            found.append(Change(match["call"], numbers[match["call"]], inside))
     return found
 
 
 def injected(world, argv, change, what, **options):
     """Run a command; at ``change`` let it be killed (``signal=KILL``), or the call fail (``error=ENOSPC``)."""
     call = change.call
-    words = ["-o", str(world.root / "injected"), "-e", f"trace={call}", "-e", f"inject={call}:{what}:when={change.number}"]
+    words = [
+        "-o",
+        str(world.root / "injected"),
+        "-e",
+        f"trace={call}",
+        "-e",
+        f"inject={call}:{what}:when={change.number}",
+    ]
     return world.run(argv, strace=words, **options)

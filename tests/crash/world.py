@@ -17,7 +17,7 @@ version: 1
 task: generalization
 model: {name: statnn, head: [4, 4]}
 optimizer: {name: adam, lr: 1e-3}
-training: {steps: 12, batch_size: 4, validate_every: 3}
+training: {steps: 6, batch_size: 4, validate_every: 2}
 """
 I = "../inputs"
 PICTURES = ["--images", f"{I}/pictures.npz"]
@@ -101,7 +101,7 @@ def make_inputs(folder):
     np.savez(folder / "pictures.npz", images=pixels, labels=np.arange(12) % 2)
     shutil.copy(min((FIRST / "checkpoints").glob("*.safetensors")), folder / "one.safetensors")
     (folder / "mine.yaml").write_text(RECIPE)
-    (folder / "old.yaml").write_text(RECIPE.replace("steps: 12", "steps: 3"))
+    (folder / "old.yaml").write_text(RECIPE.replace("steps: 6", "steps: 3"))
 
 
 @dataclass

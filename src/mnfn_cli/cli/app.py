@@ -112,6 +112,8 @@ def _run() -> int:
     except OSError as error:
         return _fail(StorageError(error.filename or "stdout", error.strerror or str(error)))
     except Exception as error:
+        if _is_lack_of_memory(error):
+            return _fail(StorageError("memory", "not enough for this; take a smaller batch, zoo or picture"))
         message = getattr(error, "format_message", None)  # typer's own usage errors; their class is not public
         if message is None and _here().world_size > 1:
             problem = f"{type(error).__name__}: {error}; MNFN_DEBUG=1 shows the traceback"
@@ -121,6 +123,14 @@ def _run() -> int:
         if message is None:
             raise
         return _fail(_usage_error(error, message()))
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Return whether memory, or room for another thread, ran out: torch and Python have no class for that."""
+    texts = ("can't allocate memory", "out of memory", "can't start new thread")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
+    )
 
 
 def _here() -> Place:

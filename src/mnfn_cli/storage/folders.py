@@ -72,8 +72,10 @@ def growing_folder(output: Path, kind: Kind, *, force: bool = False, continues: 
         with file_system_errors(output):
             _swap_in(partial, output, kind, force)
     except StorageError:
-        with suppress(MnfnError):
+        with suppress(MnfnError, OSError):
             recover(output, kind)  # the older folder gets its name back
+            if not continues and partial.exists():
+                _discard(partial, output)
         raise
     recover(output, kind)
 
@@ -173,8 +175,13 @@ def _begin(output: Path, continues: bool) -> Path:
     # The mark is written before the folder is renamed to its partial name.
     temporary = free_temporary(output)
     temporary.mkdir()
-    mark(temporary, state, output)
-    temporary.rename(partial)
+    try:
+        mark(temporary, state, output)
+        temporary.rename(partial)
+    except BaseException:
+        with suppress(OSError):
+            shutil.rmtree(temporary)
+        raise
     return partial
 
 

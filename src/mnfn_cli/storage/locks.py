@@ -58,9 +58,12 @@ def locked(output: Path) -> Iterator[None]:
         yield
     finally:
         with file_system_errors(path):
-            if ours and _names(path, descriptor):
-                path.unlink()
-            os.close(descriptor)
+            try:
+                if ours and _names(path, descriptor):
+                    remove_temporaries_of(output, os.getpid())  # if that failed before; else the lock stays, for others
+                    path.unlink()
+            finally:
+                os.close(descriptor)
 
 
 @contextmanager

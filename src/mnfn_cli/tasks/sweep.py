@@ -153,7 +153,7 @@ def run_sweep(
 
 @contextmanager
 def _opened(trials: Sequence[Trial], output: Path) -> Iterator[None]:
-    """Hold the lock of a sweep's folder, which is made if it does not exist and put in order if a process was killed."""
+    """Hold the lock of a sweep's folder; make it if it does not exist, and remove what a killed process left."""
     zoos = dict.fromkeys(zoo for trial in trials for zoo in trial.resolved.data.zoo)
     check_outputs([Output(output, SWEEP, in_place=True)], zoos, kinds=(ZOO, RUN))
     with locked(output):

@@ -20,11 +20,13 @@ RUN_FILE = "run.json"
 STATES = "step-*.safetensors"
 """The pattern of the names of training states in the folder ``checkpoints``."""
 
-_FILES = frozenset(
-    {RUN_FILE, "recipe.yaml", "model.safetensors", "metrics.jsonl", "result.json", "start.safetensors", "training.png"}
-    | {"calibration.safetensors", "README.md"}
-    | {"predictions.csv", "predicted-vs-true.png", "confusion.png", "errors.csv", "examples.safetensors", "edits.png"}
+CONCLUDING = frozenset(
+    {"result.json", "calibration.safetensors", "training.png", "README.md", "predictions.csv", "predicted-vs-true.png"}
+    | {"confusion.png", "errors.csv", "examples.safetensors", "edits.png"}
 )
+"""The files that any run may get after its model is trained."""
+
+_FILES = CONCLUDING | {RUN_FILE, "recipe.yaml", "model.safetensors", "metrics.jsonl", "start.safetensors"}
 """The files that any run may hold. Runs of format 1 do not list theirs in run.json."""
 
 
