@@ -1,4 +1,4 @@
-"""A full disk, a failing one, a limit of sizes or of memory: one line, exit 4, the old output, and the next run succeeds."""
+"""A full or failing disk, a limit of sizes or of memory: one line, exit 4, the old output; the next run succeeds."""
 
 import sys
 
@@ -26,9 +26,7 @@ def check_refused(world, trial, ended, where):
     assert len(ended.errors) == 1 and "Traceback" not in ended.stderr, (where, ended.stderr)
     assert len(ended.errors[0]) <= 400, (where, ended.errors)
     there = {path: content for path, content in tree(world.place).items() if path.split("/")[0] == trial.job.out}
-    resumable = (
-        trial.name in ("train", "sweep") and there
-    )  # from the start under its name, and says that it is not done
+    resumable = trial.name in ("train", "sweep") and there  # under its name from the start, and not done
     ended_well = there in (old, whole) or (there.keys() - {"out/.mnfn-mark.json"} == whole.keys())
     assert ended_well or resumable, (where, differing(old, there))
     world.finish(trial)
@@ -92,9 +90,7 @@ def test_a_limit_of_file_sizes(world, record_property, name, sizes):
     "error",
     [
         MemoryError(),
-        RuntimeError(
-            "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
-        ),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"),
         RuntimeError("can't start new thread"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Trace the changes that a command makes to the file system with strace, and kill it or let a call fail at one of them."""
+"""Trace the changes that a command makes to the file system; kill it, or let a call fail, at one of them (strace)."""
 
 import re
 import shutil

@@ -19,8 +19,8 @@ model: {name: statnn, head: [4, 4]}
 optimizer: {name: adam, lr: 1e-3}
 training: {steps: 6, batch_size: 4, validate_every: 2}
 """
-I = "../inputs"
-PICTURES = ["--images", f"{I}/pictures.npz"]
+IN = "../inputs"
+PICTURES = ["--images", f"{IN}/pictures.npz"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def _job(*argv, **options):
     return Job(argv, **options)
 
 
-TRAIN = ("train", "--recipe", f"{I}/mine.yaml", "--zoo", f"{I}/z", "-o", "out")
+TRAIN = ("train", "--recipe", f"{IN}/mine.yaml", "--zoo", f"{IN}/z", "-o", "out")
 JOBS = {
     "train": Job(TRAIN, again=("train", "--resume", "out"), kept=2),
     "sweep": Job(("sweep", *TRAIN[1:], "--seeds", "0,1"), kept=0),
@@ -52,23 +52,23 @@ JOBS = {
         "zoo", "build", "cnn", *PICTURES, "--size", "9", "--count", "6", "--epochs", "2", "-o", "out"
     ),
     "zoo build siren": _job("zoo", "build", "siren", *PICTURES, "--steps", "8", "--width", "4", "-o", "out"),
-    "zoo import": _job("zoo", "import", "folder", f"{I}/inr-files", "--labels", f"{I}/labels.csv", "-o", "out"),
-    "augment": _job("augment", f"{I}/z", "-o", "out", "--scale", "1", "10"),
-    "edit": _job("edit", f"{I}/e", f"{I}/inr", "-o", "out"),
-    "edit one file": _job("edit", f"{I}/e", f"{I}/inr-files/one.safetensors", "-o", "out.safetensors",
+    "zoo import": _job("zoo", "import", "folder", f"{IN}/inr-files", "--labels", f"{IN}/labels.csv", "-o", "out"),
+    "augment": _job("augment", f"{IN}/z", "-o", "out", "--scale", "1", "10"),
+    "edit": _job("edit", f"{IN}/e", f"{IN}/inr", "-o", "out"),
+    "edit one file": _job("edit", f"{IN}/e", f"{IN}/inr-files/one.safetensors", "-o", "out.safetensors",
                           out="out.safetensors"),
-    "zoo export": _job("zoo", "export", f"{I}/z", "-o", "out", "--limit", "5"),
-    "zoo export pt": _job("zoo", "export", f"{I}/z", "-o", "out", "--limit", "5", "--format", "state-dict"),
-    "predict": _job("predict", f"{I}/r", f"{I}/z", "-o", "out.csv", out="out.csv"),
-    "explain": _job("explain", f"{I}/r", f"{I}/one.safetensors", "-o", "out.png", out="out.png"),
+    "zoo export": _job("zoo", "export", f"{IN}/z", "-o", "out", "--limit", "5"),
+    "zoo export pt": _job("zoo", "export", f"{IN}/z", "-o", "out", "--limit", "5", "--format", "state-dict"),
+    "predict": _job("predict", f"{IN}/r", f"{IN}/z", "-o", "out.csv", out="out.csv"),
+    "explain": _job("explain", f"{IN}/r", f"{IN}/one.safetensors", "-o", "out.png", out="out.png"),
 }  # fmt: skip
 REPLACED = {  # the commands that make an older output, which a job then replaces
-    "train": ("train", "--recipe", f"{I}/old.yaml", *TRAIN[3:]),
-    "augment": ("augment", f"{I}/z", "-o", "out", "--scale", "1", "3"),
-    "edit": ("edit", f"{I}/e", f"{I}/inr", "-o", "out", "--split", "test"),
-    "edit one file": ("edit", f"{I}/e", f"{I}/inr-files/two.safetensors", "-o", "out.safetensors"),
-    "zoo export": ("zoo", "export", f"{I}/z", "-o", "out", "--limit", "3"),
-    "predict": ("predict", f"{I}/r", f"{I}/z", "--split", "test", "-o", "out.csv"),
+    "train": ("train", "--recipe", f"{IN}/old.yaml", *TRAIN[3:]),
+    "augment": ("augment", f"{IN}/z", "-o", "out", "--scale", "1", "3"),
+    "edit": ("edit", f"{IN}/e", f"{IN}/inr", "-o", "out", "--split", "test"),
+    "edit one file": ("edit", f"{IN}/e", f"{IN}/inr-files/two.safetensors", "-o", "out.safetensors"),
+    "zoo export": ("zoo", "export", f"{IN}/z", "-o", "out", "--limit", "3"),
+    "predict": ("predict", f"{IN}/r", f"{IN}/z", "--split", "test", "-o", "out.csv"),
 }
 
 
@@ -148,7 +148,7 @@ class World:
             env={**os.environ, "MNFN_DEBUG": "", **self.environment},
         )
         make_inputs(self.root / "inputs")
-        export = self.run(["zoo", "export", f"{I}/inr", "-o", f"{I}/inr-files", "--limit", "2"], warm=True)
+        export = self.run(["zoo", "export", f"{IN}/inr", "-o", f"{IN}/inr-files", "--limit", "2"], warm=True)
         assert export.code == 0, export.stderr
         files = self.root / "inputs" / "inr-files"
         for name, path in zip(("one", "two"), sorted(files.glob("*.safetensors")), strict=True):
