@@ -68,7 +68,7 @@ LIMITED = ["train", "sweep", "zoo build cnn", "zoo build siren", "zoo import", "
     [
         ("zoo export pt", [1000]),
         ("augment", [3000]),
-        *(pytest.param(name, [60, 500, 1000, 2000, 4000, 10_000], marks=pytest.mark.crash) for name in LIMITED),
+        *(pytest.param(name, [600, 1000, 2000, 4000, 10_000], marks=pytest.mark.crash) for name in LIMITED),
     ],
 )
 def test_a_limit_of_file_sizes(world, record_property, name, sizes):

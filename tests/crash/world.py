@@ -124,7 +124,7 @@ class Ended:
         return [line for line in self.stderr.splitlines() if line.startswith("mnfn: error: ")]
 
 
-@dataclass
+@dataclass(repr=False)  # a failed test shows it, with every byte that it holds
 class World:
     """A folder with inputs, a place for outputs that is emptied for each trial, and a process that forks commands."""
 

@@ -1,5 +1,6 @@
 """Read and write state dicts in PyTorch's own format, without ever running code from a file."""
 
+import io
 import pickle
 import warnings
 import zipfile
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.storage.atomic import file_system_errors, replacing
+from mnfn_cli.storage.atomic import write_bytes
 from mnfn_cli.storage.regular_files import check_regular_file, refuse_placeholder
 from mnfn_cli.storage.tensor_headers import MAX_TENSORS
 
@@ -81,8 +82,10 @@ def save_torch_file(path: Path, tensors: Mapping[str, Tensor]) -> None:
     packed = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    with replacing(path) as temporary, file_system_errors(path), temporary.open("wb") as file:
-        torch.save(packed, file)
+    # In memory first: when a write fails, torch raises an error of its own that does not tell.
+    file = io.BytesIO()
+    torch.save(packed, file)
+    write_bytes(path, file.getvalue())
 
 
 def _first_bytes(path: Path) -> bytes:
