@@ -20,7 +20,7 @@ RANDOM = {
 """The number of kills at random instants in `make crash`: 1,000."""
 AT_ONCE = 10
 EVERY_CHANGE = [
-    Trial("train"),
+    *(Trial(name) for name in ("train", "zoo build cnn", "zoo build siren")),
     *(Trial(name, replaces) for name in ("augment", "edit", "edit one file") for replaces in (False, True)),
 ]
 PARTS = 4
@@ -84,3 +84,20 @@ def test_killed_at_every_change(world, record_property, trial, part, parts):
 
 def test_every_command_that_writes_is_killed():
     assert set(RANDOM) | {"zoo export pt", "predict", "explain"} == set(JOBS)
+
+
+@needs_strace
+@pytest.mark.parametrize("name", ["zoo build siren", "zoo build cnn"])
+def test_a_build_that_is_killed_when_its_networks_are_written_has_them_once(world, name):
+    trial = Trial(name)
+    world.whole(trial)
+    world.prepare(trial)
+    changes = traced(world, trial.argv, world.place)[1]
+    for change in changes:
+        if change.call == "rename" and change.paths[-1].rpartition("/")[2].startswith("weights-"):
+            world.prepare(trial)
+            assert injected(world, trial.argv, change, "signal=KILL").code == -9
+            check(world, trial, f"killed before {change}")
+            break
+    else:
+        pytest.fail("no shard gets its name")

@@ -94,6 +94,11 @@ class ShardWriter:
                 _integers(buffer)[self._waiting : filled] = _integers(tensor)[start:stop]
             self._waiting, start = filled, stop
 
+    def append_missing(self, every: WeightSpaceFeatures) -> None:
+        """Add those of all networks that an interrupted writer had not written."""
+        if self.count < every.batch:
+            self.append(every.select(slice(self.count, None)))
+
     def _reserve(self, given: Sequence[Tensor], count: int, limit: int) -> None:
         """Make room for ``count`` networks; as in a list it is at least doubled, but never beyond ``limit``.
 
