@@ -14,7 +14,7 @@ help:
 	@echo "make demo      build zoos of real images, train and evaluate; results are in demo/"
 	@echo "make test      run all tests but the long ones"
 	@echo "make docs      type what the README and docs/reproduce.md show, from end to end"
-	@echo "make crash     kill an import between any two changes of the disk"
+	@echo "make crash     kill, starve and race commands at a thousand instants and at every change of the disk"
 	@echo "make fuzz      read 380,000 damaged files of every kind (a quarter of an hour on one core; all cores are used)"
 	@echo "make lint      check style, types and imports (ruff, mypy, import-linter)"
 	@echo "make format    format the code (ruff)"
@@ -48,7 +48,7 @@ docs: install
 	@$(BIN)/python -m pytest -m docs
 
 crash: install
-	@$(BIN)/python -m pytest -m crash
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m crash
 
 fuzz: install
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist load -m fuzz tests/fuzz

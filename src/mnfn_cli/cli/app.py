@@ -11,7 +11,7 @@ from mnfn_cli.cli import augment, compare, count_params, env, evaluate, explain,
 from mnfn_cli.cli.apply import networks_command, table_command
 from mnfn_cli.cli.console import FAULTS, Console, print_details, print_error
 from mnfn_cli.cli.help import App
-from mnfn_cli.cli.job import end_together
+from mnfn_cli.cli.job import claims, end_together
 from mnfn_cli.cli.options import examples
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
 from mnfn_cli.runtime.memory import collect_rarely
@@ -98,7 +98,8 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        outcome = app(standalone_mode=False, prog_name="mnfn")
+        with claims:
+            outcome = app(standalone_mode=False, prog_name="mnfn")
         sys.stdout.flush()
         return outcome if isinstance(outcome, int) else 0
     except MnfnError as error:
@@ -115,6 +116,8 @@ def _run() -> int:
     except OSError as error:
         return _fail(StorageError(error.filename or "stdout", error.strerror or str(error)))
     except Exception as error:
+        if _is_lack_of_memory(error):
+            return _fail(StorageError("memory", "not enough for this; take a smaller batch, zoo or picture"))
         message = getattr(error, "format_message", None)  # typer's own usage errors; their class is not public
         if message is None and _here().world_size > 1:
             problem = f"{type(error).__name__}: {error}; MNFN_DEBUG=1 shows the traceback"
@@ -124,6 +127,14 @@ def _run() -> int:
         if message is None:
             raise
         return _fail(_usage_error(error, message()))
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Return whether memory, or room for another thread, ran out: torch and Python have no class for that."""
+    texts = ("can't allocate memory", "out of memory", "can't start new thread")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
+    )
 
 
 def _here() -> Place:

@@ -1,7 +1,7 @@
 """What commands set up before their work: plugins, the check of outputs, device, progress and interruption."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from mnfn_cli.storage.outputs import Output
 
 
+claims = ExitStack()
+"""The locks of a command's outputs, which are held until this is closed."""
+
+
 def run_plugins(console: Console, plugins: Sequence[str] | None) -> None:
     """Run the code of plugins, and print a note about each. Recipes can then name the models that they declare."""
     from mnfn_cli.runtime.plugins import load_plugin
@@ -30,19 +34,22 @@ def run_plugins(console: Console, plugins: Sequence[str] | None) -> None:
 def claim(outputs: Sequence["Output"], inputs: Iterable[str | Path | None], *, force: bool = False) -> None:
     """Check before any work that a command's outputs can be written and damage nothing (``check_outputs``).
 
+    Their locks are held until the command ends (``claims``).
+
     Args:
         outputs: everything that the command writes.
         inputs: everything that it reads; None stands for an option that was not given.
         force: whether ``--force`` was given.
 
     Raises:
-        OutputError: an output exists, or is equal to, inside or around an input or another output.
+        OutputError: an output exists, is in use, or is equal to, inside or around an input or another output.
         StorageError: an output cannot be written.
     """
     if place().rank:  # rank 0 writes, and may have begun to
         return
     from mnfn_cli.report.evaluation import EVALUATION
     from mnfn_cli.runtime.plugins import plugin_files
+    from mnfn_cli.storage.locks import locked_for_parts
     from mnfn_cli.storage.outputs import check_outputs
     from mnfn_cli.tasks.sweep import SWEEP
     from mnfn_cli.training.run_folder import RUN
@@ -52,6 +59,9 @@ def claim(outputs: Sequence["Output"], inputs: Iterable[str | Path | None], *, f
     read = [given for given in inputs if given is not None]
     kinds = (ZOO, RUN, SWEEP, CHECKPOINTS, EVALUATION)
     check_outputs(outputs, [*read, *plugin_files()], force=force, kinds=kinds)
+    claims.enter_context(locked_for_parts([output.path for output in outputs]))
+    # Another command may have made a file since it was looked at; who writes a folder looks again.
+    check_outputs([output for output in outputs if output.kind is None], force=force)
 
 
 def recipe_files(names: Iterable[str]) -> list[Path]:

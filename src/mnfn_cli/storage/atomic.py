@@ -16,7 +16,7 @@ from mnfn_cli.errors import OutputError, StorageError, unicode_text
 from mnfn_cli.regular_files import open_regular
 
 TEMPORARY_SUFFIX = ".mnfn-tmp"
-_TEMPORARY = re.compile(rf"\.(?P<name>.+)\.\d+(-\d+)?{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
+_TEMPORARY = re.compile(rf"\.(?P<name>.+)\.(?P<process>\d+)(-\d+)?{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
 _SAFETENSORS_TEMPORARY = re.compile(r"\.tmp\w{6}", re.ASCII)
 _NO_CHARACTER = re.compile("[\ud800-\udfff]")
 _CONTENT = "content"
@@ -111,12 +111,20 @@ def is_temporary(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and all(map(_is_written_apart, path.iterdir())))
 
 
-def temporaries_of(path: Path) -> list[Path]:
-    """Return all files and folders that have a temporary name of ``path``."""
+def temporaries_of(path: Path, process: int | None = None) -> list[Path]:
+    """Return all files and folders that have a temporary name of ``path``, given by any process or by this one."""
     if not path.parent.is_dir():
         return []
     named = ((found, _TEMPORARY.fullmatch(found.name)) for found in path.parent.iterdir())
-    return [found for found, match in named if match and match["name"] == path.name[:200]]
+    ours = ((found, match["process"]) for found, match in named if match and match["name"] == path.name[:200])
+    return [found for found, number in ours if process is None or int(number) == process]
+
+
+def remove_temporaries_of(path: Path, process: int) -> None:
+    """Remove the temporaries of ``path`` that a process left; its number must be known from a lock that it held."""
+    for stray in temporaries_of(path, process):
+        if is_temporary(stray):
+            _remove(stray)
 
 
 def remove_temporaries(folder: Path) -> None:
@@ -142,8 +150,8 @@ def sha256(path: Path) -> str:
 
 
 def _is_written_apart(path: Path) -> bool:
-    """Return whether a file in an older version's temporary folder is one that the safetensors library wrote there."""
-    known = path.name == _CONTENT or _SAFETENSORS_TEMPORARY.fullmatch(path.name) is not None
+    """Return whether a file in a temporary folder is on the way to a mark, or one of an older version's safetensors."""
+    known = path.name == _CONTENT or any(name.fullmatch(path.name) for name in (_SAFETENSORS_TEMPORARY, _TEMPORARY))
     return known and not path.is_symlink() and path.is_file()
 
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mnfn_cli.errors import DataError, NumericError, OutputError, StorageError
+from mnfn_cli.errors import DataError, MnfnError, NumericError, OutputError, StorageError
 from mnfn_cli.storage.atomic import file_system_errors, free_temporary, remove_temporaries, sync, temporaries_of
 from mnfn_cli.storage.kinds import Kind, check_replaceable
-from mnfn_cli.storage.locks import locked
+from mnfn_cli.storage.locks import is_left_locked, locked
 from mnfn_cli.storage.marks import (
     MARK,
     State,
@@ -68,9 +68,16 @@ def growing_folder(output: Path, kind: Kind, *, force: bool = False, continues: 
             with suppress(OSError):
                 _discard(partial, output)
         raise
-    with file_system_errors(output):
-        _swap_in(partial, output, kind, force)
-        recover(output, kind)
+    try:
+        with file_system_errors(output):
+            _swap_in(partial, output, kind, force)
+    except StorageError:
+        with suppress(MnfnError, OSError):
+            recover(output, kind)  # the older folder gets its name back
+            if not continues and partial.exists():
+                _discard(partial, output)
+        raise
+    recover(output, kind)
 
 
 def recover(output: Path, kind: Kind) -> None:
@@ -85,8 +92,6 @@ def recover(output: Path, kind: Kind) -> None:
         for stray in temporaries_of(output):
             if state_of(stray, output) is not None:
                 _delete(stray)
-            elif stray.is_dir() and not stray.is_symlink() and not any(stray.iterdir()):
-                stray.rmdir()  # killed just before its mark was written, or just after it was removed
         replaced = replaced_path(output)
         if not os.path.lexists(output):
             if replaced.exists():
@@ -107,7 +112,7 @@ def recover(output: Path, kind: Kind) -> None:
 
 def needs_recovery(output: Path) -> bool:
     """Return whether a killed process left something under the name ``output`` for ``recover`` to clean up."""
-    if temporaries_of(output):
+    if is_left_locked(output) or temporaries_of(output):
         return True
     return any(state_of(path, output) is not None for path in (output, replaced_path(output)))
 

@@ -58,21 +58,22 @@ def check_outputs(
                 _check_apart(output.path, given, f"input {given.name or given}")
             _check_parent(output.path)
             refuse_part_of_another(output.path, kinds)
+            refuse_foreign_lock(output.path)
             if output.kind is not None:
                 refuse_unmarked(output.path)
-                refuse_foreign_lock(output.path)
                 refuse_unfinished(output.path, output.continues)
     for one, other in combinations(outputs, 2):
         _check_apart(one.path, other.path, f"other output {other.path.name}")
     for output in outputs:
         with file_system_errors(output.path):
+            if needs_recovery(output.path):
+                with locked(output.path):
+                    if output.kind is not None:
+                        recover(output.path, output.kind)
             if output.in_place and output.kind is not None:
                 check_in_place(output.path, output.kind)
-                continue
-            if output.kind is not None and needs_recovery(output.path):
-                with locked(output.path):
-                    recover(output.path, output.kind)
-            check_replaceable(output.path, output.kind, force)
+            else:
+                check_replaceable(output.path, output.kind, force)
     for output in outputs:
         with file_system_errors(output.path):
             output.path.parent.mkdir(parents=True, exist_ok=True)

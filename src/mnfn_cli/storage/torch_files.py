@@ -1,5 +1,6 @@
 """Read and write state dicts in PyTorch's own format, without ever running code from a file."""
 
+import io
 import pickle
 import warnings
 import zipfile
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.regular_files import open_regular, read_regular, refuse_placeholder
-from mnfn_cli.storage.atomic import file_system_errors, replacing
+from mnfn_cli.storage.atomic import write_bytes
 from mnfn_cli.storage.tensor_headers import MAX_TENSORS
 
 TORCH_SUFFIXES = (".pt", ".pth")
@@ -85,8 +86,10 @@ def save_torch_file(path: Path, tensors: Mapping[str, Tensor]) -> None:
     packed = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    with replacing(path) as temporary, file_system_errors(path), temporary.open("wb") as file:
-        torch.save(packed, file)
+    # In memory first: when a write fails, torch raises an error of its own that does not tell.
+    file = io.BytesIO()
+    torch.save(packed, file)
+    write_bytes(path, file.getvalue())
 
 
 def _first_bytes(path: Path) -> bytes:

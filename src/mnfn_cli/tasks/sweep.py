@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -16,13 +17,14 @@ from mnfn_cli.recipe.overrides import override_key
 from mnfn_cli.regular_files import read_regular
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.processes import Processes
-from mnfn_cli.storage.atomic import write_json, write_text
+from mnfn_cli.storage.atomic import file_system_errors, remove_temporaries, write_json, write_text
 from mnfn_cli.storage.kinds import Kind
+from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.tasks.data import open_zoos, with_absolute_zoos
 from mnfn_cli.tasks.result import read_result
 from mnfn_cli.tasks.training import Illustrate, require_same_recipe, train_or_resume
-from mnfn_cli.training.run_folder import RUN, RunFolder
+from mnfn_cli.training.run_folder import RUN, RunFolder, clear_finished
 from mnfn_cli.zoo.store import ZOO
 
 
@@ -145,19 +147,35 @@ def run_sweep(
     context = context or Context()
     processes = context.processes
     _require_fitting_zoos(trials)
-    if processes.first:
-        zoos = dict.fromkeys(zoo for trial in trials for zoo in trial.resolved.data.zoo)
-        check_outputs([Output(output, SWEEP, in_place=True)], zoos, kinds=(ZOO, RUN))
+    with processes.entered_by_first(lambda: _opened(trials, output)):
+        _train(trials, output, context, illustrate)
+    return summarise(results_of(trials, output))
+
+
+@contextmanager
+def _opened(trials: Sequence[Trial], output: Path) -> Iterator[None]:
+    """Hold the lock of a sweep's folder; make it if it does not exist, and remove what a killed process left."""
+    zoos = dict.fromkeys(zoo for trial in trials for zoo in trial.resolved.data.zoo)
+    check_outputs([Output(output, SWEEP, in_place=True)], zoos, kinds=(ZOO, RUN))
+    with locked(output):
         check_outputs([Output(output / trial.folder, RUN, in_place=True) for trial in trials], zoos)
-        output.mkdir(exist_ok=True)
+        with file_system_errors(output):
+            output.mkdir(exist_ok=True)
+            remove_temporaries(output)
         _require_same_recipes(trials, output)
-    processes.meet()
+        yield
+
+
+def _train(trials: Sequence[Trial], output: Path, context: Context, illustrate: Illustrate) -> None:
+    processes = context.processes
     own = replace(context, processes=Processes())
 
     def train(number: int) -> None:
         trial = trials[number]
         path = output / trial.folder
-        if not _is_done(path):
+        if _is_done(path):
+            clear_finished(path)
+        else:
             context.progress.note(f"run {number + 1} of {len(trials)}: {trial.folder}")
             train_or_resume(trial.resolved, path, context=own, illustrate=illustrate)
         if processes.first:
@@ -166,7 +184,6 @@ def run_sweep(
     processes.each(train, range(len(trials)))
     if processes.first:
         _tabulate(trials, output)
-    return summarise(results_of(trials, output))
 
 
 def results_of(trials: Sequence[Trial], output: Path) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ from mnfn_cli.tasks.size import require_bounded_size
 from mnfn_cli.tasks.task import Task, task_class, task_of_run
 from mnfn_cli.training.closed_form import finish, fit_at_once
 from mnfn_cli.training.loop import Job, run_job
-from mnfn_cli.training.run_folder import CHANGED, RUN, RUN_FILE, RunFolder, create_run, resuming
+from mnfn_cli.training.run_folder import CHANGED, CONCLUDING, RUN, RUN_FILE, RunFolder, create_run, resuming
 from mnfn_cli.training.state import Position
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
@@ -277,7 +277,8 @@ def _conclude(
     processes = context.processes
     if processes.first:
         save_tensors(folder.model, model.state_dict())
-    before = {path.name for path in folder.path.iterdir()} if processes.first else set()
+    # Without what a conclusion wrote that was killed: it is written again.
+    before = {path.name for path in folder.path.iterdir()} - CONCLUDING if processes.first else set()
     # The test networks are read here, once, with the model that validation chose.
     test, families = load("test"), 1 + max(families_of(zoos, "test", skipped))
     splits = Splits(train, validation.selection, test, families, validation.calibration)

@@ -8,8 +8,8 @@ from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.runtime.context import Interruption
 from mnfn_cli.runtime.plugins import find_plugin
 from mnfn_cli.runtime.processes import current
-from mnfn_cli.storage.atomic import remove_temporaries, sha256, write_text
-from mnfn_cli.storage.folders import existing_folder, growing_folder, recover
+from mnfn_cli.storage.atomic import file_system_errors, remove_temporaries, sha256, write_text
+from mnfn_cli.storage.folders import existing_folder, growing_folder, needs_recovery, recover
 from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.outputs import Output, check_outputs
@@ -23,11 +23,13 @@ CHANGED = "checksum differs from run.json; the file was changed or damaged"
 STATES = "step-*.safetensors"
 """The pattern of the names of training states in the folder ``checkpoints``."""
 
-_FILES = frozenset(
-    {RUN_FILE, "recipe.yaml", "model.safetensors", "metrics.jsonl", "result.json", START_FILE, "training.png"}
-    | {CALIBRATION_FILE, "README.md"}
-    | {"predictions.csv", "predicted-vs-true.png", "confusion.png", "errors.csv", "examples.safetensors", "edits.png"}
+CONCLUDING = frozenset(
+    {"result.json", CALIBRATION_FILE, "training.png", "README.md", "predictions.csv", "predicted-vs-true.png"}
+    | {"confusion.png", "errors.csv", "examples.safetensors", "edits.png"}
 )
+"""The files that any run may get after its model is trained."""
+
+_FILES = CONCLUDING | {RUN_FILE, "recipe.yaml", "model.safetensors", "metrics.jsonl", START_FILE}
 """The files that any run may hold. Runs of format 1 do not list theirs in run.json."""
 
 
@@ -137,6 +139,10 @@ class RunFolder:
         sums = {**self.record.sha256, **_checksums(self.path, (self.model.name, CALIBRATION_FILE))}
         self.record = self.record.changed(state="done", files=tuple(sorted(files)), sha256=sums)
         write_record(self.path / RUN_FILE, self.record)
+        self.clear()
+
+    def clear(self) -> None:
+        """Delete what a finished run no longer needs; the caller holds its lock."""
         for state in self.checkpoints.glob(STATES):
             state.unlink()
         if self.checkpoints.is_dir() and not any(self.checkpoints.iterdir()):
@@ -178,11 +184,14 @@ def create_run(
 def resuming(path: Path) -> Iterator[RunFolder]:
     """Hold the lock of an unfinished run inside the block, and first put in order what a killed process left.
 
+    Of a finished run too, although that is refused.
+
     Raises:
         DataError: there is no run, or its training states are gone.
         UsageError: it is done.
         OutputError: another process is at work on it, or ``path`` is a link.
     """
+    clear_finished(path)
     open_unfinished(path)
     check_outputs([Output(path, RUN, in_place=True)])
     with locked(path):
@@ -195,6 +204,15 @@ def resuming(path: Path) -> Iterator[RunFolder]:
 
 def _checksums(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return {name: sha256(folder / name) for name in names if (folder / name).exists()}
+
+
+def clear_finished(path: Path) -> None:
+    """Put in order what a process left that was killed after the run in ``path`` was done; others stay as they are."""
+    folder = RunFolder(path)
+    if folder.done and (folder.checkpoints.exists() or needs_recovery(path)):
+        check_outputs([Output(path, RUN, in_place=True)])
+        with locked(path), file_system_errors(path):
+            folder.clear()
 
 
 def zoos_of(runs: Sequence[Path]) -> list[Path]:

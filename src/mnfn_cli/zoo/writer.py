@@ -86,6 +86,11 @@ class ShardWriter:
             self._batches.append(features.select(slice(start, stop)))
             self._waiting, start = self._waiting + stop - start, stop
 
+    def append_missing(self, every: WeightSpaceFeatures) -> None:
+        """Add those of all networks that an interrupted writer had not written."""
+        if self.count < every.batch:
+            self.append(every.select(slice(self.count, None)))
+
     def _flush(self) -> None:
         if not self._waiting:
             return

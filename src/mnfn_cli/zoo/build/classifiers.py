@@ -123,7 +123,7 @@ def build_classifier_zoo(
         features, accuracies = _train_missing(folder, plan, drawn, train, held_out, check, context)
         if processes.first:
             writer = ShardWriter(folder, plan.spec)
-            writer.append(features)
+            writer.append_missing(features)
             writer.finish()
             finish_zoo(
                 folder,

@@ -81,7 +81,7 @@ def build_siren_zoo(
         if processes.first:
             features, errors = _read_chunks(chunks)
             writer = ShardWriter(folder, plan.design.spec)
-            writer.append(features)
+            writer.append_missing(features)
             writer.finish()
             finish_zoo(
                 folder,

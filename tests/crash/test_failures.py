@@ -1,0 +1,127 @@
+"""A full or failing disk, a limit of sizes or of memory: one line, exit 4, the old output; the next run succeeds."""
+
+import sys
+
+import pytest
+from tracing import injected, needs_strace, traced
+from world import Trial, differing, tree
+
+from mnfn_cli.cli import app
+
+ERRORS = ("ENOSPC", "EIO")
+KINDS = ("open", "write", "fsync", "rename", "mkdir")
+INJECTED = [
+    Trial("train"),
+    *(Trial(name, True) for name in ("augment", "edit one file", "zoo export", "predict")),
+    Trial("zoo build cnn"),
+    Trial("zoo build siren"),
+    Trial("zoo export pt"),
+]
+PARTS = 3
+
+
+def check_refused(world, trial, ended, where):
+    """One line on stderr; under its name the output is the old one, or the new one whole; the next run succeeds."""
+    whole, old = world.whole(trial)[0], world.old(trial)[1] if trial.replaces else {}
+    assert len(ended.errors) == 1 and "Traceback" not in ended.stderr, (where, ended.stderr)
+    assert len(ended.errors[0]) <= 400, (where, ended.errors)
+    there = {path: content for path, content in tree(world.place).items() if path.split("/")[0] == trial.job.out}
+    resumable = trial.name in ("train", "sweep") and there  # under its name from the start, and not done
+    ended_well = there in (old, whole) or (there.keys() - {"out/.mnfn-mark.json"} == whole.keys())
+    assert ended_well or resumable, (where, differing(old, there))
+    world.finish(trial)
+    assert not differing(whole, tree(world.place)), where
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    ("trial", "part", "parts"),
+    [
+        (Trial("augment", True), 5, 20),
+        *(
+            pytest.param(trial, part, PARTS, marks=pytest.mark.crash, id=f"{trial}-{part}")
+            for trial in INJECTED
+            for part in range(PARTS)
+        ),
+    ],
+)
+def test_a_call_fails(world, record_property, trial, part, parts):
+    world.whole(trial)
+    world.prepare(trial)
+    _, changes = traced(world, trial.argv, world.place)
+    chosen = [change for change in changes if change.kind in KINDS][part::parts]
+    for change in chosen:
+        for error in ERRORS:
+            world.prepare(trial)
+            ended = injected(world, trial.argv, change, f"error={error}")
+            assert ended.code == 4, (str(change), error, ended.stderr)
+            check_refused(world, trial, ended, f"{error} at {change}")
+    record_property("count failures injected", len(ERRORS) * len(chosen))
+
+
+LIMITED = ["train", "sweep", "zoo build cnn", "zoo build siren", "zoo import", "augment", "edit", "edit one file",
+           "zoo export", "zoo export pt", "predict", "explain"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("zoo export pt", [1000]),
+        ("augment", [3000]),
+        *(pytest.param(name, [600, 1000, 2000, 4000, 10_000], marks=pytest.mark.crash) for name in LIMITED),
+    ],
+)
+def test_a_limit_of_file_sizes(world, record_property, name, sizes):
+    trial, refused = Trial(name), 0
+    largest = max(len(content or b"") for content in world.whole(trial)[0].values())
+    for size in sizes:
+        world.prepare(trial)
+        ended = world.run(trial.argv, limits={"RLIMIT_FSIZE": size})
+        assert (ended.code == 4) == (size < largest) or name == "train", (size, ended.code, ended.stderr)
+        if ended.code:
+            assert ended.code == 4, (size, ended.stderr)
+            refused += 1
+            check_refused(world, trial, ended, f"files of at most {size} bytes")
+    assert refused
+    record_property("count limits of file sizes", refused)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("can't start new thread"),
+    ],
+)
+def test_memory_runs_out(monkeypatch, capsys, error):
+    """In Python or torch: one line."""
+
+    def fail(**_):
+        raise error
+
+    monkeypatch.setattr(app, "app", fail)
+    monkeypatch.setattr(sys, "argv", ["mnfn"])
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    said = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 4 and len(said) == 1 and said[0].startswith("mnfn: error: memory: not enough")
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_limit_of_memory(world, record_property, name):
+    """Libraries that abort, or wait for a thread that could not start, end as a kill does: nothing is half written."""
+    trial, refused = Trial(name), 0
+    world.whole(trial)
+    for megabytes in (1, 2, 16, 32):
+        world.prepare(trial)
+        ended = world.run(trial.argv, limits={"RLIMIT_AS": megabytes * 2**20}, kill_after=5)
+        if ended.code > 0:
+            assert ended.code == 4, (megabytes, ended.code, ended.stderr[-2000:])
+            check_refused(world, trial, ended, f"{megabytes} MB")
+        elif ended.code < 0:
+            world.finish(trial)
+            assert not differing(world.whole(trial)[0], tree(world.place))
+        refused += ended.code != 0
+    record_property("count limits of memory", refused)
