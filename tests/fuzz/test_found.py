@@ -35,9 +35,10 @@ def test_a_frequency_too_large_for_a_float(tmp_path):
         open_zoo(zoo)
 
 
-def test_half_of_a_surrogate_pair(tmp_path):
-    zoo = edited(tmp_path, "inrs", "zoo.json", lambda document: document["files"].update({"\ud800": {}}))
-    with pytest.raises(DataError, match=r"zoo\.json.*(cannot be read|missing)"):
+@pytest.mark.parametrize("place", ["files", "made"])
+def test_half_of_a_surrogate_pair(tmp_path, place):
+    zoo = edited(tmp_path, "inrs", "zoo.json", lambda document: document[place].update({"\ud800": {}}))
+    with pytest.raises(DataError, match=r"zoo\.json.*cannot be read"):
         open_zoo(zoo)
 
 
@@ -66,6 +67,24 @@ def test_a_run_whose_model_would_take_all_memory(tmp_path, layer, width):
     run = edited(tmp_path, "generalization", "run.json", widen)
     with pytest.raises(DataError, match=r"run's model has|no model that can be built"):
         load_run(run)
+
+
+@pytest.mark.parametrize("kind", ["generalization", "classification", "editing"])
+def test_a_run_of_thousands_of_layers(tmp_path, kind, monkeypatch):
+    """It was refused after fifteen seconds, when all of its layers had been built."""
+
+    def deepen(document):
+        spec = document["spec"]
+        spec["widths"][1:1] = [spec["widths"][1]] * 2000
+        for name in ("kernels", "strides", "paddings"):
+            spec |= {name: [spec[name][0]] * 2000 + spec[name]} if name in spec else {}
+
+    counts, draw = [], torch.Tensor.normal_
+    monkeypatch.setattr(torch.Tensor, "normal_", lambda *given, **more: counts.append(1) or draw(*given, **more))
+    run = edited(tmp_path, kind, "run.json", deepen)
+    with pytest.raises(DataError, match=r"run\.json: describes no model that can be built: it has far more parameters"):
+        load_run(run)
+    assert len(counts) < 2000
 
 
 def test_an_editor_without_what_is_known_of_its_inrs(tmp_path):

@@ -108,8 +108,9 @@ def json_value(text: str) -> Any:
 
 
 def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object as a dict; raises ValueError if it has a key twice."""
+    """Return a JSON object as a dict; raises ValueError if it has a key twice, or one that is no text."""
     found = dict(pairs)
+    "".join(found).encode()  # half of a surrogate pair, which a key can hold as an escape, is no character
     if len(found) != len(pairs):
         names = Counter(name for name, _ in pairs)
         raise ValueError(f"'{names.most_common(1)[0][0]}' is there twice")

@@ -1,13 +1,15 @@
 """Load finished runs: the trained functional, its task, and the weight space that it reads."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from mnfn_cli.errors import DataError, MnfnError, UsageError
 from mnfn_cli.pretrained import find_run, similar_run
@@ -25,6 +27,9 @@ from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.mixed import place_of_spec
 from mnfn_cli.zoo.store import open_zoo
+
+EFFORT_BESIDE = 1_000_000
+"""The effort (``_effort``) for parameters that a model may have for a moment while it is built, and does not keep."""
 
 NO_INTERVALS = "the run has no intervals: it was trained by an earlier mnfn, or on too few validation networks"
 
@@ -186,10 +191,13 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
 def _check_size(folder: RunFolder, recipe: Recipe, task: Task) -> None:
     """Raise ``DataError`` if recipe.yaml and run.json describe a model with more numbers than model.safetensors holds.
 
-    A damaged width would otherwise take all memory.
+    A damaged width would otherwise take all memory, and thousands of layers a long time: the building ends as soon as
+    the parameters are far more than the file holds. Those that weight spaces share are built once for each.
     """
+    sizes = [prod(entry.shape) for entry in read_header(folder.model).tensors.values()]
+    held = sum(sizes)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _at_most((len(task.specs) + 1) * sum(map(_effort, sizes)) + EFFORT_BESIDE):
             model = build_functional(recipe, task.specs, task.model_options)
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:
         if folder.record.plugins:
@@ -197,9 +205,33 @@ def _check_size(folder: RunFolder, recipe: Recipe, task: Task) -> None:
         problem = f"describes no model that can be built: {str(error).partition(chr(10))[0]}"
         raise DataError(folder.path / RUN_FILE, problem) from None
     described = sum(tensor.numel() for tensor in model.state_dict().values())
-    held = sum(prod(entry.shape) for entry in read_header(folder.model).tensors.values())
     if described > held:
         raise DataError(folder.model, f"holds {held} numbers, and the run's model has {described}")
+
+
+@contextmanager
+def _at_most(effort: int) -> Iterator[None]:
+    """Raise ``ValueError`` inside the block when the parameters of new modules take more effort than this."""
+    known: dict[int, nn.Parameter] = {}  # a parameter may be registered in several modules
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        if parameter is not None and id(parameter) not in known:
+            known[id(parameter)] = parameter
+            left[0] -= _effort(parameter.numel())
+            if left[0] < 0:
+                raise ValueError("it has far more parameters than model.safetensors holds")
+
+    left = [effort]
+    registered = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        registered.remove()
+
+
+def _effort(numbers: int) -> int:
+    """Return what a parameter of this size costs: even an empty one takes as long as thousand numbers take memory."""
+    return 1000 + numbers
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:
