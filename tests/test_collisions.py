@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from small_world import FIRST, make_world, run, tree
+from small_world import FIRST, make_world, run, stand_in_copy, tree
 
 from mnfn_cli.storage.marks import MARK
 
@@ -73,10 +73,7 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture
 def world(prepared, tmp_path, monkeypatch):
-    shutil.copytree(prepared, tmp_path / "world", symlinks=True)
-    monkeypatch.chdir(tmp_path / "world")
-    monkeypatch.setattr("mnfn_cli.runtime.plugins._loaded", {})
-    return Path()
+    return stand_in_copy(prepared, tmp_path, monkeypatch)
 
 
 def arguments_of(command, out, force):

@@ -1,12 +1,10 @@
 """One check of all commands that meet a fault: what they say, how they end, and what they leave as it was."""
 
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from small_world import make_world, run, tree
+from small_world import make_world, run, stand_in_copy, tree
 
 
 @pytest.fixture(scope="session")
@@ -17,10 +15,7 @@ def prepared(tmp_path_factory):
 @pytest.fixture
 def world(prepared, tmp_path, monkeypatch):
     """A copy of the world to stand in and to damage."""
-    shutil.copytree(prepared, tmp_path / "world", symlinks=True)
-    monkeypatch.chdir(tmp_path / "world")
-    monkeypatch.setattr("mnfn_cli.runtime.plugins._loaded", {})
-    return Path()
+    return stand_in_copy(prepared, tmp_path, monkeypatch)
 
 
 @pytest.fixture

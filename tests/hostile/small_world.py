@@ -51,6 +51,14 @@ def make_world(root):
     return root
 
 
+def stand_in_copy(prepared, tmp_path, monkeypatch):
+    """Copy the world, stand in the copy, and return its path from there."""
+    shutil.copytree(prepared, tmp_path / "world", symlinks=True)
+    monkeypatch.chdir(tmp_path / "world")
+    monkeypatch.setattr("mnfn_cli.runtime.plugins._loaded", {})
+    return Path()
+
+
 def run(monkeypatch, *arguments):
     """Run a command in this process; return its exit code."""
     monkeypatch.setattr(sys, "argv", ["mnfn", *map(str, arguments)])

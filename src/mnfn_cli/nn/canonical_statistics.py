@@ -180,18 +180,18 @@ class _Layer:
     def of_rows_and_columns(self) -> list[Tensor | Sample]:
         """Return the statistics of norms of rows and columns, of their cosines, and of kernels."""
         offsets = self.bias / self.size / self.rows.clamp_min(FLOOR)
-        relative = (products / self.size.square()[:, :, None] for products in (self.weight.rows, self.weight.columns))
+        area = self.size.square()[:, :, None]
         found = [
             Sample(_logarithm(self.rows)),
             Sample(_logarithm(self.columns)),
-            Sample(_cosines(next(relative), self.rows, self.rows_flip)),
-            Sample(_cosines(next(relative), self.columns, self.columns_flip)),
+            Sample(_cosines(self.weight.rows / area, self.rows, self.rows_flip)),
+            Sample(_cosines(self.weight.columns / area, self.columns, self.columns_flip)),
             Sample((offsets.abs() if self.rows_flip else offsets).clamp(-_LARGEST_BIAS, _LARGEST_BIAS)),
         ]
         entries = self.shape[2]
         if entries == 1:
             return [*found]
-        kernels = self.weight.kernels / (self.size.square() * prod(self.shape))[:, :, None]
+        kernels = self.weight.kernels / (area * prod(self.shape))
         summed = kernels.sum(dim=(1, 2)).clamp_min(0)[:, None] / entries
         return [*found, kernels.diagonal(dim1=1, dim2=2), summed]
 

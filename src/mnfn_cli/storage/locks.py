@@ -36,7 +36,7 @@ def locked(output: Path) -> Iterator[None]:
         OutputError: another process, which the message names, holds the lock; or the file is not a lock of mnfn.
         StorageError: the lock file cannot be written.
     """
-    resolved = Path(os.path.realpath(output.parent), output.name)
+    resolved = _resolved(output)
     if resolved in _lent:
         _lent.remove(resolved)
         try:
@@ -76,8 +76,7 @@ def locked_for_parts(outputs: Iterable[Path]) -> Iterator[None]:
     with ExitStack() as stack:
         for output in outputs:
             stack.enter_context(locked(output))
-            resolved = Path(os.path.realpath(output.parent), output.name)
-            _lent.add(resolved)
+            _lent.add(resolved := _resolved(output))
             stack.callback(_lent.discard, resolved)
         yield
 
@@ -106,6 +105,11 @@ def refuse_foreign_lock(output: Path) -> None:
     except FileNotFoundError:
         return
     raise OutputError(path, "is in the way and not a lock of mnfn; rename it, or choose another output")
+
+
+def _resolved(output: Path) -> Path:
+    """Return the output's name in the folder that it really is in, whatever links lead there."""
+    return Path(os.path.realpath(output.parent), output.name)
 
 
 def _acquire(path: Path, output: Path) -> int:

@@ -107,6 +107,17 @@ def json_value(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def refuse_half_characters(text: str, value: Any) -> None:
+    """Raise ValueError if a value holds half of a surrogate pair: JSON can hold it, no table or terminal takes it.
+
+    Args:
+        text: the JSON text that the value was read from.
+        value: the value.
+    """
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False, allow_nan=True).encode()
+
+
 def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object as a dict; raises ValueError if it has a key twice, or one that is no text."""
     found = dict(pairs)

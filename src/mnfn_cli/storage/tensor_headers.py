@@ -17,7 +17,7 @@ from typing import Any, TypeGuard
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.regular_files import open_raw, refuse_placeholder
-from mnfn_cli.storage.records import no_duplicates
+from mnfn_cli.storage.records import no_duplicates, refuse_half_characters
 
 MAX_HEADER_BYTES = 100_000_000
 MAX_TENSORS = 10_000
@@ -114,8 +114,7 @@ def read_content(path: Path, *, tensors: bool = True) -> tuple[Header, bytearray
         entries, other = (_known_entries if len(rest) <= _KNOWN_LENGTH else _parse_entries)(rest)
         if metadata is not None and other is not None:
             raise ValueError(f"'{METADATA}' is there twice")
-        if "\\u" in text:  # half of a surrogate pair is no character, and no file or terminal takes it
-            json.dumps([metadata, other, *entries], ensure_ascii=False, allow_nan=True).encode()
+        refuse_half_characters(text, [metadata, other, *entries])
     except (ValueError, RecursionError) as error:
         raise DataError(path, f"header is no JSON object: {error}") from None
     except DataError as error:

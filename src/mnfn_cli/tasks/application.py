@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from mnfn_cli.errors import MnfnError, NumericError
-from mnfn_cli.models.functional import place_of
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
@@ -119,9 +117,8 @@ def apply_run(
     loaded = load_run(run, task).to(device=context.device)
     known = loaded.task
     layouts = loaded.folder.record.layouts
-    in_float32 = place_of(loaded.model)[1] != torch.float64
     wanted = Wanted(
-        loaded.specs, known.label, known.parse_label, loaded.start, reading, layouts, known.numbers, in_float32
+        loaded.specs, known.label, known.parse_label, loaded.start, reading, layouts, known.numbers, loaded.in_float32
     )
     networks = load_checkpoints(checkpoints, wanted, split=split, skip_bad=skip_bad)
     answers = loaded.predict(networks.features)

@@ -118,8 +118,8 @@ def explain(
     """
     context = context or Context()
     loaded = load_run(run, "generalization").to(device=context.device)
-    in_float32 = place_of(loaded.model)[1] != torch.float64
-    wanted = Wanted(loaded.specs, reading=reading, layouts=loaded.folder.record.layouts, in_float32=in_float32)
+    layouts = loaded.folder.record.layouts
+    wanted = Wanted(loaded.specs, reading=reading, layouts=layouts, in_float32=loaded.in_float32)
     networks = load_checkpoints(checkpoint, wanted)
     chosen = _position(networks, checkpoint, network)
     one = networks.features.select([chosen])

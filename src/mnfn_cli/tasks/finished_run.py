@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from mnfn_cli.errors import DataError, MnfnError, UsageError
+from mnfn_cli.models.functional import place_of
 from mnfn_cli.pretrained import find_run, similar_run
 from mnfn_cli.recipe import Recipe, load_recipe
 from mnfn_cli.storage.tensor_headers import read_header
@@ -63,6 +64,11 @@ class Run:
         self.task = task
         self.specs = task.specs
         self.model = model.eval()
+
+    @property
+    def in_float32(self) -> bool:
+        """Whether the functional computes in float32, which cannot hold all numbers of networks in float64."""
+        return place_of(self.model)[1] != torch.float64
 
     @property
     def spec(self) -> NetworkSpec:

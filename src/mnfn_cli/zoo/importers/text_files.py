@@ -1,12 +1,11 @@
 """Read text files that describe networks."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.regular_files import read_regular
-from mnfn_cli.storage.records import json_value
+from mnfn_cli.storage.records import json_value, refuse_half_characters
 
 MOST_BYTES = 256 * 2**20
 """The largest size of a file that is read, in bytes."""
@@ -38,8 +37,7 @@ def parse_json(text: str, where: object) -> Any:
     """
     try:
         value = json_value(text)
-        if "\\u" in text:
-            json.dumps(value, ensure_ascii=False, allow_nan=True).encode()
+        refuse_half_characters(text, value)
     except ValueError as error:
         raise DataError(where, f"is no readable JSON: {error}") from None
     return value
