@@ -6,9 +6,10 @@ convolution of many networks, each with its own kernels, is one product
 on no weight, so they are taken once for the whole image set.
 
 Allocating memory for every intermediate result would take longer than the products themselves. The backward pass is
-therefore written out here and reuses its buffers; autograd differentiates only the activations.
+therefore written out here and reuses its buffers; autograd differentiates only activations other than ReLU.
 """
 
+from collections.abc import Callable
 from math import prod
 
 import torch
@@ -19,6 +20,7 @@ from mnfn_cli.errors import UsageError
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.forward_pass import activate
 from mnfn_cli.weightspace.spec import NetworkSpec, Pair
+from mnfn_cli.zoo.build.patches import Patches, pad, windows
 
 Layers = list[tuple[Tensor, Tensor]]
 """A (weight, bias) for each layer, shaped ``(networks, taps * in, out)`` and ``(networks, 1, out)``."""
@@ -84,8 +86,8 @@ def first_layer_inputs(spec: NetworkSpec, images: Tensor) -> Tensor:
     height, width = images.shape[2:]
     if min(map(min, spec.feature_map_sizes((height, width)))) < 1:
         raise UsageError("images", f"{height}x{width} pictures are too small for {spec}")
-    padded = _pad(images.movedim(1, -1)[None], spec.paddings[0])
-    return F.pad(_windows(padded, spec.kernels[0], spec.strides[0])[0].flatten(3), (0, 1), value=1)
+    padded = pad(images.movedim(1, -1)[None], spec.paddings[0])
+    return F.pad(windows(padded, spec.kernels[0], spec.strides[0])[0].flatten(3), (0, 1), value=1)
 
 
 class LossGradient:
@@ -110,12 +112,13 @@ class LossGradient:
         ]
         # The mean over positions of the last convolution comes before its dropout, which is the same for all of them.
         kept = [1 if i == len(map_sizes) - 1 else count for i, count in enumerate(positions[:-1])]
-        self._dropped = [
+        self._after_dropout = [
             like.new_empty(networks * pictures * count * width)
             for count, width in zip(kept, spec.hidden_widths, strict=True)
+            if spec.activation != "relu"
         ]
         self._patches = [
-            _Patches(like.new_empty(networks, pictures, *size, n_in), kernel, stride, padding)
+            Patches(like.new_empty(networks, pictures, *size, n_in), kernel, stride, padding)
             for size, n_in, kernel, stride, padding in zip(
                 map_sizes[:-1], spec.widths[1:], spec.kernels[1:], spec.strides[1:], spec.paddings[1:], strict=False
             )
@@ -141,7 +144,7 @@ class LossGradient:
         last, last_convolution = len(layers) - 1, len(self._spec.kernels) - 1
         factors = None if keep is None else keep.split(self._spec.hidden_widths, dim=-1)
 
-        x, inputs, activations = first_inputs, [], []
+        x, inputs, by_derivative = first_inputs, [], []
         for i, (weight, bias) in enumerate(layers):
             if 0 < i <= last_convolution:
                 x = self._patches[i - 1].take(x)
@@ -152,16 +155,13 @@ class LossGradient:
                 rows = torch.baddbmm(bias, inputs[i], weight, out=self._products[i])
             x = rows.view(*x.shape[:-1], -1)
             if i < last:
-                before = x.requires_grad_()
-                with torch.enable_grad():
-                    after = activate(before, self._spec)
-                activations.append((before, after))
-                x = after.detach()
+                x, multiply = _activate(x, self._spec)
+                by_derivative.append(multiply)
             if i == last_convolution:
                 map_shape = x.shape
                 x = x.mean(dim=(2, 3))
             if i < last and factors is not None:
-                x = torch.mul(x, _per_picture(factors[i], x), out=self._dropped[i].view_as(x))
+                x = torch.mul(x, _per_picture(factors[i], x), out=self._dropped(i, x))
 
         gradient = (x.softmax(-1) - F.one_hot(labels, x.shape[-1])) * shares[..., None]
         for i in range(last, -1, -1):
@@ -172,19 +172,26 @@ class LossGradient:
             if i == last_convolution:
                 gradient = gradient[:, :, None, None].expand(map_shape)
             if i < last:
-                before, after = activations[i]
-                (gradient,) = torch.autograd.grad(after, before, gradient)
+                gradient = by_derivative[i](gradient)
             rows = gradient.reshape(self._products[i].shape)
             if i == 0:
                 torch.bmm(inputs[0].transpose(1, 2), rows, out=self._first_layer(self._gradients))
                 break
             torch.bmm(inputs[i].transpose(1, 2), rows, out=gradients[i][0])
             torch.sum(rows, dim=1, keepdim=True, out=gradients[i][1])
+            transposed = layers[i][0].transpose(1, 2).contiguous()  # a product with a view takes twice the time
             if i <= last_convolution:
-                gradient = self._patches[i - 1].fold(torch.bmm(rows, layers[i][0].transpose(1, 2), out=inputs[i]))
+                gradient = self._patches[i - 1].fold(torch.bmm(rows, transposed, out=inputs[i]))
             else:
-                gradient = torch.bmm(rows, layers[i][0].transpose(1, 2))
+                gradient = torch.bmm(rows, transposed)
         return self._gradients
+
+    def _dropped(self, layer: int, x: Tensor) -> Tensor:
+        """Return where the outputs ``x`` of a layer are written when some are dropped.
+
+        For ReLU that is ``x`` itself: its derivative, which is read from the outputs, is not needed where one is 0.
+        """
+        return self._after_dropout[layer].view_as(x) if self._after_dropout else x
 
     def _first_layer(self, numbers: Tensor) -> Tensor:
         """View the first layer of packed ``numbers``, bias last, as ``(networks, taps * in + 1, out)``."""
@@ -192,52 +199,23 @@ class LossGradient:
         return numbers[:, : (prod(fan_in) + 1) * out].unflatten(1, (-1, out))
 
 
-class _Patches:
-    """Takes the patches of a layer's input ``(n, b, height, width, in)``, and adds up the gradients of patches.
+def _activate(x: Tensor, spec: NetworkSpec) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Return the activation of ``x``, and the function that multiplies a gradient by the derivative at ``x``.
 
-    Adding up is the transpose of taking patches.
-
-    Args:
-        like: a tensor with the shape, dtype and device of the input.
-        kernel, stride, padding: of the convolution, ``(height, width)`` each.
+    ReLU, the activation of most zoos, overwrites ``x`` and, if it can, the gradient.
     """
+    if spec.activation == "relu":
+        after = activate(x, spec, overwrite=True)
 
-    def __init__(self, like: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> None:
-        self._kernel, self._stride, self._padding = kernel, stride, padding
-        padded = _pad(like, padding)
-        self._padded_shape = padded.shape
-        self._by_tap = torch.empty_like(_windows(padded, kernel, stride), memory_format=torch.contiguous_format)
-        # The taps of one picture, sorted by the pixel that they were taken from, and the first tap of each pixel.
-        pixels = torch.arange(padded.shape[2] * padded.shape[3]).view(1, 1, *padded.shape[2:4], 1)
-        taken = _windows(pixels, kernel, stride).flatten()
-        counts = taken.bincount(minlength=pixels.numel())
-        pictures = torch.arange(padded.shape[0] * padded.shape[1])[:, None] * len(taken)
-        self._taps = (pictures + taken.argsort(stable=True)).flatten().to(like.device)
-        self._firsts = (pictures + counts.cumsum(0) - counts).flatten().to(like.device)
+        def multiply(gradient: Tensor) -> Tensor:
+            gradient = gradient.contiguous()
+            return torch.ops.aten.threshold_backward.grad_input(gradient, after, 0, grad_input=gradient)
 
-    def take(self, x: Tensor) -> Tensor:
-        """Return the patches, ``(n, b, rows, columns, taps * in)``; the next call overwrites them."""
-        self._by_tap.copy_(_windows(_pad(x, self._padding), self._kernel, self._stride))
-        return self._by_tap.flatten(4)
-
-    def fold(self, gradient: Tensor) -> Tensor:
-        """Add the gradients of patches to the input pixels that they were taken from, ``(n, b, height, width, in)``.
-
-        Each pixel is a bag of taps. Summing bags takes a third of the time of adding strided windows.
-        """
-        sums, *_ = torch.embedding_bag(gradient.view(-1, self._padded_shape[-1]), self._taps, self._firsts)
-        (height, width), (ph, pw) = self._padded_shape[2:4], self._padding
-        return sums.view(self._padded_shape)[:, :, ph : height - ph, pw : width - pw]
-
-
-def _windows(x: Tensor, kernel: Pair, stride: Pair) -> Tensor:
-    """View ``(n, b, height, width, in)`` as ``(n, b, rows, columns, kh, kw, in)``."""
-    return x.unfold(2, kernel[0], stride[0]).unfold(3, kernel[1], stride[1]).movedim(4, -1)
-
-
-def _pad(x: Tensor, padding: Pair) -> Tensor:
-    """Surround ``(n, b, height, width, in)`` with zeros; ``x`` itself where there is nothing to add."""
-    return F.pad(x, (0, 0, padding[1], padding[1], padding[0], padding[0])) if any(padding) else x
+        return after, multiply
+    before = x.requires_grad_()
+    with torch.enable_grad():
+        after = activate(before, spec)
+    return after.detach(), lambda gradient: torch.autograd.grad(after, before, gradient)[0]
 
 
 def _per_picture(values: Tensor, like: Tensor) -> Tensor:
