@@ -1,6 +1,6 @@
 """Build functionals by name or from a recipe, and apply them to any number of networks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -79,18 +79,40 @@ def apply_functional(model: nn.Module, features: Networks) -> Any:
         the outputs of the model for all networks, moved to the CPU: a tensor ``(networks, ...)``, or
         ``WeightSpaceFeatures``.
     """
-    outputs = current().in_order(list(_in_blocks(model, features)))
+    own = current().own(range(0, features.batch, BLOCK))
+    outputs = current().in_order(_side_by_side(_in_blocks(model, features, own), len(own)))
     if not outputs:
         return torch.zeros(0)
     return WeightSpaceFeatures.cat(outputs) if isinstance(outputs[0], WeightSpaceFeatures) else torch.cat(outputs)
 
 
-def _in_blocks(model: nn.Module, features: Networks) -> Iterator[Any]:
+def _in_blocks(model: nn.Module, features: Networks, starts: Iterable[int]) -> Iterator[Any]:
     device, dtype = place_of(model)
     with torch.inference_mode():
-        for start in current().own(range(0, features.batch, BLOCK)):
+        for start in starts:
             block = features.select(slice(start, start + BLOCK))
             yield model(block.to(device=device, dtype=dtype)).to(device="cpu")
+
+
+def _side_by_side(outputs: Iterator[Any], number: int) -> list[Any]:
+    """Return the outputs as a list; tensors are collected in one, which is made after the first batch.
+
+    A small tensor that stays, among the large ones that come and go with a batch, can leave a hole that the next batch
+    does not fit into. Thousands of them made the process grow by hundreds of megabytes.
+
+    Args:
+        outputs: tensors ``(up to BLOCK, ...)``, or features of as many networks.
+        number: how many outputs there are.
+    """
+    sizes: list[int] = []
+    for output in outputs:
+        if isinstance(output, WeightSpaceFeatures):
+            return [output, *outputs]
+        if not sizes:
+            held = output.new_empty(number, BLOCK, *output.shape[1:])
+        held[len(sizes), : len(output)] = output
+        sizes.append(len(output))
+    return [rows[:size].clone() for rows, size in zip(held, sizes, strict=True)] if sizes else []
 
 
 def _declared_models() -> dict[str, type[Model]]:

@@ -12,7 +12,7 @@ from mnfn_cli.tasks.rank_correlation import Counts, ResampledTau, Vector
 
 BOOTSTRAP_SAMPLES = 1000
 FEWEST_SAMPLES = 100
-NUMBERS_AT_ONCE = 1 << 23
+NUMBERS_AT_ONCE = 1 << 22
 """The largest number of counts of resampled networks that are held at a time."""
 
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from math import isqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 Counts = NDArray[np.float64]
-Numbers = NDArray[np.int64]
+Numbers = NDArray[np.int32]
 
 SMALLEST_BUCKET = 256
+ROWS_AT_ONCE = 128
+"""The rows of the table of buckets that are summed up at once, which then stay in a cache."""
 
 
 class ResampledTau:
@@ -34,7 +37,7 @@ class ResampledTau:
     """
 
     def __init__(self, first: Vector, second: Vector) -> None:
-        self._ranks = [np.unique(vector, return_inverse=True)[1] for vector in (first, second)]
+        self._ranks = [_ranked(vector) for vector in (first, second)]
         self._buckets = [_buckets(ranks) for ranks in self._ranks]
         self._members = [list(_members(*pair)) for pair in zip(self._buckets, self._ranks, strict=True)]
 
@@ -50,10 +53,8 @@ class ResampledTau:
     def reordered(self) -> int:
         """Return the number of pairs of entries that the two vectors put into different orders; a tie is an order."""
         once = np.ones((1, len(self._ranks[0])))
-        both = self._ranks[0] * len(self._ranks[0]) + self._ranks[1]
-        first, second, joint = (
-            _tied(ranks, once)[0] for ranks in (*self._ranks, np.unique(both, return_inverse=True)[1])
-        )
+        both = self._ranks[0].astype(np.int64) * len(self._ranks[0]) + self._ranks[1]
+        first, second, joint = (_tied(ranks, once)[0] for ranks in (*self._ranks, _ranked(both)))
         opposite = (_pairs(once.sum()) - first - second + joint - self._difference(once)[0]) / 2
         return int(opposite + first + second - 2 * joint)
 
@@ -76,15 +77,23 @@ class ResampledTau:
     def _apart(self, counts: Counts) -> Vector:
         """Return ``C - D`` of the pairs whose buckets differ in both vectors."""
         rows, columns = (int(bucket.max()) + 1 for bucket in self._buckets)
-        cell = self._buckets[0] * columns + self._buckets[1]
+        cell = self._buckets[0].astype(np.int64) * columns + self._buckets[1]
         difference = np.empty(len(counts))
         for number, weights in enumerate(counts):
             table = np.bincount(cell, weights, rows * columns).reshape(rows, columns)
-            above = table.cumsum(axis=0) - table
-            until = above.cumsum(axis=1)
-            # Of the entries in the buckets above, those to the left minus those to the right.
-            difference[number] = (table * (2 * until - above - until[:, -1:])).sum()
+            difference[number], higher = 0, np.zeros(columns)
+            for some in np.split(table, range(ROWS_AT_ONCE, rows, ROWS_AT_ONCE)):
+                with_own = some.cumsum(axis=0) + higher
+                above, higher = with_own - some, with_own[-1]
+                until = above.cumsum(axis=1)
+                # Of the entries in the buckets above, those to the left minus those to the right.
+                difference[number] += (some * (2 * until - above - until[:, -1:])).sum()
         return difference
+
+
+def _ranked(values: NDArray[Any]) -> Numbers:
+    """Return the index of each entry among the sorted distinct entries."""
+    return np.unique(values, return_inverse=True)[1].astype(np.int32)
 
 
 def _buckets(ranks: Numbers) -> Numbers:
@@ -94,12 +103,12 @@ def _buckets(ranks: Numbers) -> Numbers:
     starts = sizes.cumsum() - sizes
     # Entries that are equal, and more than a bucket should hold, have a bucket of their own.
     bucket = 2 * (starts // size) + (sizes > size)
-    return np.unique(bucket, return_inverse=True)[1][ranks]
+    return _ranked(bucket)[ranks]
 
 
 def _members(buckets: Numbers, ranks: Numbers) -> Iterator[Numbers]:
     """Yield the entries of each bucket whose ranks are not all equal."""
-    order = np.argsort(ranks, kind="stable")
+    order = np.argsort(ranks, kind="stable").astype(np.int32)
     for entries in np.split(order, np.nonzero(np.diff(buckets[order]))[0] + 1):
         if ranks[entries[0]] != ranks[entries[-1]]:
             yield entries
