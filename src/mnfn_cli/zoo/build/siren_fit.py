@@ -203,8 +203,7 @@ class _LossGradient:
             angles, cosines = self._outputs[i], self._cosines[i]
             write_sine_and_cosine(angles, self._inputs[i][:, :-1], cosines, self._ones[: angles.numel()])
             if i + 1 < last:
-                weights = layers[i + 1].transpose(1, 2).contiguous()  # a product with a view takes a third longer
-                _product(weights, self._inputs[i], self._outputs[i + 1], omega)
+                _product(layers[i + 1].transpose(1, 2), self._inputs[i], self._outputs[i + 1], omega)
         torch.bmm(layers[last], self._inputs[-1], out=self._outputs[last])
 
         gradient = self._outputs[last].sub_(self._targets).mul_(2 / self._targets[0].numel())
