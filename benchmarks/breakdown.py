@@ -9,7 +9,6 @@ python benchmarks/breakdown.py -o docs/results/performance/breakdown.json
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from mnfn_cli.zoo.build.siren_plan import LARGE, LEARNING_RATE, SMALL, Usual
 from mnfn_cli.zoo.images import load_images
 from paper_step import device_name
 from steps import training_step
+from timing import interleaved
 from zoo_build import SEED, SPEC
 
 SINES = "sine and cosine"
@@ -74,17 +74,21 @@ def kind_of(operation: str) -> str:
 
 
 def shares(run: Callable[[], None], rounds: int) -> dict[str, float]:
-    """Return the share of each kind of operation in the time of ``run``, and that of no operation as ``python``."""
+    """Return the share of each kind of operation in the time of ``run`` without the profiler.
+
+    The rest, ``python``, is at least 0: the profiler makes every operation longer.
+    """
     run()
+    (seconds,) = interleaved({"": run}, rounds).values()
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
-        begin = time.perf_counter()
         for _ in range(rounds):
             run()
-        total = time.perf_counter() - begin
     found = dict.fromkeys([*KINDS, "entries"], 0.0)
     for event in profiler.key_averages():
-        found[kind_of(event.key)] += event.self_cpu_time_total / 1e6 / total
-    return found | {"python": 1 - sum(found.values())}
+        found[kind_of(event.key)] += event.self_cpu_time_total / 1e6 / (seconds * rounds)
+    whole = max(1, sum(found.values()))
+    found = {kind: share / whole for kind, share in found.items()}
+    return found | {"python": max(0, 1 - sum(found.values()))}
 
 
 def marked(angles: Tensor, sine: Tensor, cosine: Tensor, ones: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 python scripts/performance.py
 
-Figures come from docs/results/performance, into which ``benchmarks/table.py`` and ``benchmarks/roofline.py`` wrote.
+Figures come from docs/results/performance, into which ``table.py``, ``roofline.py`` and ``breakdown.py`` of benchmarks wrote.
 """
 
 import json
@@ -28,7 +28,35 @@ MathematicalAI-NUS/Monomial-NFN, in a clone that the benchmark is pointed at.
     make bench REFERENCE=CLONE
     python benchmarks/table.py --reference CLONE -o docs/results/performance/table.json
     python benchmarks/roofline.py -o docs/results/performance/roofline.json
+    python benchmarks/breakdown.py -o docs/results/performance/breakdown.json
     python scripts/performance.py
+"""
+KINDS = {
+    "products": "matrix products",
+    "sines": "sines and cosines",
+    "entries": "entry by entry",
+    "copies": "copies",
+    "sums": "sums",
+    "views": "views",
+    "python": "Python",
+}
+"""How the page names the kinds of operations of ``benchmarks/breakdown.py``."""
+MISSED = """\
+What bounds the rows that are not reached:
+
+* **Classifiers of 28x28 pixels.** The plain loop's own step is one of large maps, whose time its products dominate; at
+  16x16 it is that of starting operations, which the engine shares among 32 networks. The maps of one network and 32
+  pictures have 2 MB, as much as a core's second cache, so that taking patches, adding up their gradients, ReLU and
+  dropout move each of them through the third. Without all of these, the products alone would make the row some four
+  times what it is.
+* **SIRENs of 28x28 pixels.** Products and sines take two thirds, and the plain loop computes the same ones.
+* **The monomial step.** What is no product is the normalisation, ReLU, the mean over positions, and Adam; at batch 8 it
+  is also starting some 300 operations.
+* **The strict editor.** Its products alone take more of the NP editor's step than NP's do (see the row above), and so
+  do its gates and odd features, entry by entry, which NP has not.
+* **An epoch of few networks.** Validation of 200 networks and the log are a tenth of 175 short steps.
+* **predict with the flag** of unlike networks computes statistics of every network: seven small eigenvalue problems and
+  two sorts, which take as long as the functional. Without the flag the row is reached.
 """
 TRIED = """\
 ## What makes it fast
@@ -48,6 +76,8 @@ TRIED = """\
   error comes within a tenth of the tolerance or an output hardly changes; it refuses what float64 alone refuses. A
   convolution is one product for each network: the first layer computes its pixels in the order in which the kernels
   of the second read them, some of them twice, so that no patch is copied.
+* **Builders train many networks at once.** ReLU, its gradient and dropout overwrite their inputs; patches are taken and
+  their gradients added up by 32-bit indices; products read contiguous transposes of the weights.
 * **A shard is written from the batches as they come**, without a buffer, and hashed piece by piece while it is
   written, by a thread, while the next one fills. Of 50 microseconds a network on one core SHA-256 takes 15, the action
   16 and writing 5; on a disk the `fsync` of the last shard comes on top.
@@ -74,6 +104,11 @@ parameters, losses, and networks that are run stay in float32, and so does the t
 * The norm of all gradients in every step: 4 % of a step, which Adam's moments do not cost.
 * Dealing blocks of `augment` to processes in fixed turns: 1.1 times one process, since blocks differ; they take turns
   when they are free instead.
+* In the builder of classifiers: a product for each network by itself in place of a batched one; chunks of a quarter or
+  half as many networks, whose maps nearly fit into the second cache; gradients of patches added up by strided slices,
+  which takes two to three times the time of summing bags; grouped convolutions with channels last, which save the
+  patches but are slow for small groups of networks and on GPUs.
+* In the fit of SIRENs: sines of torch in place of OpenCV's, and products with contiguous transposes: as fast.
 * Smooth and periodic inputs in the proof of `augment`: they find fewer wrong entries than random ones.
 """
 
@@ -125,6 +160,19 @@ these speeds.
     return [text, *table(heading, rows), "", "![Roofline](pictures/roofline.png)", ""]
 
 
+def breakdown(document: Mapping[str, Any]) -> list[str]:
+    """Return the section on what the time of steps goes into."""
+    rows = [[name, *(f"{found[kind]:.0%}" for kind in KINDS)] for name, found in document["shares"].items()]
+    text = f"""\
+## Where the time goes
+
+The share of each kind of operation in the time of a step, one thread, on {document["device"]}, by torch's profiler
+(`benchmarks/breakdown.py`). Views compute nothing; their time is that of starting them. Python is what no operation
+accounts for.
+"""
+    return [text, *table(["work", *KINDS.values()], rows), "", MISSED]
+
+
 def draw(document: Mapping[str, Any]) -> None:
     """Draw the steps under the roof of the machine."""
     import matplotlib
@@ -146,7 +194,9 @@ def draw(document: Mapping[str, Any]) -> None:
 
 def page() -> str:
     """Return the whole page."""
-    return "\n".join([INTRODUCTION, *measured(load("table")), *roofline(load("roofline")), TRIED])
+    return "\n".join(
+        [INTRODUCTION, *measured(load("table")), *roofline(load("roofline")), *breakdown(load("breakdown")), TRIED]
+    )
 
 
 if __name__ == "__main__":
