@@ -8,7 +8,8 @@ import torch
 
 from mnfn_cli import NetworkSpec, WeightSpaceFeatures
 from mnfn_cli.storage.folders import new_folder
-from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
+from mnfn_cli.zoo.contents import ZOO
+from mnfn_cli.zoo.store import Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
 SPEC = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, activation="relu")

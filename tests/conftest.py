@@ -8,7 +8,8 @@ import pytest
 
 # Slow oracles, helpers and files of other people live beside the tests that use them.
 sys.path[:0] = [
-    str(Path(__file__).parent / folder) for folder in ("crash", "nn", "training", "zoo/importers", "fuzz", "hostile")
+    str(Path(__file__).parent / folder)
+    for folder in ("api", "crash", "nn", "training", "zoo/importers", "fuzz", "hostile")
 ]
 os.environ.setdefault("MPLCONFIGDIR", "/tmp/mnfn-matplotlib")
 if "PYTEST_XDIST_WORKER" in os.environ:  # each core has a worker of its own, so torch gets one thread in each
@@ -64,13 +65,13 @@ def _train(zoo, recipe, path, *overrides):
 @pytest.fixture(scope="session")
 def inr_zoo(tmp_path_factory):
     """A zoo of SIRENs of 60 digits, 8x8, from one shared start."""
-    from mnfn_cli.zoo.build.siren import build_siren_zoo
+    from mnfn_cli.zoo.build.siren import fit_siren_zoo
     from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, siren_design
     from mnfn_cli.zoo.images import load_images
 
     images = choose_images(load_images("digits", 8), 60, seed=0)
     design = siren_design(images, init="shared", width=6, steps=40)
-    return build_siren_zoo(SirenZooPlan(design, 1, 0), images, tmp_path_factory.mktemp("zoos") / "inr")
+    return fit_siren_zoo(SirenZooPlan(design, 1, 0), images, tmp_path_factory.mktemp("zoos") / "inr")
 
 
 @pytest.fixture(scope="session")

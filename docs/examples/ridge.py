@@ -5,8 +5,8 @@ from typing import Literal
 import torch
 from torch.nn.functional import pad
 
-from mnfn_cli.models.functional import ClosedFormFunctional
-from mnfn_cli.nn.statistics import TensorStatistics
+from mnfn_cli.models import ClosedFormFunctional
+from mnfn_cli.nn import TensorStatistics
 from mnfn_cli.recipe import Model, declare_model
 
 

@@ -8,6 +8,18 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
+__all__ = [
+    "DataError",
+    "InterruptedRun",
+    "MnfnError",
+    "NumericError",
+    "OutputError",
+    "ProcessError",
+    "RecipeError",
+    "StorageError",
+    "UsageError",
+]
+
 
 def one_line(text: object) -> str:
     """Return ``text`` on one line, with control characters and surrogates escaped."""
@@ -53,6 +65,11 @@ class MnfnError(Exception):
     Attributes:
         faults: a line ``WHERE: PROBLEM`` for each fault; several after ``together``.
         details: facts that are too long for a line, by key, which ``--json`` prints.
+
+    >>> from mnfn_cli.errors import MnfnError
+    >>> both = MnfnError.together([MnfnError("a.pt", "is damaged"), MnfnError("b.pt", "is empty")])
+    >>> both.faults
+    ('a.pt: is damaged', 'b.pt: is empty')
     """
 
     exit_code = 1
@@ -93,47 +110,99 @@ def _again(kind: type[MnfnError], args: tuple[Any, ...], state: Mapping[str, Any
 
 
 class UsageError(MnfnError):
-    """A command or a function was called with wrong arguments (exit code 2)."""
+    """A command or a function was called with wrong arguments (exit code 2).
+
+    >>> from mnfn_cli.errors import UsageError
+    >>> fault = UsageError('--count', '0 networks; at least 1')
+    >>> str(fault), fault.exit_code
+    ('--count: 0 networks; at least 1', 2)
+    """
 
     exit_code = 2
 
 
 class RecipeError(UsageError):
-    """A recipe or an override is wrong (exit code 2)."""
+    """A recipe or an override is wrong (exit code 2).
+
+    >>> from mnfn_cli.errors import RecipeError
+    >>> fault = RecipeError('my.yaml:task', 'missing')
+    >>> str(fault), fault.exit_code
+    ('my.yaml:task: missing', 2)
+    """
 
 
 class DataError(MnfnError):
-    """An input file or folder is missing, damaged or of the wrong kind (exit code 3)."""
+    """An input file or folder is missing, damaged or of the wrong kind (exit code 3).
+
+    >>> from mnfn_cli.errors import DataError
+    >>> fault = DataError('zoo/table.csv', "no column 'id'")
+    >>> str(fault), fault.exit_code
+    ("zoo/table.csv: no column 'id'", 3)
+    """
 
     exit_code = 3
 
 
 class StorageError(MnfnError):
-    """The file system refused to read or write (exit code 4)."""
+    """The file system refused to read or write (exit code 4).
+
+    >>> from mnfn_cli.errors import StorageError
+    >>> fault = StorageError('zoo', 'no space left on device')
+    >>> str(fault), fault.exit_code
+    ('zoo: no space left on device', 4)
+    """
 
     exit_code = 4
 
 
 class NumericError(MnfnError):
-    """A loss, a gradient, a weight or a prediction is not finite, or a network's function changed (exit code 5)."""
+    """A loss, a gradient, a weight or a prediction is not finite, or a network's function changed (exit code 5).
+
+    >>> from mnfn_cli.errors import NumericError
+    >>> fault = NumericError('net.pt', 'the prediction is not finite')
+    >>> str(fault), fault.exit_code
+    ('net.pt: the prediction is not finite', 5)
+    """
 
     exit_code = 5
 
 
 class OutputError(MnfnError):
-    """An output exists, is in use, or would overwrite something else (exit code 6)."""
+    """An output exists, is in use, or would overwrite something else (exit code 6).
+
+    >>> from mnfn_cli.errors import OutputError
+    >>> fault = OutputError('zoo', 'exists; replace it with --force')
+    >>> str(fault), fault.exit_code
+    ('zoo: exists; replace it with --force', 6)
+    """
 
     exit_code = 6
 
 
 class ProcessError(MnfnError):
-    """One of several processes that share a job died or hangs (exit code 7)."""
+    """One of several processes that share a job died or hangs (exit code 7).
+
+    >>> from mnfn_cli.errors import ProcessError
+    >>> fault = ProcessError('rank 1', 'has died')
+    >>> str(fault), fault.exit_code
+    ('rank 1: has died', 7)
+    """
 
     exit_code = 7
 
 
 class InterruptedRun(MnfnError):  # noqa: N818 - an interruption is not an error
-    """The job was stopped by Ctrl-C (exit code 130) or SIGTERM (143); all files on disk are complete."""
+    """The job was stopped by Ctrl-C (exit code 130) or SIGTERM (143); all files on disk are complete.
+
+    Args:
+        where, problem: as of ``MnfnError``.
+        exit_code: 130, or 143 after SIGTERM.
+
+    >>> from mnfn_cli.errors import InterruptedRun
+    >>> fault = InterruptedRun("runs/relu", "interrupted; mnfn train --resume runs/relu continues it", exit_code=143)
+    >>> fault.exit_code
+    143
+    """
 
     exit_code = 130
 

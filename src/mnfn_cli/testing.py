@@ -9,6 +9,9 @@ layer fails. ``assert_breaks`` checks the opposite for elements outside of the g
 """
 
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +19,10 @@ from torch import Tensor, nn
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.store import Zoo
+from mnfn_cli.zoo.writer import save_zoo
+
+__all__ = ["assert_breaks", "assert_equivariant", "assert_invariant", "example_zoo", "relative_difference"]
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 """By dtype, the largest relative difference that rounding may cause, for factors up to 10,000."""
@@ -25,7 +32,19 @@ Functional = Callable[[WeightSpaceFeatures], Output]
 
 
 def relative_difference(a: Output, b: Output) -> float:
-    """Return the largest max |a - b| / max |b|, taken for each tensor and each entry of its batch axis."""
+    """Return the largest max |a - b| / max |b|, taken for each tensor and each entry of its batch axis.
+
+    Args:
+        a, b: tensors ``(batch, ...)``, or features of the same shapes.
+
+    Returns:
+        the difference; 0 where both are 0, and infinity where only ``b`` is.
+
+    >>> import torch
+    >>> from mnfn_cli.testing import relative_difference
+    >>> relative_difference(torch.tensor([[1.0, 2.5]]), torch.tensor([[1.0, 2.0]]))
+    0.25
+    """
     pairs = zip(_tensors(a), _tensors(b), strict=True)
     return max(max(map(_row_difference, rows_a, rows_b)) for rows_a, rows_b in pairs)
 
@@ -57,6 +76,12 @@ def assert_equivariant(
 
     Raises:
         AssertionError: the relative difference exceeds ``TOLERANCE``.
+
+    >>> import torch
+    >>> from mnfn_cli import MonomialElement, MonomialLinear, NetworkSpec
+    >>> from mnfn_cli.testing import assert_equivariant
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+    >>> assert_equivariant(MonomialLinear(spec, 2, 3).double(), spec, channels=2)
     """
     features, element = _draw(layer, spec, channels, batch, scale, seed, element, shifts)
     with torch.no_grad():
@@ -78,8 +103,17 @@ def assert_invariant(
 ) -> None:
     """Assert ``layer(g x) = layer(x)`` for random weights ``x`` and group elements ``g``.
 
-    ``layer`` may return a tensor ``(batch, ...)``. The other arguments and the error are those of
-    ``assert_equivariant``.
+    Args:
+        layer: a map from ``WeightSpaceFeatures`` to ``WeightSpaceFeatures`` or to a tensor ``(batch, ...)``.
+        spec, channels, batch, scale, shifts, seed, element: as of ``assert_equivariant``.
+
+    Raises:
+        AssertionError: the relative difference exceeds ``TOLERANCE``.
+
+    >>> from mnfn_cli import NetworkSpec, build_model
+    >>> from mnfn_cli.testing import assert_invariant
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+    >>> assert_invariant(build_model("generalization/monomial", spec).double(), spec)
     """
     features, element = _draw(layer, spec, channels, batch, scale, seed, element, shifts)
     with torch.no_grad():
@@ -108,6 +142,14 @@ def assert_breaks(
 
     Raises:
         AssertionError: the relative difference is smaller than ``least``.
+
+    >>> from mnfn_cli import MonomialElement, NetworkSpec
+    >>> from mnfn_cli.nn import EquivariantActivation
+    >>> from mnfn_cli.testing import assert_breaks
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+    >>> wrong = MonomialElement.identity(spec, batch=4)
+    >>> wrong = MonomialElement(wrong.permutations, [-scale for scale in wrong.scales])
+    >>> assert_breaks(EquivariantActivation(spec, "relu"), spec, wrong)
     """
     features, wrong = _draw(layer, spec, channels, wrong.scales[0].shape[0], (1.0, 1.0), seed, wrong)
     with torch.no_grad():
@@ -115,6 +157,33 @@ def assert_breaks(
     expected = wrong.act_on_change(before) if isinstance(before, WeightSpaceFeatures) else before
     difference = relative_difference(after, expected)
     assert difference >= least, f"a wrong group element changed the output by {difference:.1e} only"
+
+
+_FOLDERS: list[TemporaryDirectory[str]] = []
+
+
+@cache
+def example_zoo() -> Zoo:
+    """Return a zoo of 12 small untrained classifiers in a temporary folder, which goes when Python ends.
+
+    It is for examples and tests: CNNs of the Small CNN Zoo's architecture with ReLU and made-up accuracies, 8 of them
+    to train on, 2 to validate and 2 to test.
+
+    Returns:
+        the same zoo at every call.
+
+    >>> zoo = example_zoo()
+    >>> len(zoo), zoo.spec.activation, zoo.table["split"].unique(maintain_order=True).to_list()
+    (12, 'relu', ['train', 'val', 'test'])
+    """
+    spec = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, activation="relu", input_size=(16, 16))
+    weights = WeightSpaceFeatures.randn(spec, batch=12, generator=torch.Generator().manual_seed(0))
+    accuracies = [0.1 + 0.05 * row for row in range(12)]
+    table = {"id": [f"{row:02d}" for row in range(12)], "split": ["train"] * 8 + ["val"] * 2 + ["test"] * 2}
+    table |= {"activation": ["relu"] * 12}
+    _FOLDERS.append(TemporaryDirectory(prefix="mnfn-example-"))
+    features = weights.map(lambda tensor: 0.2 * tensor)
+    return save_zoo(Path(_FOLDERS[-1].name) / "zoo", spec, features, table | {"test_accuracy": accuracies})
 
 
 def _draw(

@@ -42,7 +42,7 @@ def test_a_recipe_layer_by_layer(mnfn):
     assert ["head.0", "Linear", "200x250,", "200", "50,200"] in lines
     assert ["total", "MonomialGeneralization", "254,609"] in lines and [
         "total",
-        "NpEditor",
+        "NPEditor",
         "4,133,656",
     ] in lines
     assert "for networks 2 -> 32 -> 32 -> 3, sin (omega 30)" in text

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mnfn_cli.errors import UsageError
-from mnfn_cli.nn.inputs import SmoothInputs, picture_shape
+from mnfn_cli.nn.inputs import SmoothProbes, picture_shape
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 CNN = NetworkSpec.cnn([3, 4, 5], outputs=3)
@@ -17,7 +17,7 @@ def test_shapes():
     assert picture_shape(NetworkSpec.mlp([48, 5, 3], "relu"), [4, 4]) == (3, 4, 4)
     assert picture_shape(NetworkSpec.mlp([48, 5, 3], "relu", input_size=(3, 4, 4))) == (3, 4, 4)
     for spec, size in ((CNN, [9, 8]), (NetworkSpec.mlp([48, 5, 3], "relu"), [4, 4])):
-        inputs = SmoothInputs(spec, 7, size)
+        inputs = SmoothProbes(spec, 7, size)
         assert inputs(torch.float64).shape == ((7, 3, 9, 8) if spec.kernels else (7, 48))
         assert inputs(torch.float32, torch.tensor([2, 5])).shape[0] == 2
 
@@ -38,18 +38,18 @@ def test_pictures_are_smooth_and_vectors_are_not():
     torch.manual_seed(0)
     for side in (16, 28):
         spec = NetworkSpec.cnn([1, 4, 5], outputs=3, input_size=(side, side))
-        x = SmoothInputs(spec, 400)(torch.float64)
+        x = SmoothProbes(spec, 400)(torch.float64)
         assert abs(x.mean() - 0.35) < 0.02 and abs(x.std() - 0.35) < 0.02
         neighbours = torch.corrcoef(torch.stack([x[..., 1:].flatten(), x[..., :-1].flatten()]))[0, 1]
         assert neighbours > 0.7
-    vectors = SmoothInputs(NetworkSpec.mlp([256, 4, 3], "relu"), 400)(torch.float64)
+    vectors = SmoothProbes(NetworkSpec.mlp([256, 4, 3], "relu"), 400)(torch.float64)
     assert abs(vectors.std() - 0.35) < 0.02
     assert torch.corrcoef(torch.stack([vectors[:, 1:].flatten(), vectors[:, :-1].flatten()]))[0, 1].abs() < 0.05
 
 
 def test_the_sum_of_cosines_written_out():
     spec = NetworkSpec.cnn([1, 2, 2], kernel=1, outputs=2, input_size=(3, 5))
-    inputs = SmoothInputs(spec, 1).double()
+    inputs = SmoothProbes(spec, 1).double()
     c, x = inputs.coefficients[0, 0], inputs(torch.float64)[0, 0]
     damped = torch.tensor([[1 / (1 + ((u * 16 / 3) ** 2 + (v * 16 / 5) ** 2) / 9) for v in range(5)] for u in range(3)])
     damped = damped.double() / damped.double().square().mean().sqrt()

@@ -20,7 +20,7 @@ from mnfn_cli.tasks.metrics import accuracy, mean_difference, with_interval
 from mnfn_cli.tasks.training import resume_run, train_run
 from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.augment import augment_zoo
-from mnfn_cli.zoo.build.siren import build_siren_zoo
+from mnfn_cli.zoo.build.siren import fit_siren_zoo
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, siren_design
 from mnfn_cli.zoo.export import export_zoo
 from mnfn_cli.zoo.images import load_images
@@ -149,7 +149,7 @@ def published_zoos(tmp_path_factory):
         if some.labels is None:
             some = type(some)(**(some.__dict__ | {"labels": torch.arange(30) % 10, "classes": tuple("0123456789")}))
         plan = SirenZooPlan(siren_design(some, steps=2), 1, 0)
-        zoos[name] = build_siren_zoo(plan, some, tmp_path_factory.mktemp("published") / name)
+        zoos[name] = fit_siren_zoo(plan, some, tmp_path_factory.mktemp("published") / name)
     return zoos
 
 
@@ -224,7 +224,7 @@ def test_networks_from_another_start_are_refused(classes_run, inr_zoo, tmp_path)
     images = choose_images(load_images("digits", 8), 6, seed=0)
     for init, seed, named in (("shared", 1, "from start"), ("random", 0, "from a start of its own")):
         plan = SirenZooPlan(siren_design(images, init=init, width=6, steps=2, seed=seed), 1, 0)
-        other = build_siren_zoo(plan, images, tmp_path / init)
+        other = fit_siren_zoo(plan, images, tmp_path / init)
         with pytest.raises(DataError, match=f"{named}.*--like RUN"):
             apply_run(classes_run, other.path)
         export_zoo(other, tmp_path / f"{init}-files", limit=2)

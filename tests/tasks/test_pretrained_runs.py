@@ -8,7 +8,7 @@ from mnfn_cli import load_run
 from mnfn_cli.tasks.metrics import kendall_tau
 from mnfn_cli.weightspace.group import MonomialElement
 from mnfn_cli.weightspace.rendering import render
-from mnfn_cli.zoo.build.siren import build_siren_zoo
+from mnfn_cli.zoo.build.siren import fit_siren_zoo
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, siren_design
 from mnfn_cli.zoo.images import load_images
 
@@ -21,7 +21,7 @@ def sirens(tmp_path_factory):
     """SIRENs of 40 digits as those that the runs were trained on, from random starts of another seed."""
     images = choose_images(load_images("digits"), 40, seed=9)
     plan = SirenZooPlan(siren_design(images, init="random"), 1, 9)
-    return build_siren_zoo(plan, images, tmp_path_factory.mktemp("zoos") / "sirens")
+    return fit_siren_zoo(plan, images, tmp_path_factory.mktemp("zoos") / "sirens")
 
 
 @pytest.mark.parametrize("name", ["hybrid", "canonical-statistics"])

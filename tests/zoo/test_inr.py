@@ -13,7 +13,7 @@ from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.augment import augment_zoo
-from mnfn_cli.zoo.build.siren import build_siren_zoo
+from mnfn_cli.zoo.build.siren import fit_siren_zoo
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, require_only_like, siren_design
 from mnfn_cli.zoo.export import export_zoo
 from mnfn_cli.zoo.images import load_images
@@ -27,7 +27,7 @@ def zoo(tmp_path_factory):
     """Six digits, fitted for a few steps from one start."""
     digits = choose_images(load_images("digits", 8), 6, seed=0)
     design = siren_design(digits, init="shared", width=4, steps=5, learning_rate=2e-3, seed=3)
-    return build_siren_zoo(SirenZooPlan(design, 1, 0), digits, tmp_path_factory.mktemp("inr") / "zoo")
+    return fit_siren_zoo(SirenZooPlan(design, 1, 0), digits, tmp_path_factory.mktemp("inr") / "zoo")
 
 
 def run_folder(path, zoo, **changes):
@@ -63,7 +63,7 @@ def test_a_zoo_and_a_run_give_the_same_design(zoo, tmp_path):
 
 def test_like_it_fits_the_same_networks(zoo, tmp_path):
     digits = choose_images(load_images("digits", 8), 6, seed=0)
-    again = build_siren_zoo(SirenZooPlan(design_of(zoo.path), 1, 99), digits, tmp_path / "again")
+    again = fit_siren_zoo(SirenZooPlan(design_of(zoo.path), 1, 99), digits, tmp_path / "again")
     assert torch.equal(again.read().flatten(), zoo.read().flatten())
     assert again.record.made.to_json()["start"] == zoo.record.made.to_json()["start"]
 

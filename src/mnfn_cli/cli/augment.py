@@ -63,7 +63,8 @@ def augment(
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.zoo.augment import augment_zoo
-    from mnfn_cli.zoo.store import ZOO, open_zoo
+    from mnfn_cli.zoo.contents import ZOO
+    from mnfn_cli.zoo.store import open_zoo
 
     source = open_zoo(zoo)
     claim([Output(out, ZOO)], [zoo], force=force)

@@ -1,5 +1,6 @@
 """mnfn zoo build: train or fit the networks of a zoo."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +13,7 @@ from mnfn_cli.cli.options import Activation, Device, Force, Json, Out, Quiet, Se
 from mnfn_cli.cli.summary import show_zoo
 
 if TYPE_CHECKING:
-    from mnfn_cli.weightspace.spec import NetworkSpec
-    from mnfn_cli.zoo.images import ImageSet
+    from mnfn_cli.zoo.store import Zoo
 
 POOR_PSNR = 20.0
 """The PSNR in dB below which a picture is hard to recognise in its network."""
@@ -79,17 +79,18 @@ def build_cnn(
     By default they have the architecture of the Small CNN Zoo. An interrupted build continues when the same command is
     given again.
     """
-    from mnfn_cli.zoo.build.architectures import cnn_spec
+    from mnfn_cli.zoo.build.zoos import build_cnn_zoo
 
-    sizes = {"channels": _whole_numbers("--channels", channels), "kernel": _whole_numbers("--kernel", kernel)}
-    dense = _whole_numbers("--hidden", hidden) if hidden is not None else []
-    console = Console(quiet=quiet, json=json)
-    pictures = _load(console, images, size)
-    spec = cnn_spec(pictures, activation, **sizes, hidden=dense)
-    if spec.paddings[0] != (0, 0):
-        height, width = pictures.pixels.shape[2:]
-        console.note(f"pictures of {height}x{width} pixels are small, so every convolution has padding 1")
-    _train_classifiers(console, spec, pictures, out, count, epochs, seed, device, force)
+    options = {
+        "activation": activation,
+        "channels": _whole_numbers("--channels", channels),
+        "kernel": _whole_numbers("--kernel", kernel),
+        "hidden": _whole_numbers("--hidden", hidden) if hidden is not None else [],
+        "count": count,
+        "epochs": epochs,
+        "seed": seed,
+    }
+    show_zoo(*_build(build_cnn_zoo, Console(quiet=quiet, json=json), images, size, out, device, force, options))
 
 
 @app.command(
@@ -120,49 +121,43 @@ def build_mlp(
     A network has an input for each channel of each pixel, and an output for each class. An interrupted build continues
     when the same command is given again.
     """
-    from mnfn_cli.zoo.build.architectures import mlp_spec
+    from mnfn_cli.zoo.build.zoos import build_mlp_zoo
 
-    widths = _whole_numbers("--hidden", hidden)
-    console = Console(quiet=quiet, json=json)
-    pictures = _load(console, images, size)
-    spec = mlp_spec(pictures, activation, hidden=widths)
-    _train_classifiers(console, spec, pictures, out, count, epochs, seed, device, force)
+    options = {
+        "activation": activation,
+        "hidden": _whole_numbers("--hidden", hidden),
+        "count": count,
+        "epochs": epochs,
+        "seed": seed,
+    }
+    show_zoo(*_build(build_mlp_zoo, Console(quiet=quiet, json=json), images, size, out, device, force, options))
 
 
-def _train_classifiers(
+def _build(
+    build: "Callable[..., Zoo]",
     console: Console,
-    spec: "NetworkSpec",
-    pictures: "ImageSet",
+    source: str,
+    size: int | None,
     out: Path,
-    count: int,
-    epochs: int,
-    seed: int,
     device: str,
     force: bool,
-) -> None:
-    """Build a zoo of classifiers of one architecture, and print a summary of it."""
+    options: dict[str, Any],
+    like: Path | None = None,
+) -> "tuple[Console, Zoo]":
+    """Load the pictures of ``--images``, say which ones were read, and build a zoo on them."""
     from mnfn_cli.storage.outputs import Output
-    from mnfn_cli.zoo.build.classifiers import ClassifierZooPlan, build_classifier_zoo
-    from mnfn_cli.zoo.images import image_paths
-    from mnfn_cli.zoo.store import ZOO
+    from mnfn_cli.zoo.contents import ZOO
+    from mnfn_cli.zoo.images import image_paths, load_images
 
-    plan = ClassifierZooPlan(spec, count, epochs, seed)
-    with job(console, device, shared=True) as context:
-        console.note(f"training {count} networks {spec} on {context.device}")
-        claim([Output(out, ZOO, continues=True)], image_paths(pictures.source), force=force)
-        zoo = build_classifier_zoo(plan, pictures, out, force=force, context=context)
-    show_zoo(console, zoo)
-
-
-def _load(console: Console, source: str, size: int | None, expected: tuple[int, int] | None = None) -> "ImageSet":
-    """Load the pictures of ``--images``; of a data set of several files, say which ones were read."""
-    from mnfn_cli.zoo.images import load_images
-
-    pictures = load_images(source, size, expected=expected)
+    design = options.get("like")
+    pictures = load_images(source, size, expected=None if design is None else design.fit.size)
     if pictures.files:
         names = ", ".join(file.name for file in pictures.files)
         console.note(f"read {len(pictures.ids):,} pictures and their labels from {pictures.files[0].parent}: {names}")
-    return pictures
+    with job(console, device, shared=True) as context:
+        claim([Output(out, ZOO, continues=True)], [*image_paths(source), like], force=force)
+        zoo = build(out, pictures, **options, force=force, context=context)
+    return console, zoo
 
 
 def _whole_numbers(option: str, text: str) -> list[int]:
@@ -250,36 +245,20 @@ def build_siren(
 
     An interrupted build continues when the same command is given again.
     """
-    console = Console(quiet=quiet, json=json)
     import statistics
 
-    from mnfn_cli.storage.outputs import Output
     from mnfn_cli.tasks.finished_run import design_of
-    from mnfn_cli.zoo.build.siren import build_siren_zoo
-    from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, fit_channels, require_only_like, siren_design
-    from mnfn_cli.zoo.images import image_paths
-    from mnfn_cli.zoo.store import ZOO
+    from mnfn_cli.zoo.build.siren_plan import require_only_like
+    from mnfn_cli.zoo.build.zoos import build_siren_zoo
 
-    every = {"init": init, "width": width, "depth": depth, "omega": omega, "steps": steps, "learning_rate": lr}
-    own: dict[str, Any] = {name: value for name, value in every.items() if value is not None}
-    if like is None:
-        pictures = choose_images(_load(console, images, size), count, seed)
-        design = siren_design(pictures, seed=seed, **own)
-    else:
-        design = design_of(like)
-        require_only_like(like, design, size, own)
-        pictures = _load(console, images, size, design.fit.size)
-        pictures, changed = fit_channels(choose_images(pictures, count, seed), design.channels)
-        if changed:
-            console.note(changed)
-    plan = SirenZooPlan(design, copies, seed)
-    number, fit = copies * len(pictures.pixels), design.fit
-    with job(console, device, shared=True) as context:
-        console.note(
-            f"fitting {number} networks {design.spec}, {fit.init} start, {fit.steps} steps, on {context.device}"
-        )
-        claim([Output(out, ZOO, continues=True)], [*image_paths(images), like], force=force)
-        zoo = build_siren_zoo(plan, pictures, out, force=force, context=context)
+    own = {"init": init, "width": width, "depth": depth, "omega": omega, "steps": steps, "learning_rate": lr}
+    design = None if like is None else design_of(like)
+    if design is not None:
+        require_only_like(design, size, {name: value for name, value in own.items() if value is not None})
+    options = own | {"like": design, "copies": copies, "count": count, "seed": seed}
+    console, zoo = _build(
+        build_siren_zoo, Console(quiet=quiet, json=json), images, size, out, device, force, options, like
+    )
     middle = statistics.median(zoo.table["psnr"].to_list())
     if middle < POOR_PSNR:
         console.note(

@@ -70,8 +70,8 @@ def import_zoo(
         raise UsageError("--out", "say where to write the zoo, or give --dry-run to write nothing")
     from mnfn_cli.cli.import_report import show_plan
     from mnfn_cli.storage.outputs import Output
+    from mnfn_cli.zoo.contents import ZOO
     from mnfn_cli.zoo.plan import write_plan
-    from mnfn_cli.zoo.store import ZOO
 
     console = Console(quiet=quiet, json=json)
     with job(console, shared=True) as context:

@@ -53,8 +53,8 @@ def claim(outputs: Sequence["Output"], inputs: Iterable[str | Path | None], *, f
     from mnfn_cli.storage.outputs import check_outputs
     from mnfn_cli.tasks.sweep import SWEEP
     from mnfn_cli.training.run_folder import RUN
+    from mnfn_cli.zoo.contents import ZOO
     from mnfn_cli.zoo.single_files import CHECKPOINTS
-    from mnfn_cli.zoo.store import ZOO
 
     read = [given for given in inputs if given is not None]
     kinds = (ZOO, RUN, SWEEP, CHECKPOINTS, EVALUATION)

@@ -106,8 +106,8 @@ COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
 
 def _write(zoos: Sequence[Path], out: Path, plan: "Callable[[Context], Plan]", force: bool, console: Console) -> None:
     from mnfn_cli.storage.outputs import Output
+    from mnfn_cli.zoo.contents import ZOO
     from mnfn_cli.zoo.plan import write_plan
-    from mnfn_cli.zoo.store import ZOO
 
     claim([Output(out, ZOO, continues=True)], zoos, force=force)
     with job(console) as context:

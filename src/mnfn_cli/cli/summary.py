@@ -6,10 +6,10 @@ from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
-    from mnfn_cli.zoo.store import Zoo
+    from mnfn_cli.zoo.contents import ZooContents
 
 
-def show_zoo(console: Console, zoo: "Zoo") -> None:
+def show_zoo(console: Console, zoo: "ZooContents") -> None:
     """Print the number and kind of a zoo's networks, their splits, and their accuracies or PSNR."""
     splits = {name: len(zoo.rows(name)) for name in ("train", "val", "test")}
     document: dict[str, Any] = {
@@ -44,7 +44,7 @@ def show_zoo(console: Console, zoo: "Zoo") -> None:
     console.result(document, *parts)
 
 
-def _spaces(zoo: "Zoo") -> dict[str, Any]:
+def _spaces(zoo: "ZooContents") -> dict[str, Any]:
     if len(zoo.spaces) == 1:
         return {"spec": zoo.spec.to_json(), "group": zoo.spec.group}
     return {
@@ -60,8 +60,8 @@ def _spaces(zoo: "Zoo") -> dict[str, Any]:
     }
 
 
-def _headlines(zoo: "Zoo") -> list[str]:
-    def describe(part: "Zoo") -> str:
+def _headlines(zoo: "ZooContents") -> list[str]:
+    def describe(part: "ZooContents") -> str:
         spec = part.spec
         return f"{len(part)} networks {spec}; {spec.num_parameters} numbers each, {spec.group} group"
 

@@ -15,7 +15,6 @@ from mnfn_cli.cli.options import ON_BAD_HELP, Device, Force, Json, Overrides, Pl
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
-    from mnfn_cli.recipe import Recipe
     from mnfn_cli.tasks.metrics import Metric
 
 EXAMPLES = examples(
@@ -89,7 +88,7 @@ def train(
         raise UsageError("mnfn train", "needs --recipe and --out, or --resume")
     from mnfn_cli.report.card import present_run
     from mnfn_cli.storage.outputs import Output
-    from mnfn_cli.tasks.training import resume_run, train_or_resume, train_run
+    from mnfn_cli.tasks.training import resolve_recipe, resume_run, train_or_resume, train_run
     from mnfn_cli.training.run_folder import RUN
 
     with job(console, device, shared=True) as context:
@@ -98,7 +97,7 @@ def train(
             run, result = resume, resume_run(resume, context=context, illustrate=present_run)
         else:
             assert recipe is not None and out is not None
-            resolved = _resolve(recipe, _chosen(overrides or [], label, precision), zoo or [], seed)
+            resolved = resolve_recipe(recipe, _chosen(overrides or [], label, precision), zoo or [], seed)
             run = out
             output = Output(out, RUN, in_place=resume_or_start)
             claim([output], [*recipe_files([recipe]), *resolved.data.zoo], force=force)
@@ -121,13 +120,3 @@ def _chosen(overrides: list[str], label: str | None, precision: str | None) -> l
     """Return overrides with those that options stand for."""
     found = overrides if label is None else [*overrides, f"data.label={dumps(label)}"]
     return found if precision is None else [*found, f"training.precision={precision}"]
-
-
-def _resolve(recipe: str, overrides: list[str], zoos: list[Path], seed: int | None) -> "Recipe":
-    from mnfn_cli.recipe import load_recipe
-    from mnfn_cli.tasks.data import with_absolute_zoos
-
-    resolved = with_absolute_zoos(load_recipe(recipe, overrides), zoos)
-    if seed is None:
-        return resolved
-    return resolved.model_copy(update={"training": resolved.training.model_copy(update={"seed": seed})})

@@ -35,9 +35,9 @@ for name, (command, shown) in selection.COMMANDS.items():
 @app.command("info", epilog=examples("mnfn zoo info zoos/digits-relu"))
 def info(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
     """Print the number and kind of a zoo's networks, their splits, and their accuracies or PSNR."""
-    from mnfn_cli.zoo.store import open_zoo
+    from mnfn_cli.zoo.contents import open_contents
 
-    show_zoo(Console(quiet=quiet, json=json), open_zoo(zoo))
+    show_zoo(Console(quiet=quiet, json=json), open_contents(zoo))
 
 
 @app.command("verify", epilog=examples("mnfn zoo verify zoos/digits-relu", "mnfn zoo verify zoos/mine --twins"))
@@ -57,14 +57,14 @@ def verify(
     """Check that a zoo is complete and undamaged: checksums, shapes, finite weights, and the table."""
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import MnfnError
+    from mnfn_cli.zoo.contents import open_contents
     from mnfn_cli.zoo.magnitudes import look_at_magnitudes
-    from mnfn_cli.zoo.store import open_zoo
     from mnfn_cli.zoo.verification import verify_zoo
 
     faults = verify_zoo(zoo)
     if faults:
         raise MnfnError.together(faults) if len({type(f) for f in faults}) > 1 else type(faults[0]).together(faults)
-    opened = open_zoo(zoo)
+    opened = open_contents(zoo)
     unusual = look_at_magnitudes(opened)
     for sentence in unusual.sentences():
         console.note(sentence)
@@ -73,10 +73,11 @@ def verify(
     if not twins:
         console.result(document, text)
         return
+    from mnfn_cli.zoo.store import open_zoo
     from mnfn_cli.zoo.twins import find_twins
 
     with job(console) as context:
-        show_twins(console, find_twins(opened, context), document, text)
+        show_twins(console, find_twins(open_zoo(zoo), context), document, text)
 
 
 @app.command(

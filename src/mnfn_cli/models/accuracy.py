@@ -38,6 +38,18 @@ class AccuracyPredictor(Functional):
     Shapes:
         The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
         in [0, 1] if it is bounded.
+
+    Source:
+        paper, Section 6.1.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.models import AccuracyPredictor
+    >>> from mnfn_cli.nn import TensorStatistics
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> statistics = TensorStatistics(spec)
+    >>> AccuracyPredictor(spec, statistics, statistics.numbers, [16], 0.0, canonicalize=True)(networks).shape
+    torch.Size([2])
     """
 
     def __init__(

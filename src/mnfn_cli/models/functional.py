@@ -27,6 +27,13 @@ class LearnedInputs:
         weights: the share of each input in the verdict about a network, ``(inputs,)``; they sum to 1.
         responses: the probabilities that each network gives the classes, ``(networks, inputs, classes)``.
         agreements: how much each network agrees with each answer, in [0, 1], ``(networks, inputs)``.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, input_size=(16, 16))
+    >>> model = build_model("generalization/learned-test-set", spec, members=1)
+    >>> found = model.learned_inputs(WeightSpaceFeatures.randn(spec, batch=2))
+    >>> found.inputs.shape[1:], bool(abs(found.weights.sum() - 1) < 1e-6)
+    (torch.Size([1, 16, 16]), True)
     """
 
     inputs: Tensor
@@ -39,9 +46,34 @@ class LearnedInputs:
 class Functional(nn.Module):
     """A functional that reads all training networks once before the first gradient step, or after the last.
 
+    Args:
+        args, kwargs: those of ``torch.nn.Module``.
+
     Attributes:
         input_dtype: the dtype in which the functional wants raw weights, whatever the dtype of its parameters is; None
             for that of its parameters.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is what the task
+        needs.
+
+    Source:
+        mnfn's own.
+
+    >>> import torch
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.models import Functional
+    >>> class Norm(Functional):
+    ...     def prepare(self, features):
+    ...         self.register_buffer("usual", features.flatten().norm(dim=1).mean())
+    ...     def forward(self, features):
+    ...         return (features.flatten().norm(dim=1) / self.usual).sigmoid()
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model = Norm()
+    >>> model.prepare(networks)
+    >>> model(networks).shape
+    torch.Size([2])
     """
 
     input_dtype: ClassVar[torch.dtype | None] = None
@@ -107,6 +139,31 @@ class ClosedFormFunctional(FittedBuffers, Functional):
 
     ``fit`` stores what it learns in buffers (``self.register_buffer(name, tensor)``). They are saved with the run, and
     loading the run restores them with the shapes in which they were saved.
+
+    Args:
+        args, kwargs: those of ``torch.nn.Module``.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is what the task
+        needs.
+
+    Source:
+        mnfn's own.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.models import ClosedFormFunctional
+    >>> class Mean(ClosedFormFunctional):
+    ...     def fit(self, features, targets):
+    ...         self.register_buffer("mean", targets.mean())
+    ...     def forward(self, features):
+    ...         return self.mean.expand(features.batch)
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> import torch
+    >>> model = Mean()
+    >>> model.fit(networks, torch.tensor([0.25, 0.75]))
+    >>> model(networks).tolist()
+    [0.5, 0.5]
     """
 
     @abstractmethod
@@ -129,6 +186,12 @@ def place_of(model: nn.Module) -> tuple[torch.device, torch.dtype]:
 
 def count_parameters(model: nn.Module) -> int:
     """Return the number of learned numbers: of parameters, and of buffers that come from a fit.
+
+    Args:
+        model: any module.
+
+    Returns:
+        their number.
 
     >>> count_parameters(nn.Linear(3, 4))
     16

@@ -28,6 +28,20 @@ class StatNN(AccuracyPredictor):
     Args:
         spec: the weight space of the networks.
         options: further arguments of ``AccuracyPredictor``, such as ``head``.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
+        in [0, 1] if it is bounded.
+
+    Source:
+        Unterthiner et al. 2020.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> model = build_model("generalization/statnn", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).shape
+    torch.Size([2])
     """
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
@@ -42,6 +56,21 @@ class StatisticsMlp(AccuracyPredictor):
         spec: the weight space of the networks.
         options: the arguments ``statistics``, ``members``, ``head``, ``dropout`` and ``bounded`` of
             ``AccuracyPredictor``.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
+        in [0, 1] if it is bounded.
+
+    Source:
+        mnfn's own.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> model = build_model("generalization/statistics-mlp", spec)
+    >>> model.statistics.fit(WeightSpaceFeatures.randn(spec, batch=4))
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model.eval()(networks).shape
+    torch.Size([2])
     """
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
@@ -54,6 +83,20 @@ class FlatMlp(AccuracyPredictor):
     Args:
         spec: the weight space of the networks.
         options: further arguments of ``AccuracyPredictor``, such as ``head``.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
+        in [0, 1] if it is bounded.
+
+    Source:
+        paper, Section 6.1 (the baseline MLP).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> model = build_model("generalization/mlp", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).shape
+    torch.Size([2])
     """
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
@@ -65,7 +108,7 @@ class _Flatten(nn.Module):
         return features.flatten()
 
 
-class Np(AccuracyPredictor):
+class NPGeneralization(AccuracyPredictor):
     """Predict accuracy by NP layers, equivariant to permutations of all neurons (Zhou et al. 2023).
 
     The weights are standardised. Each NP layer is preceded by a learned embedding, which tells apart the network's
@@ -75,6 +118,20 @@ class Np(AccuracyPredictor):
         spec: the weight space of the networks.
         channels: the number of output channels of each layer.
         options: further arguments of ``AccuracyPredictor``, such as ``head``.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
+        in [0, 1] if it is bounded.
+
+    Source:
+        Zhou et al. 2023 (Permutation equivariant neural functionals).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> model = build_model("generalization/np", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).shape
+    torch.Size([2])
     """
 
     def __init__(self, spec: NetworkSpec, channels: Sequence[int], **options: Any) -> None:
@@ -85,7 +142,7 @@ class Np(AccuracyPredictor):
         super().__init__(spec, nn.Sequential(*layers, pool), pool.numbers, **options)
 
 
-class Hnp(AccuracyPredictor):
+class HNPGeneralization(AccuracyPredictor):
     """Predict accuracy by HNP layers, equivariant to permutations of hidden neurons (Zhou et al. 2023).
 
     ReLU follows each HNP layer. The mean over neurons (``MeanPool``) gives the features.
@@ -94,6 +151,20 @@ class Hnp(AccuracyPredictor):
         spec: the weight space of the networks.
         channels: the number of output channels of each layer.
         options: further arguments of ``AccuracyPredictor``, such as ``head``.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
+        in [0, 1] if it is bounded.
+
+    Source:
+        Zhou et al. 2023 (Permutation equivariant neural functionals).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> model = build_model("generalization/hnp", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).shape
+    torch.Size([2])
     """
 
     def __init__(self, spec: NetworkSpec, channels: Sequence[int], **options: Any) -> None:
@@ -102,7 +173,7 @@ class Hnp(AccuracyPredictor):
         super().__init__(spec, features, pool.numbers, **options)
 
 
-class Gnn(AccuracyPredictor):
+class GNNGeneralization(AccuracyPredictor):
     """Predict accuracy by message passing on the network's graph, in which weights are edges (Kofinas et al. 2024).
 
     The weights are standardised, and every round updates nodes and edges. The mean over the nodes and over the edges of
@@ -113,6 +184,20 @@ class Gnn(AccuracyPredictor):
         size: the number of features of each node and of each edge.
         rounds: the number of rounds of message passing.
         options: further arguments of ``AccuracyPredictor``, such as ``head``.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
+        in [0, 1] if it is bounded.
+
+    Source:
+        Kofinas et al. 2024.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> model = build_model("generalization/gnn", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).shape
+    torch.Size([2])
     """
 
     def __init__(self, spec: NetworkSpec, size: int, rounds: int, **options: Any) -> None:

@@ -29,7 +29,7 @@ SIZE = (16, 16)
 """The (height, width) of the pictures that the functional learns to draw."""
 
 
-class GradedReader(Functional):
+class GradedClassifier(Functional):
     """Read a SIREN's weights by graded features of its neurons and messages along its weights.
 
     The logits are invariant to permutations, sign flips and shifts of hidden neurons (``nn.graded``). Each hidden layer
@@ -60,6 +60,16 @@ class GradedReader(Functional):
 
     Raises:
         UsageError: the networks are no SIRENs.
+
+    Source:
+        mnfn's own (docs/graded-layers.md).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> model = build_model("classification/graded", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).shape
+    torch.Size([2, 10])
     """
 
     def __init__(

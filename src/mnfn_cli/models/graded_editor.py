@@ -33,6 +33,15 @@ class GradedEditor(nn.Module):
 
     Raises:
         UsageError: the networks' activation is not odd, or they have convolutions.
+
+    Source:
+        mnfn's own (docs/graded-layers.md).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> model = build_model("editing/graded", spec)
+    >>> from mnfn_cli.testing import assert_equivariant
+    >>> assert_equivariant(model.double(), spec, shifts=2)
     """
 
     def __init__(self, spec: NetworkSpec, nodes: int, edges: int, rounds: int, fourier: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mnfn_cli.models.functional import Functional, LearnedInputs
 from mnfn_cli.nn.inputs import runs_on
-from mnfn_cli.nn.questions import LearnedQuestions
+from mnfn_cli.nn.questions import LearnedProbes
 from mnfn_cli.weightspace.canonical import form_up_to_sign
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.shared_inputs import networks_at_once, run_on_shared_inputs
@@ -18,7 +18,7 @@ HEAD_RATE = 0.06
 
 
 class LearnedTestSet(Functional):
-    """Predict accuracy by the agreement of a network with learned answers to learned inputs (``LearnedQuestions``).
+    """Predict accuracy by the agreement of a network with learned answers to learned inputs (``LearnedProbes``).
 
     Several independent members are trained beside each other, each by its own loss; the prediction is their mean. It
     depends on the function that a network computes and on nothing else, so no symmetry of the weights changes it.
@@ -38,6 +38,17 @@ class LearnedTestSet(Functional):
 
     Raises:
         UsageError: the networks have one output, or the size of their pictures is unknown.
+
+    Source:
+        mnfn's own.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, input_size=(16, 16))
+    >>> model = build_model("generalization/learned-test-set", spec)
+    >>> import torch
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2, dtype=torch.float64)
+    >>> model.eval()(networks).shape
+    torch.Size([2])
     """
 
     input_dtype = torch.float64
@@ -55,7 +66,7 @@ class LearnedTestSet(Functional):
         super().__init__()
         self.spec = spec
         self.members = nn.ModuleList(
-            LearnedQuestions(spec, questions, asked, noise, input_size, bounded) for _ in range(members)
+            LearnedProbes(spec, questions, asked, noise, input_size, bounded) for _ in range(members)
         )
 
     @property
@@ -80,7 +91,7 @@ class LearnedTestSet(Functional):
 
     @torch.no_grad()
     def summary(self, features: WeightSpaceFeatures) -> Tensor:
-        """Return the mean over members of ``LearnedQuestions.summary``, ``(batch, numbers)``, in float64."""
+        """Return the mean over members of ``LearnedProbes.summary``, ``(batch, numbers)``, in float64."""
         found = [[m.summary(z) for m, z in zip(self._all, part, strict=True)] for part in self._outputs(features)]
         return torch.cat([torch.stack(part).mean(dim=0) for part in found])
 
@@ -108,8 +119,8 @@ class LearnedTestSet(Functional):
         return 1.0 if part in ("inputs", "answers", "weights") else HEAD_RATE
 
     @property
-    def _all(self) -> list[LearnedQuestions]:
-        return [member for member in self.members if isinstance(member, LearnedQuestions)]
+    def _all(self) -> list[LearnedProbes]:
+        return [member for member in self.members if isinstance(member, LearnedProbes)]
 
     def _outputs(self, features: WeightSpaceFeatures) -> Iterator[tuple[Tensor, ...]]:
         """Yield the outputs of some networks at a time on all inputs of each member, in float64."""

@@ -22,6 +22,16 @@ class MlpClassifier(nn.Module):
     Shapes:
         The input is raw weights, ``(batch, 1, out, in)`` and ``(batch, 1, out)``; the output is logits,
         ``(batch, classes)``.
+
+    Source:
+        Zhou et al. 2023 (their baseline).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> model = build_model("classification/mlp", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).shape
+    torch.Size([2, 10])
     """
 
     def __init__(self, spec: NetworkSpec, hidden: Sequence[int], dropout: float, classes: int = 10) -> None:
@@ -43,6 +53,16 @@ class MlpEditor(nn.Module):
 
     Shapes:
         The input and the output are ``(batch, 1, out, in)`` and ``(batch, 1, out)``.
+
+    Source:
+        Zhou et al. 2023 (their baseline).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> model = build_model("editing/mlp", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).weights[1].shape
+    torch.Size([2, 1, 8, 8])
     """
 
     def __init__(self, spec: NetworkSpec, hidden: Sequence[int]) -> None:

@@ -46,6 +46,15 @@ class MonomialGeneralization(AccuracyPredictor):
 
     Raises:
         UsageError: the activation or the invariant step does not fit the networks' group.
+
+    Source:
+        paper, Section 6.1 and Theorem 5.3.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> model = build_model("generalization/monomial", spec)
+    >>> from mnfn_cli.testing import assert_invariant
+    >>> assert_invariant(model.double(), spec)
     """
 
     def __init__(

@@ -30,6 +30,16 @@ class AbsoluteClassifier(nn.Module):
 
     Raises:
         UsageError: the networks' activation is not odd, so sign flips are no symmetry of theirs.
+
+    Source:
+        mnfn's own.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> model = build_model("classification/absolute", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).shape
+    torch.Size([2, 10])
     """
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
@@ -62,6 +72,16 @@ class MonomialClassifier(nn.Module):
 
     Raises:
         UsageError: the networks' activation is not odd, so sign flips are no symmetry of theirs.
+
+    Source:
+        paper, Section 6.2.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> model = build_model("classification/monomial", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).shape
+    torch.Size([2, 10])
     """
 
     def __init__(
@@ -108,6 +128,16 @@ class MonomialEditor(nn.Module):
 
     Raises:
         UsageError: ``channels`` does not end in 1.
+
+    Source:
+        paper, Section 6.3.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> model = build_model("editing/monomial", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).weights[1].shape
+    torch.Size([2, 1, 8, 8])
     """
 
     def __init__(self, spec: NetworkSpec, channels: Sequence[int], sign_terms: bool, **editor: Any) -> None:

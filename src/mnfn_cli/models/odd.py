@@ -31,6 +31,18 @@ class OddFeatures(nn.Module):
     Shapes:
         The input is ``(batch, 1, out, in)`` and ``(batch, 1, out)``; the output is ``(batch, out_channels, out, in)``
         and ``(batch, out_channels, out)``.
+
+    Source:
+        paper, Theorem 5.1 and Tables 6 and 8.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.models import OddFeatures
+    >>> from mnfn_cli.testing import assert_equivariant
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> odd = OddFeatures(spec, [6, 6], "sin", True, "linear", unit_scale=True, keep_input=True)
+    >>> assert_equivariant(odd.double(), spec)
+    >>> odd.out_channels
+    7
     """
 
     def __init__(

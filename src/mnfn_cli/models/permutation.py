@@ -40,6 +40,16 @@ class PermutationStack(nn.Sequential):
 
     Shapes:
         The input is ``(batch, channels, ...)``; the output is ``(batch, base_channels[-1], ...)``.
+
+    Source:
+        Zhou et al. 2023 (Permutation equivariant neural functionals).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.models import PermutationStack
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> PermutationStack(spec, 1, "hnp", [6, 4])(networks).channels
+    4
     """
 
     def __init__(
@@ -137,29 +147,103 @@ class PermutationEditor(nn.Module):
         return change
 
 
-class NpClassifier(PermutationClassifier):
-    """``PermutationClassifier`` with NP layers. ``options`` are its arguments other than ``spec`` and ``base``."""
+class NPClassifier(PermutationClassifier):
+    """``PermutationClassifier`` with NP layers. ``options`` are its arguments other than ``spec`` and ``base``.
+
+    Args:
+        spec: the weight space of the INRs.
+        options: the arguments of ``PermutationClassifier`` other than ``spec`` and ``base``.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in)`` and ``(batch, 1, out)``; the output is logits,
+        ``(batch, classes)``.
+
+    Source:
+        Zhou et al. 2023 (Permutation equivariant neural functionals).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> model = build_model("classification/np", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).shape
+    torch.Size([2, 10])
+    """
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
         super().__init__(spec, "np", **options)
 
 
-class HnpClassifier(PermutationClassifier):
-    """``PermutationClassifier`` with HNP layers. ``options`` are its arguments other than ``spec`` and ``base``."""
+class HNPClassifier(PermutationClassifier):
+    """``PermutationClassifier`` with HNP layers. ``options`` are its arguments other than ``spec`` and ``base``.
+
+    Args:
+        spec: the weight space of the INRs.
+        options: the arguments of ``PermutationClassifier`` other than ``spec`` and ``base``.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in)`` and ``(batch, 1, out)``; the output is logits,
+        ``(batch, classes)``.
+
+    Source:
+        Zhou et al. 2023 (Permutation equivariant neural functionals).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> model = build_model("classification/hnp", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).shape
+    torch.Size([2, 10])
+    """
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
         super().__init__(spec, "hnp", **options)
 
 
-class NpEditor(PermutationEditor):
-    """``PermutationEditor`` with NP layers. ``options`` are its arguments other than ``spec`` and ``base``."""
+class NPEditor(PermutationEditor):
+    """``PermutationEditor`` with NP layers. ``options`` are its arguments other than ``spec`` and ``base``.
+
+    Args:
+        spec: the weight space of the INRs.
+        options: the arguments of ``PermutationEditor`` other than ``spec`` and ``base``.
+
+    Shapes:
+        The input and the output are ``(batch, 1, out, in)`` and ``(batch, 1, out)``.
+
+    Source:
+        Zhou et al. 2023 (Permutation equivariant neural functionals).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> model = build_model("editing/np", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).weights[1].shape
+    torch.Size([2, 1, 8, 8])
+    """
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
         super().__init__(spec, "np", **options)
 
 
-class HnpEditor(PermutationEditor):
-    """``PermutationEditor`` with HNP layers. ``options`` are its arguments other than ``spec`` and ``base``."""
+class HNPEditor(PermutationEditor):
+    """``PermutationEditor`` with HNP layers. ``options`` are its arguments other than ``spec`` and ``base``.
+
+    Args:
+        spec: the weight space of the INRs.
+        options: the arguments of ``PermutationEditor`` other than ``spec`` and ``base``.
+
+    Shapes:
+        The input and the output are ``(batch, 1, out, in)`` and ``(batch, 1, out)``.
+
+    Source:
+        Zhou et al. 2023 (Permutation equivariant neural functionals).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> model = build_model("editing/hnp", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).weights[1].shape
+    torch.Size([2, 1, 8, 8])
+    """
 
     def __init__(self, spec: NetworkSpec, **options: Any) -> None:
         super().__init__(spec, "hnp", **options)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mnfn_cli.errors import UsageError
 from mnfn_cli.models.functional import Functional
 from mnfn_cli.nn.head import mlp_head
-from mnfn_cli.nn.points import LearnedPoints
+from mnfn_cli.nn.points import ProbePoints
 from mnfn_cli.weightspace.distortion import distort
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.shared_inputs import run_on_shared_inputs
@@ -40,6 +40,16 @@ class ProbeClassifier(Functional):
 
     Raises:
         UsageError: the networks have convolutions, so that no single point is an input of theirs.
+
+    Source:
+        mnfn's own.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> model = build_model("classification/probe", spec)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> model(networks).shape
+    torch.Size([2, 10])
     """
 
     def __init__(
@@ -55,7 +65,7 @@ class ProbeClassifier(Functional):
         if spec.kernels:
             raise UsageError("probe", f"runs networks on points, and networks {spec} read pictures")
         self.spec, self.distortion = spec, distortion
-        self.points = LearnedPoints(points, spec.widths[0])
+        self.points = ProbePoints(points, spec.widths[0])
         self.head = mlp_head(points * spec.widths[-1], hidden, classes, dropout, nn.GELU)
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:

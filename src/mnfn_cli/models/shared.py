@@ -36,6 +36,19 @@ class SharedFunctional(Functional):
 
     Raises:
         UsageError: the model cannot read a weight space, alone or beside the others; the message names it.
+
+    Source:
+        mnfn's own.
+
+    >>> import torch
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> from mnfn_cli.models import SharedFunctional
+    >>> from mnfn_cli.weightspace import MixedFeatures
+    >>> specs = [NetworkSpec.mlp([2, n, 5, 3], activation="tanh") for n in (6, 7)]
+    >>> model = SharedFunctional(lambda spec: build_model("generalization/monomial", spec), specs, "group")
+    >>> parts = [WeightSpaceFeatures.randn(spec, batch=1) for spec in specs]
+    >>> model(MixedFeatures(parts, torch.tensor([1, 0]))).shape
+    torch.Size([2])
     """
 
     def __init__(self, build: Builder, specs: Sequence[NetworkSpec], sharing: Sharing) -> None:

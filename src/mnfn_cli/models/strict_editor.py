@@ -33,6 +33,15 @@ class StrictEditor(nn.Module):
 
     Shapes:
         The input and the output are ``(batch, 1, out, in)`` and ``(batch, 1, out)``.
+
+    Source:
+        mnfn's own, on the layers of paper, Theorem 5.1.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> model = build_model("editing/monomial-strict", spec)
+    >>> from mnfn_cli.testing import assert_equivariant
+    >>> assert_equivariant(model.double(), spec)
     """
 
     def __init__(

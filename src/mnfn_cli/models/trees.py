@@ -59,6 +59,14 @@ class Trees(ClosedFormFunctional):
     Shapes:
         The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is ``(batch,)``,
         in [0, 1] if it is bounded.
+
+    Source:
+        mnfn's own.
+
+    >>> from mnfn_cli import NetworkSpec, build_model
+    >>> spec = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, input_size=(16, 16))
+    >>> type(build_model("generalization/trees", spec, test_set=None)).__name__
+    'Trees'
     """
 
     input_dtype = torch.float64
@@ -96,6 +104,14 @@ class TreesOnTestSet(Functional):
     Shapes:
         The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``. The output is ``(batch,)``
         and in training ``(batch, members)``, in [0, 1] if it is bounded.
+
+    Source:
+        mnfn's own.
+
+    >>> from mnfn_cli import NetworkSpec, build_model
+    >>> spec = NetworkSpec.cnn([1, 16, 16, 16], kernel=3, stride=2, outputs=10, input_size=(16, 16))
+    >>> type(build_model("generalization/trees", spec)).__name__
+    'Trees'
     """
 
     input_dtype = torch.float64

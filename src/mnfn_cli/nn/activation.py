@@ -27,8 +27,23 @@ class EquivariantActivation(nn.Module):
         spec: the weight space.
         name: ``relu`` for the scaling group, ``tanh`` or ``sin`` for the sign group.
 
+    Shapes:
+        The input and the output are ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``.
+
     Raises:
         UsageError: the function does not commute with the group.
+
+    Source:
+        paper, Section 5.1: positively homogeneous functions keep scales, odd ones keep signs.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import EquivariantActivation
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+    >>> from mnfn_cli.testing import assert_equivariant
+    >>> assert_equivariant(EquivariantActivation(spec, "tanh"), spec)
+    >>> EquivariantActivation(spec, "relu")
+    Traceback (most recent call last):
+    mnfn_cli.errors.UsageError: model.activation: relu breaks the sign group of tanh networks; use tanh or sin
     """
 
     def __init__(self, spec: NetworkSpec, name: str) -> None:
@@ -62,6 +77,19 @@ class Pointwise(nn.Module):
 
     Args:
         function: a function from a tensor to a tensor of the same shape, such as ``torch.relu``.
+
+    Shapes:
+        The input and the output are ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``.
+
+    Source:
+        Zhou et al. 2023 (Permutation equivariant neural functionals).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import Pointwise
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+    >>> import torch
+    >>> bool((Pointwise(torch.relu)(WeightSpaceFeatures.randn(spec, batch=2)).flatten() >= 0).all())
+    True
     """
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
@@ -87,6 +115,16 @@ class ChannelDropout(nn.Module):
 
     Shapes:
         The input and the output are ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``.
+
+    Source:
+        mnfn's own.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import ChannelDropout
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+    >>> features = WeightSpaceFeatures.randn(spec, batch=2, channels=8)
+    >>> ChannelDropout(0.5).eval()(features).channels
+    8
     """
 
     def __init__(self, probability: float) -> None:

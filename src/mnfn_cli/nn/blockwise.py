@@ -36,6 +36,17 @@ class BlockwiseInvariant(nn.Sequential):
     Shapes:
         The input is ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``, the output
         ``(batch, numbers)``.
+
+    Source:
+        paper, Theorem 5.3.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import BlockwiseInvariant, EquivariantActivation, MeanPool, MonomialLinear, NormalizeEntries
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+    >>> layers = [MonomialLinear(spec, 1, 6), EquivariantActivation(spec, "relu"), NormalizeEntries(spec, 6)]
+    >>> model = BlockwiseInvariant(layers, MeanPool(spec, 6))
+    >>> model(WeightSpaceFeatures.randn(spec, batch=2)).shape
+    torch.Size([2, 66])
     """
 
     def __init__(self, layers: Sequence[nn.Module], pool: MeanPool) -> None:

@@ -60,6 +60,9 @@ class CanonicalStatistics(nn.Module):
         The input is raw weights with one channel, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``, of any
         dtype; the output is ``(batch, numbers)`` in float64, and finite if the weights are.
 
+    Source:
+        mnfn's own.
+
     >>> spec = NetworkSpec.cnn([1, 16, 16, 16], stride=2, outputs=10)
     >>> CanonicalStatistics(spec)(WeightSpaceFeatures.zeros(spec, 2)).shape
     torch.Size([2, 343])

@@ -26,6 +26,16 @@ class GaussianFourierFeatures(nn.Module):
 
     Shapes:
         The input is ``(batch, channels, ...)``, the output ``(batch, 2 * size, ...)``.
+
+    Source:
+        Tancik et al. 2020; the published NP configurations of Zhou et al. 2023.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import GaussianFourierFeatures
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> GaussianFourierFeatures(1, size=8, scale=3.0)(networks).channels
+    16
     """
 
     frequencies: Tensor
@@ -81,6 +91,16 @@ class InputOutputEncoding(nn.Module):
 
     Shapes:
         The input is ``(batch, channels, ...)``, the output ``(batch, channels + 2 * bands + 1, ...)``.
+
+    Source:
+        Zhou et al. 2023 (Permutation equivariant neural functionals).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import InputOutputEncoding
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> InputOutputEncoding(spec, bands=4, max_freq=10.0)(networks).channels
+    10
     """
 
     inputs: Tensor
@@ -137,6 +157,16 @@ class InputOutputEmbedding(nn.Module):
 
     Shapes:
         The input and the output are ``(batch, d, out, in, *kernel)`` and ``(batch, d, out)``.
+
+    Source:
+        Zhou et al. 2023 (Permutation equivariant neural functionals).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import InputOutputEmbedding
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> InputOutputEmbedding(spec, 1)(networks).weights[0].shape
+    torch.Size([2, 1, 5, 2])
     """
 
     def __init__(self, spec: NetworkSpec, channels: int) -> None:

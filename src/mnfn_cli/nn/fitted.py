@@ -9,6 +9,24 @@ class FittedBuffers(nn.Module):
     """A module whose buffers are registered by a fit, and by loading with the shapes in which they were saved.
 
     Until then it has none. Parameters that the constructor makes are loaded as usual.
+
+    Args:
+        args, kwargs: those of ``torch.nn.Module``.
+
+    Shapes:
+        None: a base class.
+
+    Source:
+        mnfn's own.
+
+    >>> import torch
+    >>> from mnfn_cli.nn import FittedBuffers
+    >>> fitted, loaded = FittedBuffers(), FittedBuffers()
+    >>> fitted.register_buffer("mean", torch.ones(3))
+    >>> loaded.load_state_dict(fitted.state_dict())
+    <All keys matched successfully>
+    >>> loaded.mean.shape
+    torch.Size([3])
     """
 
     def _load_from_state_dict(

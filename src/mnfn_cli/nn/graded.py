@@ -48,6 +48,17 @@ class GradedLayer(nn.Module):
     Shapes:
         The input is ``(batch, neurons, sizes[grade])`` for each grade; the output is ``(batch, neurons, size)`` for
         each of ``grades``. With all grades there are ``sum of 3 sizes[grade] size + 4 size^2 + 4 size`` parameters.
+
+    Source:
+        mnfn's own (docs/graded-layers.md).
+
+    >>> import torch
+    >>> from mnfn_cli.nn import GradedLayer
+    >>> sizes = {(0, 0): 3, (1, 0): 2, (0, 1): 2, (1, 1): 2}
+    >>> layer = GradedLayer(sizes, 4)
+    >>> found = layer({grade: torch.rand(2, 5, size) for grade, size in sizes.items()})
+    >>> {grade: tuple(values.shape) for grade, values in found.items()}
+    {(0, 0): (2, 5, 4), (1, 0): (2, 5, 4), (0, 1): (2, 5, 4), (1, 1): (2, 5, 4)}
     """
 
     def __init__(self, sizes: Mapping[Grade, int], size: int, grades: Sequence[Grade] = GRADES) -> None:

@@ -42,8 +42,22 @@ class GradedEdgeLayer(nn.Module):
         nodes: the number ``m`` of features of each neuron and character, at least 2.
         edges: the number ``f`` of even and of odd features of each edge.
 
+    Shapes:
+        The input and the output are ``GradedFeatures`` with ``m`` features of a neuron and ``f`` of an edge.
+
     Raises:
         UsageError: the networks' activation is not odd, or they have convolutions.
+
+    Source:
+        mnfn's own (docs/graded-layers.md).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import GradedEdgeLayer, GradedEncoding
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> encode, layer = GradedEncoding(spec, 6, 4, size=3, scale=0.1), GradedEdgeLayer(spec, 6, 4)
+    >>> layer(encode(networks)).nodes[0][0].shape
+    torch.Size([2, 8, 6])
     """
 
     def __init__(self, spec: NetworkSpec, nodes: int, edges: int) -> None:

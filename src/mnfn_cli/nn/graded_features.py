@@ -53,11 +53,25 @@ class Grading:
 class GradedFeatures:
     """Features of every hidden neuron and of every edge between two of them.
 
+    Args:
+        nodes, edges, outputs: the attributes.
+
     Attributes:
         nodes: for each hidden layer and each character the features of its neurons, ``(batch, n_i, size)``.
         edges: for each ``W(i)`` between hidden layers two tensors ``(batch, n_i, n_{i-1}, size)``: *even* features,
             which no element changes, and *odd* ones, which it multiplies as it does the entries of ``W(i)``.
         outputs: the output bias, which no element changes, ``(batch, n_L)``.
+
+    Source:
+        mnfn's own (docs/graded-layers.md).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import GradedEncoding
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> found = GradedEncoding(spec, 6, 4, size=3, scale=0.1)(networks)
+    >>> found.means().shape, len(found.nodes), len(found.edges)
+    (torch.Size([2, 13]), 2, 1)
     """
 
     nodes: tuple[tuple[Tensor, ...], ...]
@@ -100,6 +114,16 @@ class GradedEncoding(nn.Module):
 
     Raises:
         UsageError: the networks' activation is not odd, or they have convolutions.
+
+    Source:
+        mnfn's own (docs/graded-layers.md).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import GradedEncoding
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> GradedEncoding(spec, 6, 4, size=3, scale=0.1)(networks).edges[0][0].shape
+    torch.Size([2, 8, 8, 4])
     """
 
     def __init__(self, spec: NetworkSpec, nodes: int, edges: int, size: int, scale: float) -> None:

@@ -21,6 +21,17 @@ class Graph:
     Args:
         nodes: one tensor ``(batch, n_i, size)`` for each layer of neurons, the inputs first.
         edges: one tensor ``(batch, n_i, n_{i-1}, size)`` for each layer of weights.
+
+    Source:
+        Kofinas et al. 2024.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import Graph, NeuralGraph
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> graph = NeuralGraph(spec, size=8)(networks)
+    >>> [tuple(nodes.shape) for nodes in graph.nodes]
+    [(2, 2, 8), (2, 5, 8), (2, 4, 8), (2, 3, 8)]
     """
 
     nodes: list[Tensor]
@@ -37,6 +48,19 @@ class NeuralGraph(nn.Module):
     Args:
         spec: the weight space.
         size: the length of the vectors of nodes and edges.
+
+    Shapes:
+        The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is a ``Graph``.
+
+    Source:
+        Kofinas et al. 2024.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import NeuralGraph
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> [tuple(edges.shape) for edges in NeuralGraph(spec, size=8)(networks).edges]
+    [(2, 4, 1, 8), (2, 4, 4, 8), (2, 10, 4, 8)]
     """
 
     def __init__(self, spec: NetworkSpec, size: int) -> None:
@@ -72,6 +96,20 @@ class MessagePassing(nn.Module):
 
     Args:
         size: the length of the vectors of nodes and edges.
+
+    Shapes:
+        The input is a ``Graph``: nodes ``(batch, n_i, size)`` and edges ``(batch, n_i, n_{i-1}, size)``; so is the
+        output.
+
+    Source:
+        Kofinas et al. 2024, without their normalisations.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import MessagePassing, NeuralGraph
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> MessagePassing(8)(NeuralGraph(spec, size=8)(networks)).edges[0].shape
+    torch.Size([2, 5, 2, 8])
     """
 
     def __init__(self, size: int) -> None:
@@ -109,6 +147,16 @@ class GraphPool(nn.Module):
 
     Shapes:
         The output is ``(batch, numbers)``.
+
+    Source:
+        Kofinas et al. 2024.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import GraphPool, NeuralGraph
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> GraphPool(spec, 8)(NeuralGraph(spec, size=8)(networks)).shape
+    torch.Size([2, 56])
     """
 
     def __init__(self, spec: NetworkSpec, size: int) -> None:

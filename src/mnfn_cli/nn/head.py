@@ -25,6 +25,14 @@ def mlp_head(
         outputs: the number of features of the output ``(batch, outputs)``.
         dropout: the probability with which a hidden unit is set to 0 in training; with 0 there is no dropout layer.
         activation: a class or function that returns the activation after every linear layer but the last.
+
+    Returns:
+        a module that maps ``(batch, inputs)`` to ``(batch, outputs)``.
+
+    >>> import torch
+    >>> from mnfn_cli.nn import mlp_head
+    >>> mlp_head(5, [8, 8], 3)(torch.rand(2, 5)).shape
+    torch.Size([2, 3])
     """
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise([inputs, *hidden]):
@@ -57,6 +65,14 @@ class Ensemble(nn.Module):
 
     Shapes:
         The input is ``(batch, inputs)``, the output ``(batch, outputs)``.
+
+    Source:
+        mnfn's own.
+
+    >>> import torch
+    >>> from mnfn_cli.nn import Ensemble
+    >>> Ensemble(3, inputs=5, hidden=[8], outputs=1).eval()(torch.rand(2, 5)).shape
+    torch.Size([2, 1])
     """
 
     def __init__(self, members: int, inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) -> None:

@@ -21,7 +21,7 @@ TRIED = 4
 """The number of inputs on which it is tried whether a network can be run."""
 
 
-class SmoothInputs(nn.Module):
+class SmoothProbes(nn.Module):
     """A set of inputs ``x_k = m_k + 0.35 D^T (c_k * S) D``, with coefficients ``c_k`` and a mean ``m_k`` for each.
 
     ``D`` is the orthonormal discrete cosine transform of each channel, and ``S(u, v) = 1 / (1 + (u^2 + v^2) / 9)``,
@@ -34,8 +34,22 @@ class SmoothInputs(nn.Module):
         input_size: (height, width) of pictures where the specification does not know it.
         learned: whether coefficients and means are parameters; else they are buffers.
 
+    Shapes:
+        There is no input; the output is pictures ``(count, channels, height, width)``, or vectors ``(count, n_0)``.
+
     Raises:
         UsageError: networks with convolutions do not know the size of their pictures, or cannot read this one.
+
+    Source:
+        mnfn's own.
+
+    >>> import torch
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import SmoothProbes
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> probes = SmoothProbes(spec, count=4, input_size=(16, 16))
+    >>> probes(torch.float32).shape
+    torch.Size([4, 1, 16, 16])
     """
 
     coefficients: Tensor
@@ -84,7 +98,7 @@ class SmoothInputs(nn.Module):
         return means + CONTRAST * coefficients
 
 
-def runs_on(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: SmoothInputs) -> Tensor:
+def runs_on(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: SmoothProbes) -> Tensor:
     """Return whether the squares of each network's outputs on some inputs are finite, ``(batch,)``.
 
     Args:

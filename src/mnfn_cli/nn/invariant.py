@@ -28,6 +28,18 @@ class NormalizeEntries(nn.Module):
 
     Shapes:
         The input and the output are ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``.
+
+    Source:
+        paper, Theorem 5.3.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import NormalizeEntries
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+    >>> from mnfn_cli.testing import assert_invariant
+    >>> from mnfn_cli.nn import MeanPool
+    >>> import torch
+    >>> layer, pool = NormalizeEntries(spec, 6).double(), MeanPool(spec, 6)
+    >>> assert_invariant(torch.nn.Sequential(layer, pool), spec, channels=6)
     """
 
     def __init__(self, spec: NetworkSpec, channels: int) -> None:
@@ -125,7 +137,24 @@ class _MeanDirection(torch.autograd.Function):
 
 
 class AbsoluteValue(nn.Module):
-    """Take the absolute value of every entry, which removes signs; also that of ``b(L)``, as published."""
+    """Take the absolute value of every entry, which removes signs; also that of ``b(L)``, as published.
+
+    Args:
+        args, kwargs: those of ``torch.nn.Module``; there are none of its own.
+
+    Shapes:
+        The input and the output are ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``.
+
+    Source:
+        paper, Theorem 5.3.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import AbsoluteValue
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> bool((AbsoluteValue()(networks).flatten() >= 0).all())
+    True
+    """
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return the absolute values."""
@@ -155,6 +184,16 @@ class MeanPool(nn.Module):
     Shapes:
         The input is ``(batch, channels, out, in, *kernel)`` and ``(batch, channels, out)``, the output
         ``(batch, numbers)``.
+
+    Source:
+        paper, Theorem 5.3.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import MeanPool
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> pool = MeanPool(spec, channels=6)
+    >>> pool(WeightSpaceFeatures.randn(spec, batch=2, channels=6)).shape, pool.numbers
+    (torch.Size([2, 240]), 240)
     """
 
     def __init__(self, spec: NetworkSpec, channels: int) -> None:

@@ -46,6 +46,18 @@ class InvariantStatistics(nn.Module):
 
     Shapes:
         The input is raw weights with one channel, the output ``(batch, numbers)`` in the features' dtype.
+
+    Source:
+        mnfn's own.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import InvariantStatistics
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> statistics = InvariantStatistics(spec, ["canonical"])
+    >>> statistics.fit(networks)
+    >>> statistics(networks).shape == (2, statistics.numbers)
+    True
     """
 
     means: Tensor

@@ -59,6 +59,14 @@ class MeanFieldStatistics(nn.Module):
 
     Source:
         Mean-field theory of deep networks: Poole et al. 2016, Schoenholz et al. 2017; a layer's numbers are ours.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import MeanFieldStatistics
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> statistics = MeanFieldStatistics(spec)
+    >>> statistics(networks).shape == (2, statistics.numbers)
+    True
     """
 
     def __init__(self, spec: NetworkSpec) -> None:

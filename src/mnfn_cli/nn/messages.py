@@ -39,6 +39,15 @@ class EdgeMessages(nn.Module):
 
     Raises:
         UsageError: the networks' activation allows permutations only.
+
+    Source:
+        mnfn's own (docs/symmetries.md).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import EdgeMessages
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+    >>> from mnfn_cli.testing import assert_equivariant
+    >>> assert_equivariant(EdgeMessages(spec), spec, channels=2)
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -77,6 +86,16 @@ class MessageLayer(nn.Module):
 
     Raises:
         UsageError: the activation of the networks allows permutations only.
+
+    Source:
+        mnfn's own (docs/symmetries.md).
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import MessageLayer
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> MessageLayer(spec, 1, 6)(networks).channels
+    6
     """
 
     def __init__(self, spec: NetworkSpec, in_channels: int, out_channels: int, *, sign_terms: bool = True) -> None:

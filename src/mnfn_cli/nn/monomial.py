@@ -39,6 +39,9 @@ class MonomialLinear(nn.Module):
     Raises:
         UsageError: the activation of the networks allows permutations only.
 
+    Source:
+        paper, Theorem 5.1 and Tables 6 and 8.
+
     >>> spec = NetworkSpec.cnn([1, 16, 16, 16], outputs=10, activation="relu")
     >>> layer = MonomialLinear(spec, in_channels=1, out_channels=16)
     >>> layer(WeightSpaceFeatures.zeros(spec, batch=2)).weights[1].shape

@@ -103,6 +103,9 @@ class NPLinear(_PermutationLinear):
     Shapes:
         The input is ``(batch, d, out, in, *kernel)`` and ``(batch, d, out)``; the output has ``e`` channels instead.
 
+    Source:
+        Zhou et al. 2023 (Permutation equivariant neural functionals).
+
     >>> spec = NetworkSpec.mlp([2, 32, 32, 1], activation="sin", omega=30.0)
     >>> sum(parameter.numel() for parameter in NPLinear(spec, 4, 8).parameters())
     2128
@@ -163,6 +166,9 @@ class HNPLinear(_PermutationLinear):
 
     Shapes:
         The input is ``(batch, d, out, in, *kernel)`` and ``(batch, d, out)``; the output has ``e`` channels instead.
+
+    Source:
+        Zhou et al. 2023 (Permutation equivariant neural functionals).
 
     >>> spec = NetworkSpec.cnn([1, 16, 16, 16], stride=2, outputs=10)
     >>> HNPLinear(spec, 1, 16)(WeightSpaceFeatures.zeros(spec, batch=2)).weights[1].shape

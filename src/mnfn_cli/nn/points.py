@@ -7,12 +7,22 @@ JITTER = 0.05
 """The deviation of the points from a regular grid at the start, in coordinates of [-1, 1]."""
 
 
-class LearnedPoints(nn.Module):
+class ProbePoints(nn.Module):
     """Points with learned coordinates.
 
     Args:
         points: the number of points.
         axes: the number of coordinates of a point.
+
+    Shapes:
+        There is no input; the output is coordinates on about [-1, 1], ``(points, axes)``.
+
+    Source:
+        mnfn's own.
+
+    >>> from mnfn_cli.nn import ProbePoints
+    >>> ProbePoints(9, axes=2)().shape
+    torch.Size([9, 2])
     """
 
     def __init__(self, points: int, axes: int) -> None:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnfn_cli.nn.floors import SMALLEST, divided_by_spread, root_mean_square
-from mnfn_cli.nn.inputs import SmoothInputs
+from mnfn_cli.nn.inputs import SmoothProbes
 from mnfn_cli.nn.quantiles import QUANTILES, quantiles
 from mnfn_cli.nn.questions import RAMP
 from mnfn_cli.weightspace.canonical import form_up_to_sign
@@ -52,12 +52,23 @@ class ProbeStatistics(nn.Module):
 
     Raises:
         UsageError: the size of the networks' pictures is unknown.
+
+    Source:
+        mnfn's own.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import ProbeStatistics
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> statistics = ProbeStatistics(spec, count=8, input_size=(16, 16))
+    >>> statistics(networks).shape == (2, statistics.numbers)
+    True
     """
 
     def __init__(self, spec: NetworkSpec, count: int, input_size: Sequence[int] | None = None) -> None:
         super().__init__()
         self.spec = spec
-        self.inputs = SmoothInputs(spec, count, input_size, learned=False)
+        self.inputs = SmoothProbes(spec, count, input_size, learned=False)
         *hidden, outputs = (min(LARGEST, width) for width in spec.widths[1:])
         each = 1 + len(QUANTILES)
         self.numbers = 3 + 4 * each + 3 * outputs + sum(1 + 3 * each + count for count in hidden)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mnfn_cli.errors import UsageError
 from mnfn_cli.nn.floors import divided_by_spread
-from mnfn_cli.nn.inputs import SmoothInputs
+from mnfn_cli.nn.inputs import SmoothProbes
 from mnfn_cli.nn.quantiles import QUANTILES, quantiles
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -19,7 +19,7 @@ RAMP = 0.05
 """An answer counts as right to a degree that rises from 0 to 1 while its margin does from -RAMP / 2 to RAMP / 2."""
 
 
-class LearnedQuestions(nn.Module):
+class LearnedProbes(nn.Module):
     """``K`` learned inputs with soft answers ``q_k = softmax(u_k)``: a network that agrees with them is accurate.
 
     The outputs of a network on the inputs, minus their mean over classes, are ``z_k``, and ``sd`` is their root mean
@@ -39,8 +39,26 @@ class LearnedQuestions(nn.Module):
     Attributes:
         numbers: the length of the summary.
 
+    Shapes:
+        ``predict`` maps outputs on the inputs, ``(batch, inputs, classes)``, to ``(batch,)``; ``summary`` to
+        ``(batch, numbers)``.
+
     Raises:
         UsageError: the networks have one output, or the size of their pictures is unknown.
+
+    Source:
+        mnfn's own.
+
+    >>> import torch
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import LearnedProbes
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> from mnfn_cli import run_networks
+    >>> probes = LearnedProbes(spec, count=12, asked=6, noise=0.0, input_size=(16, 16))
+    >>> outputs = run_networks(spec, networks, probes.inputs(torch.float32))
+    >>> probes.predict(outputs).shape, probes.summary(outputs).shape == (2, probes.numbers)
+    (torch.Size([2]), True)
     """
 
     def __init__(
@@ -58,7 +76,7 @@ class LearnedQuestions(nn.Module):
             raise UsageError("model", f"reads the classes that a network answers, and networks {spec} have one output")
         self.bounded = bounded
         self.classes, self.count, self.asked, self.noise = classes, count, min(asked, count), noise
-        self.inputs = SmoothInputs(spec, count, input_size)
+        self.inputs = SmoothProbes(spec, count, input_size)
         answers = torch.zeros(-(-count // classes), classes, classes)
         answers.diagonal(dim1=1, dim2=2).fill_(2.0)
         self.answers = nn.Parameter(answers.flatten(0, 1)[:count])

@@ -24,6 +24,16 @@ class TensorStatistics(nn.Module):
 
     Shapes:
         The input is raw weights with one channel, the output ``(batch, numbers)``, in the order W(1), b(1), W(2), ...
+
+    Source:
+        Unterthiner et al. 2020.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> from mnfn_cli.nn import TensorStatistics
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> TensorStatistics(spec)(networks).shape
+    torch.Size([2, 42])
     """
 
     def __init__(self, spec: NetworkSpec) -> None:

@@ -19,6 +19,10 @@ class CatalogueEntry:
         name: the task and the recipe, such as ``generalization/relu-monomial``.
         summary: the first line of comment in its file.
         path: the file.
+
+    >>> from mnfn_cli.recipe import list_recipes
+    >>> list_recipes()[0].name
+    'classification/cifar10-hnp'
     """
 
     name: str
@@ -28,6 +32,9 @@ class CatalogueEntry:
 
 def list_recipes() -> list[CatalogueEntry]:
     """Return the shipped recipes, sorted by name.
+
+    Returns:
+        the name, the summary and the file of each.
 
     >>> [entry.name for entry in list_recipes() if "tanh-mono" in entry.name][:2]
     ['generalization/tanh-monomial', 'generalization/tanh-monomial-canonical']
@@ -44,8 +51,18 @@ def _recipes_in(folder: Path) -> tuple[CatalogueEntry, ...]:
 def find_recipe(name_or_path: str) -> Path:
     """Return the file of a recipe: of a shipped recipe by its name, else the file with this path.
 
+    Args:
+        name_or_path: the name of a shipped recipe, or the path of a file.
+
+    Returns:
+        the path of the file.
+
     Raises:
         RecipeError: there is neither a shipped recipe nor a file of this name. The message suggests a similar name.
+
+    >>> from mnfn_cli.recipe import find_recipe
+    >>> find_recipe("generalization/relu-monomial").name
+    'relu-monomial.yaml'
     """
     shipped = {entry.name: entry.path for entry in list_recipes()}
     if name_or_path in shipped:

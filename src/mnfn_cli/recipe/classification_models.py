@@ -18,20 +18,20 @@ class Classifier(Stack):
     dropout: Probability = 0.0
 
 
-class NpClassifier(Classifier):
+class NPClassifier(Classifier):
     """A classifier with NP layers, mean pooling and an MLP."""
 
-    built_by = "mnfn_cli.models.permutation:NpClassifier"
+    built_by = "mnfn_cli.models.permutation:NPClassifier"
     published = "classification/mnist-np"
     shares = "all"
 
     name: Literal["np"]
 
 
-class HnpClassifier(Classifier):
+class HNPClassifier(Classifier):
     """A classifier with HNP layers, mean pooling and an MLP."""
 
-    built_by = "mnfn_cli.models.permutation:HnpClassifier"
+    built_by = "mnfn_cli.models.permutation:HNPClassifier"
     published = "classification/mnist-hnp"
     shares = "all"
 
@@ -64,10 +64,10 @@ class MonomialClassifier(OddLayers, AbsoluteClassifier):
     keep_input: Flag = False
 
 
-class GradedReader(Model):
+class GradedClassifier(Model):
     """Graded features of neurons and messages along weights: invariant to the full symmetry group of sine."""
 
-    built_by = "mnfn_cli.models.graded:GradedReader"
+    built_by = "mnfn_cli.models.graded:GradedClassifier"
     published = "classification/digits-graded"
 
     name: Literal["graded"]

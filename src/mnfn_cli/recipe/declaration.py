@@ -23,6 +23,14 @@ class Model(Section):
         unbounded: for the task generalization, whether the functional takes the argument ``bounded=False`` and then
             answers any number; by default its answers are in [0, 1].
         name: the name by which recipes choose the model.
+
+    >>> from typing import Literal
+    >>> from mnfn_cli.recipe import Model
+    >>> class Ridge(Model):
+    ...     name: Literal["ridge"]
+    ...     penalty: float = 1.0
+    >>> Ridge(name="ridge").options()
+    {'penalty': 1.0}
     """
 
     built_by: ClassVar[str | Callable[..., Any]]

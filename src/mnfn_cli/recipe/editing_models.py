@@ -18,19 +18,19 @@ class MlpEditor(Model):
     hidden: Widths
 
 
-class NpEditor(Stack):
+class NPEditor(Stack):
     """An editor with NP layers, the last with one output channel, and learned scales."""
 
-    built_by = "mnfn_cli.models.permutation:NpEditor"
+    built_by = "mnfn_cli.models.permutation:NPEditor"
     published = "editing/mnist-dilate-np"
 
     name: Literal["np"]
 
 
-class HnpEditor(Stack):
+class HNPEditor(Stack):
     """An editor with HNP layers, the last with one output channel, and learned scales."""
 
-    built_by = "mnfn_cli.models.permutation:HnpEditor"
+    built_by = "mnfn_cli.models.permutation:HNPEditor"
     published = "editing/mnist-dilate-hnp"
 
     name: Literal["hnp"]

@@ -97,7 +97,7 @@ class FlatMlp(AccuracyModel):
 class Gnn(AccuracyModel):
     """Message passing on the network's graph, mean pooling and an MLP."""
 
-    built_by = "mnfn_cli.models.generalization:Gnn"
+    built_by = "mnfn_cli.models.generalization:GNNGeneralization"
     published = "generalization/{family}-gnn"
     shares = "fitting"
 
@@ -109,7 +109,7 @@ class Gnn(AccuracyModel):
 class Np(AccuracyModel):
     """NP layers on standardised weights, mean pooling and an MLP."""
 
-    built_by = "mnfn_cli.models.generalization:Np"
+    built_by = "mnfn_cli.models.generalization:NPGeneralization"
     published = "generalization/{family}-np"
     shares = "all"
 
@@ -120,7 +120,7 @@ class Np(AccuracyModel):
 class Hnp(AccuracyModel):
     """HNP layers, mean pooling and an MLP."""
 
-    built_by = "mnfn_cli.models.generalization:Hnp"
+    built_by = "mnfn_cli.models.generalization:HNPGeneralization"
     published = "generalization/{family}-hnp"
     shares = "all"
 

@@ -22,6 +22,9 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         name_or_path: the name of a shipped recipe, such as ``generalization/relu-monomial``, or the path of a file.
         overrides: texts ``key=value``, such as ``optimizer.lr=1e-3``; see :func:`apply_overrides`.
 
+    Returns:
+        the recipe, with defaults for the keys that it leaves out.
+
     Raises:
         RecipeError: there is no such recipe, or the recipe or an override is wrong. All faults are named, each on a
             line ``FILE:key: what is wrong, what to do``.
@@ -51,6 +54,9 @@ def parse_recipe(document: Mapping[str, Any], where: str, overridden: Collection
         where: the name of the recipe in errors, usually its file.
         overridden: dotted keys that come from overrides; errors about them name the override and not the file.
 
+    Returns:
+        the recipe, with defaults for the keys that it leaves out.
+
     Raises:
         RecipeError: a key or a value is wrong. All faults are named, each on a line.
 
@@ -70,12 +76,33 @@ def recipe_to_document(recipe: Recipe) -> dict[str, Any]:
     """Return every key of ``recipe`` with its value, defaults too, as dicts, lists and plain values.
 
     What is None in the recipe is absent. :func:`parse_recipe` of the document gives ``recipe`` again.
+
+    Args:
+        recipe: the recipe.
+
+    Returns:
+        the sections, as ``parse_recipe`` reads them.
+
+    >>> from mnfn_cli.recipe import load_recipe, recipe_to_document
+    >>> recipe_to_document(load_recipe("generalization/relu-monomial"))["training"]["epochs"]
+    50
     """
     return recipe.model_dump(mode="json", exclude_none=True)
 
 
 def recipe_to_yaml(recipe: Recipe) -> str:
-    """Return ``recipe`` as YAML text, in the order of the schema, that reads back as the same recipe."""
+    """Return ``recipe`` as YAML text, in the order of the schema, that reads back as the same recipe.
+
+    Args:
+        recipe: the recipe.
+
+    Returns:
+        the text.
+
+    >>> from mnfn_cli.recipe import load_recipe, recipe_to_yaml
+    >>> recipe_to_yaml(load_recipe("generalization/relu-monomial")).splitlines()[0]
+    'version: 1'
+    """
     return yaml.dump(
         recipe_to_document(recipe),
         Dumper=CoreDumper,

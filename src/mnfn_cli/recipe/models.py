@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from mnfn_cli.errors import RecipeError
 from mnfn_cli.recipe.classification_models import (
     AbsoluteClassifier,
-    GradedReader,
-    HnpClassifier,
+    GradedClassifier,
+    HNPClassifier,
     MlpClassifier,
     MonomialClassifier,
-    NpClassifier,
+    NPClassifier,
     ProbeClassifier,
 )
 from mnfn_cli.recipe.declaration import Model
-from mnfn_cli.recipe.editing_models import GradedEditor, HnpEditor, MlpEditor, MonomialEditor, NpEditor, StrictEditor
+from mnfn_cli.recipe.editing_models import GradedEditor, HNPEditor, MlpEditor, MonomialEditor, NPEditor, StrictEditor
 from mnfn_cli.recipe.generalization_models import (
     FlatMlp,
     Gnn,
@@ -39,14 +39,14 @@ MODELS: Mapping[str, dict[str, type[Model]]] = {
     "generalization": _by_name(Monomial, StatNN, Np, Hnp, Gnn, FlatMlp, StatisticsMlp, LearnedTestSet, Trees),
     "classification": _by_name(
         MonomialClassifier,
-        GradedReader,
+        GradedClassifier,
         AbsoluteClassifier,
-        HnpClassifier,
-        NpClassifier,
+        HNPClassifier,
+        NPClassifier,
         MlpClassifier,
         ProbeClassifier,
     ),
-    "editing": _by_name(StrictEditor, GradedEditor, MonomialEditor, HnpEditor, NpEditor, MlpEditor),
+    "editing": _by_name(StrictEditor, GradedEditor, MonomialEditor, HNPEditor, NPEditor, MlpEditor),
 }
 """All declarations, by the name of the task and then by the name of the model."""
 
@@ -64,6 +64,10 @@ def declare_model(task: str, model: type[Model]) -> type[Model]:
     Raises:
         RecipeError: there is no such task, or it already has another model of this name; or the model is fitted in
             closed form and shares parameters, although such a functional reads one weight space.
+
+    >>> from mnfn_cli.recipe import MODELS, declare_model
+    >>> declare_model("generalization", MODELS["generalization"]["statnn"]).__name__
+    'StatNN'
     """
     if task not in MODELS:
         raise RecipeError(task, f"no such task; known: {', '.join(MODELS)}")

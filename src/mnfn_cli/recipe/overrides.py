@@ -27,6 +27,9 @@ def apply_overrides(document: dict[str, Any], overrides: Iterable[str]) -> dict[
         document: the sections and values of a recipe.
         overrides: texts such as ``optimizer.lr=1e-3``.
 
+    Returns:
+        the changed copy.
+
     Raises:
         RecipeError: an override does not have the form ``key=value``, its value is not YAML, or a part of its key is a
             value and not a section. All such overrides are named.

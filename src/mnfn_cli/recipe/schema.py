@@ -67,6 +67,10 @@ class Data(Section):
         label: the column of the zoos' tables that the task generalization learns; None for the test accuracy.
         bounds: the lowest and the highest number that this column can hold; None for any number, and [0, 1] for the
             test accuracy.
+
+    >>> from mnfn_cli.recipe import Data
+    >>> Data(zoo=("zoos/digits",)).zoo
+    ('zoos/digits',)
     """
 
     model_config = ConfigDict(revalidate_instances="always")  # a recipe without the section meets the same checks
@@ -132,6 +136,10 @@ class Augment(Section):
 
     Attributes:
         scale: the interval (low, high) of the factors of hidden neurons, for the scaling group.
+
+    >>> from mnfn_cli.recipe import Augment
+    >>> Augment(scale=(1.0, 10.0)).scale
+    (1.0, 10.0)
     """
 
     scale: (
@@ -153,6 +161,10 @@ class Optimizer(Section):
         warmup_steps: the number of steps over which the learning rate rises linearly to ``lr``.
         schedule: how it goes on: ``constant``, or ``cosine``, which falls to 0 as half a cosine.
         weight_decay: the argument of the optimizer in ``torch.optim``.
+
+    >>> from mnfn_cli.recipe import load_recipe
+    >>> load_recipe("generalization/relu-monomial").optimizer.name
+    'adam'
     """
 
     name: Literal["adam", "adamw"]
@@ -178,6 +190,10 @@ class Training(Section):
         in_memory: whether all networks are read before the training; else each batch is read from the zoos, and
             networks that are neighbours there stay near one another in an epoch. By default up to 512 MiB of training
             networks are read.
+
+    >>> from mnfn_cli.recipe import load_recipe
+    >>> load_recipe("generalization/relu-monomial").training.batch_size
+    8
     """
 
     model_config = ConfigDict(revalidate_instances="always")
@@ -241,6 +257,11 @@ class Recipe(Section):
         version: the version of the format, 1.
         task: the task, a key of ``TASKS``.
         data, model, augment, optimizer, training: the sections of the recipe.
+
+    >>> from mnfn_cli.recipe import load_recipe
+    >>> recipe = load_recipe("generalization/relu-monomial")
+    >>> recipe.task, recipe.model.name
+    ('generalization', 'monomial')
     """
 
     version: Annotated[Literal[1], BeforeValidator(_this_version)]

@@ -5,15 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.regular_files import read_regular
 from mnfn_cli.report.counting import CHANNELS, Size
-from mnfn_cli.report.pictures import draw_grid
-from mnfn_cli.storage.atomic import replacing
+from mnfn_cli.report.pictures import draw_grid, grid_image
 from mnfn_cli.tasks.evaluation import Evaluation
 from mnfn_cli.tasks.figure import Confusion, Figure, Grid, Scatter
 from mnfn_cli.tasks.result import read_result
@@ -23,6 +22,8 @@ from mnfn_cli.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from mnfn_cli.report.plot import Plot
 
 COLOUR = "#1f6f8b"
 ACCENT = "#c8553d"
@@ -46,71 +47,94 @@ def draw_run(folder: Path) -> None:
 
 def draw_figure(figure: Figure, picture: Path) -> None:
     """Draw a figure of a task into the PNG file ``picture``."""
+    if isinstance(figure, Grid):
+        draw_grid(figure.rows, picture)
+    else:
+        plot(figure).save(picture)
+
+
+def plot(figure: Figure) -> "Plot":
+    """Draw a figure of a task."""
     match figure:
         case Scatter():
-            _draw_scatter(figure, picture)
+            return _plot_scatter(figure)
         case Confusion():
-            _draw_confusion(figure, picture)
+            return _plot_confusion(figure)
         case Grid():
-            draw_grid(figure.rows, picture)
+            return _plot_grid(figure)
 
 
-def _draw_scatter(figure: Scatter, picture: Path) -> None:
+def _plot_grid(figure: Grid) -> "Plot":
+    image = grid_image(figure.rows)
+    axes = new_axes(image.width / 100, image.height / 100)
+    axes.imshow(np.asarray(image))
+    axes.set_axis_off()
+    return plot_of(axes)
+
+
+def _plot_scatter(figure: Scatter) -> "Plot":
     numbers = [*figure.true, *figure.predicted]
     low, high = figure.bounds or (min(numbers), max(numbers))
     margin = 0.0 if figure.bounds else 0.05 * (high - low) or 1.0
     limits = (low - margin, high + margin)
-    with new_figure(picture, 4.6, 4.6) as axes:
-        axes.plot(limits, limits, color="0.7", linewidth=1, zorder=0)
-        axes.scatter(figure.true, figure.predicted, s=14, alpha=0.6, color=COLOUR, linewidths=0)
-        axes.set(xlim=limits, ylim=limits, aspect="equal")
-        axes.set(xlabel=figure.labels[0], ylabel=figure.labels[1])
-        axes.set_title(figure.title, fontsize=10)
+    axes = new_axes(4.6, 4.6)
+    axes.plot(limits, limits, color="0.7", linewidth=1, zorder=0)
+    axes.scatter(figure.true, figure.predicted, s=14, alpha=0.6, color=COLOUR, linewidths=0)
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
+    axes.set(xlabel=figure.labels[0], ylabel=figure.labels[1])
+    axes.set_title(figure.title, fontsize=10)
+    return plot_of(axes)
 
 
-def _draw_confusion(figure: Confusion, picture: Path) -> None:
+def _plot_confusion(figure: Confusion) -> "Plot":
     matrix, names = np.array(figure.counts), figure.names
-    with new_figure(picture, 4.6, 4.6) as axes:
-        axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
-        for (row, column), count in np.ndenumerate(matrix):
-            if count:
-                shade = "white" if count > matrix[row].sum() / 2 else "black"
-                axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=shade)
-        axes.set_xticks(range(len(names)), names)
-        axes.set_yticks(range(len(names)), names)
-        axes.set(xlabel="predicted from the weights", ylabel="true class")
-        axes.set_title(figure.title, fontsize=10)
+    axes = new_axes(4.6, 4.6)
+    axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(matrix):
+        if count:
+            shade = "white" if count > matrix[row].sum() / 2 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=shade)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="predicted from the weights", ylabel="true class")
+    axes.set_title(figure.title, fontsize=10)
+    return plot_of(axes)
 
 
 def draw_training(metrics: Path, picture: Path, best_step: int) -> None:
+    """Draw the plot of ``plot_training`` into the PNG file ``picture``."""
+    plot_training(metrics, best_step).save(picture)
+
+
+def plot_training(metrics: Path, best_step: int) -> "Plot":
     """Draw the training and validation loss over epochs, and the figure that chooses the model if it is another one.
 
     Args:
         metrics: the file metrics.jsonl of a run.
-        picture: the PNG file to write.
         best_step: the step of the best validation, which a vertical line marks.
     """
     lines = [json.loads(line) for line in read_regular(metrics).splitlines()]
     epochs = [line["epoch"] for line in lines]
     loss = "val_loss" if "val_loss" in lines[0] else "val_mse"
     figure = next((name for name in ("val_tau", "val_accuracy") if name in lines[0]), None)
-    with new_figure(picture, 6.0, 3.6) as axes:
-        axes.plot(epochs, [_number(line["train_loss"]) for line in lines], color="0.6", label="training loss")
-        axes.plot(epochs, [line[loss] for line in lines], color=COLOUR, label="validation loss")
-        axes.set(xlabel="epoch", ylabel="mean squared error" if figure is None else "cross-entropy")
-        if figure is None:
-            axes.set_yscale("log")
-        marked = axes
-        if figure is not None:
-            marked = axes.twinx()
-            name = figure.removeprefix("val_")
-            values = [_number(line[figure]) for line in lines]
-            marked.plot(epochs, values, color=ACCENT, label=f"validation {name}")
-            marked.set_ylabel("Kendall's tau" if name == "tau" else name, color=ACCENT)
-            marked.spines["top"].set_visible(False)
-        best = next(line["epoch"] for line in lines if line["step"] == best_step)
-        marked.axvline(best, color=ACCENT, linewidth=0.8, linestyle=":")
-        marked.figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
+    axes = new_axes(6.0, 3.6)
+    axes.plot(epochs, [_number(line["train_loss"]) for line in lines], color="0.6", label="training loss")
+    axes.plot(epochs, [line[loss] for line in lines], color=COLOUR, label="validation loss")
+    axes.set(xlabel="epoch", ylabel="mean squared error" if figure is None else "cross-entropy")
+    if figure is None:
+        axes.set_yscale("log")
+    marked = axes
+    if figure is not None:
+        marked = axes.twinx()
+        name = figure.removeprefix("val_")
+        values = [_number(line[figure]) for line in lines]
+        marked.plot(epochs, values, color=ACCENT, label=f"validation {name}")
+        marked.set_ylabel("Kendall's tau" if name == "tau" else name, color=ACCENT)
+        marked.spines["top"].set_visible(False)
+    best = next(line["epoch"] for line in lines if line["step"] == best_step)
+    marked.axvline(best, color=ACCENT, linewidth=0.8, linestyle=":")
+    marked.figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
+    return plot_of(axes)
 
 
 def _number(value: float | None) -> float:
@@ -119,8 +143,14 @@ def _number(value: float | None) -> float:
 
 def draw_robustness(evaluation: Evaluation, picture: Path) -> None:
     """Draw the figure of an evaluation over its conditions, or over the zoos of its runs, into a PNG file."""
-    with new_figure(picture, 6.2, 3.8) as axes:
-        plot_robustness(evaluation, axes)
+    robustness(evaluation).save(picture)
+
+
+def robustness(evaluation: Evaluation) -> "Plot":
+    """Draw the figure of an evaluation, as :func:`plot_robustness` does."""
+    axes = new_axes(6.2, 3.8)
+    plot_robustness(evaluation, axes)
+    return plot_of(axes)
 
 
 def plot_robustness(evaluation: Evaluation, axes: "Axes") -> None:
@@ -199,14 +229,20 @@ def draw_growth(sizes: Mapping[str, Sequence[Size]], picture: Path) -> None:
 @contextmanager
 def new_figure(picture: Path, width: float, height: float) -> Iterator["Axes"]:
     """Yield axes of a new figure of this size in inches, and write it atomically when the block ends without error."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
+    axes = new_axes(width, height)
     yield axes
-    with replacing(picture) as temporary:
-        # No date and no version inside: the same data give the same bytes.
-        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+    plot_of(axes).save(picture)
+
+
+def new_axes(width: float, height: float) -> "Axes":
+    """Return axes of a new ``Plot`` of this size in inches."""
+    from mnfn_cli.report.plot import Plot
+
+    axes = Plot(width, height).add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def plot_of(axes: "Axes") -> "Plot":
+    """Return the plot of axes that ``new_axes`` returned."""
+    return cast("Plot", axes.figure)

@@ -30,17 +30,20 @@ COLUMNS = 12
 
 
 def draw_grid(rows: Mapping[str, Tensor], picture: Path, titles: Sequence[str] = ()) -> None:
+    """Write what ``grid_image`` draws into the PNG file ``picture``; raises StorageError if that cannot be done."""
+    image = grid_image(rows, titles)
+    with replacing(picture) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def grid_image(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> "Image":
     """Draw rows of pictures, enlarged without smoothing. Each column shows versions of one picture.
 
     Args:
         rows: by the row's name, grey or colour pictures ``(n, channels, height, width)`` on [-1, 1], to which they are
             clipped. All rows have the same ``n`` >= 1, height and width.
-        picture: the PNG file to write.
         titles: a text of one or more lines for each of the ``n`` columns. The beginning of a line that is too long is
             cut off.
-
-    Raises:
-        StorageError: the file cannot be written.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -68,8 +71,7 @@ def draw_grid(rows: Mapping[str, Tensor], picture: Path, titles: Sequence[str] =
             pen.text(
                 (GAP, below + top + row * (tile_height + GAP) + tile_height // 2), name, "black", font, anchor="lm"
             )
-    with replacing(picture) as temporary:
-        canvas.save(temporary, format="PNG")
+    return canvas
 
 
 def draw_zoo(zoo: Zoo, rows: Sequence[int], picture: Path) -> None:

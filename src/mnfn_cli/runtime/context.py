@@ -154,6 +154,11 @@ class Context:
         interruption: the object that the job asks, at points where all files are complete, whether to stop.
         command: the command line, which is recorded in outputs.
         processes: the processes that share the job.
+
+    >>> from mnfn_cli import Context
+    >>> import torch
+    >>> Context(torch.device("cpu")).command
+    'Python'
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))

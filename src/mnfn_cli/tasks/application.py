@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from mnfn_cli.errors import MnfnError, NumericError
+from mnfn_cli.errors import MnfnError, NumericError, UsageError
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.storage.folders import new_folder
 from mnfn_cli.storage.outputs import Output, check_outputs
@@ -20,9 +20,10 @@ from mnfn_cli.training.run_folder import RUN
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.layout import Reading
 from mnfn_cli.zoo.checkpoints import Checkpoints, Wanted, load_checkpoints
+from mnfn_cli.zoo.contents import ZOO
 from mnfn_cli.zoo.inr_design import START_FILE
 from mnfn_cli.zoo.single_files import CHECKPOINTS, SUFFIXES, list_files, write_manifest
-from mnfn_cli.zoo.store import ZOO
+from mnfn_cli.zoo.store import Zoo
 from mnfn_cli.zoo.table import SPACE_COLUMN, write_table
 from mnfn_cli.zoo.writer import save_zoo
 
@@ -53,13 +54,14 @@ class Application(Report):
 
     def to_csv(self) -> str:
         """Return the table as CSV."""
-        return self._table().write_csv()
+        return self.table().write_csv()
 
     def write_csv(self, path: Path) -> None:
         """Write the table as CSV, some rows at a time; raises the errors of ``write_table``."""
-        write_table(path, self._table())
+        write_table(path, self.table())
 
-    def _table(self) -> "pl.DataFrame":
+    def table(self) -> "pl.DataFrame":
+        """Return the table with a row for each network."""
         import polars as pl
 
         return pl.DataFrame(dict(self.columns), strict=False)
@@ -74,8 +76,8 @@ class Application(Report):
 
 
 def apply_run(
-    run: Path,
-    checkpoints: Path,
+    run: Path | Run,
+    checkpoints: Path | Zoo | WeightSpaceFeatures,
     *,
     task: str | None = None,
     split: str | None = None,
@@ -90,8 +92,9 @@ def apply_run(
     Several processes share the computation; rank 0 writes.
 
     Args:
-        run: the folder of a finished run.
-        checkpoints: a file in safetensors' or PyTorch's format, a folder of such files, or a zoo.
+        run: the folder of a finished run, or a run that was loaded, which is moved to the device.
+        checkpoints: a file in safetensors' or PyTorch's format, a folder of such files, or a zoo; or an open zoo,
+            some networks of one, or raw weights ``(networks, 1, ...)``, whose names are their numbers.
         task: the task that the run must have been trained for; any task by default.
         split: the split of the zoo to read, ``train``, ``val`` or ``test``; all networks by default.
         skip_bad: leave out networks that cannot be used, instead of raising an error.
@@ -113,8 +116,10 @@ def apply_run(
     """
     context = context or Context()
     if output is not None and context.processes.first:
-        check_outputs([written(checkpoints, output)], [checkpoints, run], force=force, kinds=(ZOO, RUN, CHECKPOINTS))
-    loaded = load_run(run, task).to(device=context.device)
+        read = [run.folder.path if isinstance(run, Run) else run, *_paths(checkpoints)]
+        check_outputs([written(checkpoints, output)], read, force=force, kinds=(ZOO, RUN, CHECKPOINTS))
+    loaded = run.require_task(task) if isinstance(run, Run) else load_run(run, task)
+    loaded.to(device=context.device)
     known = loaded.task
     layouts = loaded.folder.record.layouts
     wanted = Wanted(
@@ -122,7 +127,7 @@ def apply_run(
     )
     networks = load_checkpoints(checkpoints, wanted, split=split, skip_bad=skip_bad)
     answers = loaded.predict(networks.features)
-    if faults := _not_finite(answers, networks, checkpoints, known.answer):
+    if faults := _not_finite(answers, networks, [*_paths(checkpoints), "features"][0], known.answer):
         if not skip_bad or len(faults) == len(networks.names):
             raise NumericError.together(faults.values())
         kept = [position for position in range(len(networks.names)) if position not in faults]
@@ -149,11 +154,18 @@ def apply_run(
         facts={**report.facts, **share},
         pictures=report.pictures,
         remarks=remarks,
+        figure=report.figure,
         skipped=networks.skipped,
     )
 
 
-def written(checkpoints: Path, output: Path) -> Output:
+def _paths(checkpoints: Path | Zoo | WeightSpaceFeatures) -> list[Path]:
+    if isinstance(checkpoints, WeightSpaceFeatures):
+        return []
+    return [checkpoints if isinstance(checkpoints, Path) else checkpoints.path]
+
+
+def written(checkpoints: Path | Zoo | WeightSpaceFeatures, output: Path) -> Output:
     """Return the output that a task makes which changes networks.
 
     It is a zoo if ``checkpoints`` is a zoo, and a folder of files if it is a folder of several files. For one file it
@@ -161,19 +173,22 @@ def written(checkpoints: Path, output: Path) -> Output:
 
     Raises:
         DataError: ``checkpoints`` holds no checkpoint files.
+        UsageError: ``checkpoints`` are weights in memory.
     """
-    if (checkpoints / "zoo.json").exists():
+    if isinstance(checkpoints, WeightSpaceFeatures):
+        raise UsageError("out", "weights in memory have no form on disk; leave it out, and write them with save_zoo")
+    if isinstance(checkpoints, Zoo) or (checkpoints / "zoo.json").exists():
         return Output(output, ZOO)
     one = output.suffix in SUFFIXES and len(list_files(checkpoints)) == 1
     return Output(output, None if one else CHECKPOINTS)
 
 
-def _not_finite(answers: Any, networks: Checkpoints, checkpoints: Path, answer: str) -> dict[int, NumericError]:
+def _not_finite(answers: Any, networks: Checkpoints, where: object, answer: str) -> dict[int, NumericError]:
     """Return an error for each network without a finite answer, by its position."""
     tensor = answers.flatten() if isinstance(answers, WeightSpaceFeatures) else answers
     finite = tensor.flatten(1).isfinite().all(dim=1) if tensor.dim() > 1 else tensor.isfinite()
     wrong = (~finite).nonzero().flatten().tolist()
-    return {n: NumericError(f"{checkpoints}:{networks.names[n]}", f"{answer} not finite") for n in wrong}
+    return {n: NumericError(f"{where}:{networks.names[n]}", f"{answer} not finite") for n in wrong}
 
 
 def _unlike(run: Run, networks: Checkpoints) -> tuple[dict[str, Any], dict[str, float], list[str]]:

@@ -170,7 +170,15 @@ class Classification(Task):
         figures = {"accuracy": with_interval(accuracy, guess[known], truth)} if known else {}
         summary = f"on {len(known)} networks with a known class: {listed(figures)}" if known else ""
         shown = [name for name in columns if name.endswith("_class")]
-        return Report(columns, figures, len(known), summary, shown, remarks=_remarks(guess, self.facts.classes))
+        figure = None
+        if known:
+            numbers = {name: number for number, name in enumerate(self.facts.classes)}
+            confusion = np.zeros((len(numbers), len(numbers)), dtype=int)
+            np.add.at(confusion, ([numbers[name] for name in truth], [numbers[name] for name in guess[known]]), 1)
+            title = f"{len(known)} networks, accuracy {figures['accuracy']}"
+            figure = Confusion(confusion.tolist(), self.facts.classes, title)
+        remarks = _remarks(guess, self.facts.classes)
+        return Report(columns, figures, len(known), summary, shown, remarks=remarks, figure=figure)
 
     def figures(self, folder: Path, result: Result) -> Mapping[str, Figure]:
         """Draw the confusion matrix of the test networks."""

@@ -179,6 +179,7 @@ class Editing(Task):
         errors = {f"mse_{name}": _squared(drawing, targets.double()) for name, drawing in drawn.items()}
         zeros = np.zeros(len(networks.names))
         shown = _spread(len(networks.names), SHOWN)
+        pictures = {name: drawing[shown].float() for name, drawing in (drawn | {"target": targets}).items()}
         return Report(
             columns=errors,
             figures={name: with_interval(mean_difference, values, zeros) for name, values in errors.items()},
@@ -189,7 +190,8 @@ class Editing(Task):
             ),
             shown=list(errors),
             facts={"edit": self.facts.edit, "targets_from": origin},
-            pictures={name: drawing[shown].float() for name, drawing in (drawn | {"target": targets}).items()},
+            pictures=pictures,
+            figure=Grid(pictures),
         )
 
     def figures(self, folder: Path, result: Result) -> Mapping[str, Figure]:

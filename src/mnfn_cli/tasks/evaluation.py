@@ -41,6 +41,14 @@ class Row:
         by_weight_space: the figure within each weight space, if there are several.
         flagged: the share of networks that are flagged as unlike the training zoo; None for runs without the flag.
         reordered: of predicted numbers, the pairs of networks that are ranked otherwise than the original ones.
+
+    >>> from mnfn_cli import Row
+    >>> from mnfn_cli.tasks.condition import Condition
+    >>> row = Row("runs/relu", "monomial", Condition("scale"), 0.5, 0.25, 0.75, {}, largest_change=0.0)
+    >>> row.condition.label, row.value
+    ('original', 0.5)
+    >>> row.to_json("tau")["tau"]
+    0.5
     """
 
     run: str

@@ -38,6 +38,9 @@ NO_INTERVALS = "the run has no intervals: it was trained by an earlier mnfn, or 
 class Run:
     """A finished run with its trained functional.
 
+    Args:
+        folder, recipe, task, model, remarks, calibration: what ``load_run`` passes; use it.
+
     Attributes:
         folder: the folder of the run.
         recipe: the recipe of the run, with all defaults and overrides.
@@ -46,6 +49,17 @@ class Run:
         model: the functional, in evaluation mode.
         calibration: the intervals around predictions and the flag of unlike networks, if the run has them.
         remarks: sentences about the run that the user should read.
+
+    Raises:
+        UsageError: from ``spec``, ``predict``, ``unlike`` and ``intervals``, as these say.
+
+    >>> from mnfn_cli import load_run
+    >>> from mnfn_cli.testing import example_zoo
+    >>> run = load_run("generalization/digits-relu-hybrid")
+    >>> predicted = run.predict(example_zoo().split("test").read())
+    >>> low, high = run.intervals(predicted)
+    >>> predicted.shape, bool((low <= predicted).all()), run.recipe.task
+    (torch.Size([2]), True, 'generalization')
     """
 
     def __init__(
@@ -83,6 +97,12 @@ class Run:
     def start(self) -> str | None:
         """The fingerprint of the initial weights shared by all INRs of the training zoo; None where there are none."""
         return None if self.task.fit is None else self.task.fit.start
+
+    def require_task(self, task: str | None) -> "Run":
+        """Return the run; raises ``UsageError`` if it was trained for another task."""
+        if task is not None:
+            _require_task(self.folder.path, self.recipe.task, task)
+        return self
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Run":
         """Move the functional to a device or a dtype in place, and return the run."""
@@ -165,9 +185,16 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
         path: the folder of the run, or the name of a run that comes with mnfn (``mnfn pretrained``).
         task: the task that the run must have been trained for; any task by default.
 
+    Returns:
+        the run, whose functional is on the CPU, in evaluation mode.
+
     Raises:
         DataError: there is no run, it is not finished, or a file of it is missing or damaged.
         UsageError: the run was trained for another task, or its model comes from a plugin that is not loaded.
+
+    >>> from mnfn_cli import load_run
+    >>> load_run("generalization/digits-relu-hybrid").spec.widths
+    (1, 16, 16, 16, 10)
     """
     found = find_run(path)
     if not found.exists() and (similar := similar_run(path)):
@@ -176,8 +203,8 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
     record, file = folder.record, folder.path / RUN_FILE
     if record.task not in TASKS:
         raise DataError(f"{file}:task", f"'{record.task}' is no task that this version of mnfn knows")
-    if task is not None and record.task != task:
-        raise UsageError(path, f"is a run of task {record.task}; mnfn {TASKS[record.task].short} reads it")
+    if task is not None:
+        _require_task(path, record.task, task)
     remarks = folder.require_plugins()
     remarks += [f"{file} was edited since the run was trained" for file in folder.changed_files()]
     recipe = load_recipe(str(folder.recipe))
@@ -192,6 +219,11 @@ def load_run(path: str | Path, task: str | None = None) -> Run:
     if wrong := [name for name, tensor in tensors.items() if tensor.is_floating_point() and not all_finite(tensor)]:
         raise DataError(f"{folder.model}:{wrong[0]}", "is not finite; the run is damaged, train it anew")
     return Run(folder, recipe, known, model, remarks, Calibration.read(folder.path, record.specs))
+
+
+def _require_task(path: object, found: str, wanted: str) -> None:
+    if found != wanted:
+        raise UsageError(path, f"is a run of task {found}; mnfn {TASKS[found].short} reads it")
 
 
 def _check_size(folder: RunFolder, recipe: Recipe, task: Task) -> None:
@@ -282,9 +314,19 @@ def design_of(path: Path) -> InrDesign:
     Args:
         path: the folder of a zoo or of a finished run, or the name of a run that comes with mnfn.
 
+    Returns:
+        the architecture of the INRs, the settings of the fit and the initial weights that they share, for
+        ``build_siren_zoo(..., like=...)``.
+
     Raises:
         UsageError: the networks of the zoo or of the run are not INRs, or those of the run have several weight spaces.
         DataError: the folder is neither a zoo nor a run, or it is incomplete.
+
+    >>> from mnfn_cli import design_of
+    >>> from mnfn_cli.testing import example_zoo
+    >>> design_of(example_zoo().path)
+    Traceback (most recent call last):
+    mnfn_cli.errors.UsageError: ...zoo: holds networks 1 -> 16 -> 16 -> 16 -> 10,... relu, no INRs
     """
     path = find_run(path)
     if not (path / RUN_FILE).exists():

@@ -29,6 +29,10 @@ def build_model(name: str, spec: NetworkSpec, **options: Any) -> nn.Module:
         spec: the weight space of the networks that it reads.
         options: options of the model that replace the published ones.
 
+    Returns:
+        a module that maps raw weights ``(batch, 1, ...)`` to what the task needs: ``(batch,)``, ``(batch, classes)``
+        or a change of the weights.
+
     Raises:
         UsageError: the name is unknown, or an option does not fit the weight space.
 

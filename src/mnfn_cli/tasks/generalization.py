@@ -170,6 +170,9 @@ class Generalization(Task):
             shown=list(columns),
             facts=facts,
             remarks=self._remarks(predicted),
+            figure=_scatter(truth[known].tolist(), predicted[known].tolist(), figures["tau"], self.facts)
+            if figures
+            else None,
         )
 
     def figures(self, folder: Path, result: Result) -> Mapping[str, Figure]:
@@ -195,8 +198,12 @@ class Generalization(Task):
 def predicted_against_true(predictions: Path, tau: Metric | None = None, target: Target = Target()) -> Scatter:
     """Return the scatter plot of a file predictions.csv, with the number of networks and tau in its title."""
     table = pl.read_csv(read_regular(predictions), schema_overrides={"network": pl.String})
-    title = f"{table.height} networks" + ("" if tau is None or tau.value is None else f", tau {tau}")
     true, predicted = (table[f"{kind}_{target.words}"].to_list() for kind in ("true", "predicted"))
+    return _scatter(true, predicted, tau, target)
+
+
+def _scatter(true: Sequence[float], predicted: Sequence[float], tau: Metric | None, target: Target) -> Scatter:
+    title = f"{len(true)} networks" + ("" if tau is None or tau.value is None else f", tau {tau}")
     labels = (f"true {target.label.replace('_', ' ')}", "predicted from the weights")
     return Scatter(true, predicted, labels, title, target.bounds)
 

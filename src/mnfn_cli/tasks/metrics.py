@@ -94,10 +94,17 @@ def reordered(first: Vector, second: Vector) -> Reordered:
 class Metric(Record):
     """A metric's value with its 95 % bootstrap interval.
 
+    Args:
+        value, interval, defined: the attributes.
+
     Attributes:
         value: the metric's value; None where it is undefined.
         interval: the ends of the interval, low and high; None where no bootstrap sample has a defined value.
         defined: whether the value is defined.
+
+    >>> from mnfn_cli import Metric
+    >>> str(Metric(value=0.5, interval=(0.25, 0.75), defined=True))
+    '0.500 [0.250, 0.750]'
     """
 
     value: float | None

@@ -25,7 +25,7 @@ from mnfn_cli.tasks.data import open_zoos, with_absolute_zoos
 from mnfn_cli.tasks.result import read_result
 from mnfn_cli.tasks.training import Illustrate, require_same_recipe, train_or_resume
 from mnfn_cli.training.run_folder import RUN, RunFolder, clear_finished
-from mnfn_cli.zoo.store import ZOO
+from mnfn_cli.zoo.contents import ZOO
 
 
 def _own_files(folder: Path) -> frozenset[str] | None:

@@ -64,6 +64,7 @@ class Report:
         facts: further information by key, for ``--json``.
         pictures: by name, the pictures that ``--picture`` draws as a row, ``(n, channels, height, width)`` on [-1, 1].
         remarks: sentences that the user should read.
+        figure: what a plot of the answers shows; None where no true value is known.
     """
 
     columns: Mapping[str, Any]
@@ -74,6 +75,7 @@ class Report:
     facts: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
     remarks: Sequence[str] = ()
+    figure: Figure | None = None
 
 
 class Task(ABC):

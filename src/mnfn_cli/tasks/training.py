@@ -50,8 +50,9 @@ from mnfn_cli.training.closed_form import finish, fit_at_once
 from mnfn_cli.training.loop import Job, run_job
 from mnfn_cli.training.run_folder import CHANGED, CONCLUDING, RUN, RUN_FILE, RunFolder, create_run, resuming
 from mnfn_cli.training.state import Position
+from mnfn_cli.zoo.contents import ZOO
 from mnfn_cli.zoo.inr_design import InrDesign
-from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 from mnfn_cli.zoo.table import SPLITS
 from mnfn_cli.zoo.verification import changed_files
 
@@ -60,6 +61,27 @@ PREPARED = 4096
 
 Illustrate = Callable[[Path], None]
 """A function that draws the figures of a run and writes its card, given its folder."""
+
+
+def resolve_recipe(
+    recipe: Recipe | str | Path, overrides: Sequence[str], zoos: Sequence[Path], seed: int | None
+) -> Recipe:
+    """Return the recipe to train: with overrides, with the absolute paths of zoos, and with a seed.
+
+    Args:
+        recipe: a recipe, or the name or the file of one.
+        overrides: texts ``key=value``, for a name or a file.
+        zoos: paths of zoos that replace the recipe's, if there are any.
+        seed: the seed of the training; None for the recipe's.
+
+    Raises:
+        RecipeError: the recipe or an override is wrong, or a path is not UTF-8.
+    """
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe), overrides)
+    resolved = with_absolute_zoos(loaded, zoos)
+    if seed is None:
+        return resolved
+    return resolved.model_copy(update={"training": resolved.training.model_copy(update={"seed": seed})})
 
 
 def train_run(

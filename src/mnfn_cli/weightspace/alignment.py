@@ -33,6 +33,18 @@ class Alignment:
             over all layers of ``|A' - B'| / max(|A'|, |B'|)`` and ``|h A' - B'| / max(|A'|, |B'|)``. Here ``A'`` and
             ``B'`` are the canonical forms, and ``h`` the permutations and signs that take one nearest to the other.
         tolerance: the largest residual of twins.
+
+    Source:
+        mnfn's own.
+
+    >>> import torch
+    >>> from mnfn_cli.weightspace import MonomialElement, NetworkSpec, WeightSpaceFeatures, align
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+    >>> a = WeightSpaceFeatures.randn(spec, batch=2, dtype=torch.float64)
+    >>> b = MonomialElement.sample(spec, batch=2, scale=(1.0, 10.0)).act(a)
+    >>> found = align(spec, a, b)
+    >>> found.twins.tolist(), bool((found.after < 1e-9).all())
+    ([True, True], True)
     """
 
     element: MonomialElement
@@ -93,6 +105,9 @@ def align(spec: NetworkSpec, a: WeightSpaceFeatures, b: WeightSpaceFeatures) -> 
 
     Raises:
         NumericError: a canonical form exceeds the range of float64, or a weight is not finite.
+
+    Source:
+        mnfn's own.
 
     >>> spec = NetworkSpec.mlp([2, 8, 1], activation="relu")
     >>> a = WeightSpaceFeatures.randn(spec, batch=3)

@@ -50,6 +50,18 @@ def canonicalize(
 
     Raises:
         UsageError: ``shifts`` is given with features of several channels of sine networks.
+
+    Source:
+        paper, Section 4.2 (what the group leaves of a weight space); the form is mnfn's own.
+
+    >>> import torch
+    >>> from mnfn_cli import MonomialElement, NetworkSpec, WeightSpaceFeatures, canonicalize
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2, dtype=torch.float64)
+    >>> scaled = MonomialElement.sample(spec, batch=2, permute=False).act(networks)
+    >>> forms = [canonicalize(some, spec)[0].flatten() for some in (networks, scaled)]
+    >>> torch.allclose(*forms)
+    True
     """
     periodic = spec.periodic if shifts else (False,) * len(spec.groups)
     if any(periodic) and features.channels != 1:

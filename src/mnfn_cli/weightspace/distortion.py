@@ -17,6 +17,16 @@ def distort(features: WeightSpaceFeatures, deviation: float) -> WeightSpaceFeatu
         features: raw weights of dense networks, ``(batch, 1, ...)``.
         deviation: that of the entries of ``M`` and ``s``, which are normal and drawn for each network from torch's
             global random state.
+
+    Returns:
+        the networks ``(batch, 1, ...)``.
+
+    >>> from mnfn_cli.weightspace import NetworkSpec, WeightSpaceFeatures, distort
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> moved = distort(networks, 0.1)
+    >>> [bool((a == b).all()) for a, b in zip(moved.weights, networks.weights)]
+    [False, True, True]
     """
     weight, bias = features.weights[0], features.biases[0]
     inputs = weight.shape[3]

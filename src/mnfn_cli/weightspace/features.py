@@ -23,6 +23,14 @@ class WeightSpaceFeatures:
 
     Raises:
         ValueError: there are not as many weights as biases.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=7)
+    >>> networks.batch, networks.channels, networks.weights[1].shape
+    (7, 1, torch.Size([7, 1, 4, 5]))
+    >>> sorted(networks.to_state_dicts()[0])[:2]
+    ['layers.0.bias', 'layers.0.weight']
     """
 
     __slots__ = ("biases", "weights")

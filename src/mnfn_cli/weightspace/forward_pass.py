@@ -55,6 +55,13 @@ def run_networks(spec: NetworkSpec, features: WeightSpaceFeatures, inputs: Tenso
     Raises:
         UsageError: the features have more than one channel, the inputs have another shape, or pictures do not have the
             size that the network reads.
+
+    >>> import torch
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, run_networks
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> run_networks(spec, networks, torch.rand(6, 1, 16, 16)).shape
+    torch.Size([2, 6, 10])
     """
     if features.channels != 1:
         raise UsageError("features", f"{features.channels} channels; only raw weights (1 channel) are networks")

@@ -43,6 +43,21 @@ class MonomialElement:
 
     Raises:
         ValueError: there are shifts and no omega other than 0.
+
+    Source:
+        paper, Section 4.1 and Equations 4 to 6; that functions stay the same is Proposition 4.4.
+
+    >>> import torch
+    >>> from mnfn_cli import MonomialElement, NetworkSpec, WeightSpaceFeatures, run_networks
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2, dtype=torch.float64)
+    >>> g = MonomialElement.sample(spec, batch=2, scale=(1.0, 100.0))
+    >>> inputs = torch.rand(5, 2, dtype=torch.float64)
+    >>> before, after = (run_networks(spec, some, inputs) for some in (networks, g.act(networks)))
+    >>> torch.allclose(before, after)
+    True
+    >>> torch.allclose(g.inverse().act(g.act(networks)).flatten(), networks.flatten())
+    True
     """
 
     def __init__(

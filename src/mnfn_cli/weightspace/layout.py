@@ -133,6 +133,14 @@ class Reading:
         layers: the names of the layers in order; a batch normalisation is added to its layer with a plus sign, as in
             ``conv1+bn1``. Empty where shapes settle the order.
         batchnorm: whether every batch normalisation directly follows its layer, before activation and pooling.
+
+    >>> from mnfn_cli.weightspace import Reading, WeightSpaceFeatures
+    >>> import torch
+    >>> shapes = {"a.weight": (3, 3), "a.bias": (3,), "b.weight": (3, 3), "b.bias": (3,)}
+    >>> file = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    >>> features = WeightSpaceFeatures.from_state_dicts([file], reading=Reading(layers=("b", "a")))
+    >>> len(features)
+    2
     """
 
     layers: tuple[str, ...] = ()

@@ -24,6 +24,14 @@ class MixedFeatures:
 
     Raises:
         ValueError: a part has another number of networks than ``spaces`` says.
+
+    >>> import torch
+    >>> from mnfn_cli.weightspace import MixedFeatures, NetworkSpec, WeightSpaceFeatures
+    >>> specs = [NetworkSpec.mlp([2, n, 1], activation="tanh") for n in (3, 4)]
+    >>> parts = [WeightSpaceFeatures.zeros(spec, batch=2) for spec in specs]
+    >>> mixed = MixedFeatures(parts, torch.tensor([0, 1, 1, 0]))
+    >>> mixed.batch, mixed.select([1, 2]).spaces.tolist()
+    (4, [1, 1])
     """
 
     __slots__ = ("_positions", "parts", "spaces")
@@ -89,6 +97,15 @@ def join_networks(pieces: Sequence[Piece], specs: Sequence[NetworkSpec]) -> Netw
     Args:
         pieces: the batches, whose positions together are those from 0 on, each once. A weight space may have none.
         specs: the weight spaces. For a single one the result is ``WeightSpaceFeatures``.
+
+    Returns:
+        the networks in the order of their positions.
+
+    >>> from mnfn_cli.weightspace import NetworkSpec, WeightSpaceFeatures, join_networks
+    >>> specs = [NetworkSpec.mlp([2, n, 1], activation="tanh") for n in (3, 4)]
+    >>> a, b = (WeightSpaceFeatures.zeros(spec, batch=2) for spec in specs)
+    >>> join_networks([(0, [0, 3], a), (1, [1, 2], b)], specs).spaces.tolist()
+    [0, 1, 1, 0]
     """
     spaces = torch.zeros(sum(len(positions) for _, positions, _ in pieces), dtype=torch.int64)
     parts = []

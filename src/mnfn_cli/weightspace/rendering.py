@@ -45,6 +45,12 @@ def render(spec: NetworkSpec, features: WeightSpaceFeatures, size: tuple[int, in
 
     Raises:
         UsageError: the networks have convolutions or do not have two inputs.
+
+    >>> from mnfn_cli.weightspace import NetworkSpec, WeightSpaceFeatures, render
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> render(spec, networks, (16, 16)).shape
+    torch.Size([2, 1, 16, 16])
     """
     if spec.kernels or spec.widths[0] != 2:
         raise UsageError("network spec", f"{spec} draws no picture; an INR maps 2 coordinates to colours")

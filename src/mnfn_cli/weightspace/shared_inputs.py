@@ -31,6 +31,14 @@ class Responses:
         outputs: ``(batch, inputs, n_L)``.
         hidden: for each hidden layer its outputs after activation and pooling, ``(batch, neurons, inputs,
             positions)``; a dense layer has one position.
+
+    >>> import torch
+    >>> from mnfn_cli.weightspace import NetworkSpec, WeightSpaceFeatures, run_on_shared_inputs
+    >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> found = run_on_shared_inputs(spec, networks, torch.rand(6, 2))
+    >>> found.outputs.shape, [tuple(layer.shape) for layer in found.hidden]
+    (torch.Size([2, 6, 3]), [(2, 5, 6, 1), (2, 4, 6, 1)])
     """
 
     outputs: Tensor
@@ -48,8 +56,18 @@ def run_on_shared_inputs(spec: NetworkSpec, features: WeightSpaceFeatures, input
         inputs: ``(inputs, n_0)``, or for CNNs ``(inputs, n_0, height, width)``, before the normalisation that the
             specification states.
 
+    Returns:
+        the outputs ``(batch, inputs, n_L)`` and those of every hidden layer.
+
     Raises:
         UsageError: the inputs have another shape, or pictures do not have the size that the network reads.
+
+    >>> import torch
+    >>> from mnfn_cli.weightspace import NetworkSpec, WeightSpaceFeatures, run_on_shared_inputs
+    >>> spec = NetworkSpec.cnn([1, 4, 4], kernel=3, stride=2, outputs=10, activation="relu")
+    >>> networks = WeightSpaceFeatures.randn(spec, batch=2)
+    >>> run_on_shared_inputs(spec, networks, torch.rand(6, 1, 16, 16)).outputs.shape
+    torch.Size([2, 6, 10])
     """
     if inputs.dim() != (4 if spec.kernels else 2) or inputs.shape[1] != spec.widths[0]:
         raise UsageError("inputs", f"shape {tuple(inputs.shape)} does not fit a network of {spec.widths[0]} inputs")

@@ -14,11 +14,12 @@ from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.group import MonomialElement, check_shifts
+from mnfn_cli.zoo.contents import ZOO
 from mnfn_cli.zoo.inr_design import START_FILE
 from mnfn_cli.zoo.plan import SHARD_BYTES
 from mnfn_cli.zoo.probes import TOLERANCE
 from mnfn_cli.zoo.proof import Proof, Proofs, SourceFunctions, inputs_of_proof, overflowed
-from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
 if TYPE_CHECKING:
@@ -37,6 +38,14 @@ class AugmentReport:
         largest_error: the largest relative error max |f - g| / max |f| of any network; None if it was not checked.
         constant: the number of networks whose output is constant, for which the check shows little; None if it was not
             checked.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from mnfn_cli import augment_zoo
+    >>> from mnfn_cli.testing import example_zoo
+    >>> with TemporaryDirectory() as folder:
+    ...     report = augment_zoo(example_zoo(), f"{folder}/scaled", verify=False)
+    >>> len(report.zoo), report.largest_error
+    (12, None)
     """
 
     zoo: Zoo
@@ -46,7 +55,7 @@ class AugmentReport:
 
 def augment_zoo(
     source: Zoo,
-    output: Path,
+    output: str | Path,
     *,
     scale: tuple[float, float] = (1.0, 1e4),
     copies: int = 1,
@@ -84,6 +93,9 @@ def augment_zoo(
         context: where to compute, where progress is reported and interrupts are noticed, and the command line to
             record. The elements are drawn on the CPU, so they do not depend on the device.
 
+    Returns:
+        the new zoo, and the largest relative error.
+
     Raises:
         DataError: a weight of a network is not finite; all such networks are named.
         NumericError: a moved weight is too large for its dtype, or the function of a network changed by more than
@@ -91,7 +103,19 @@ def augment_zoo(
         UsageError: ``copies`` is less than 1; ``shifts`` are given for networks that have none, or are too many.
         OutputError: the output exists, or is equal to, inside or around the source.
         InterruptedRun: the user interrupted the augmentation; nothing was written.
+
+    Source:
+        paper, Section 6.1 (``U[1, x]``).
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from mnfn_cli import augment_zoo
+    >>> from mnfn_cli.testing import example_zoo
+    >>> with TemporaryDirectory() as folder:
+    ...     report = augment_zoo(example_zoo(), f"{folder}/scaled", scale=(1.0, 1e4))
+    >>> len(report.zoo), report.largest_error < 1e-4
+    (12, True)
     """
+    output = Path(output)
     if copies < 1:
         raise UsageError("--copies", f"{copies} copies; at least 1")
     for space in source.spaces:

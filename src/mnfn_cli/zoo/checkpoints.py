@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mnfn_cli.errors import DataError, MnfnError, UsageError, unicode_text
 from mnfn_cli.storage.tensors import stack_tensors
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.layout import Layout, Reading
 from mnfn_cli.weightspace.mixed import Networks, Piece, join_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -107,48 +108,75 @@ class Wanted:
         )
 
 
-def load_checkpoints(path: Path, wanted: Wanted, *, split: str | None = None, skip_bad: bool = False) -> Checkpoints:
-    """Load networks from a file, a folder of files, or a zoo.
+def load_checkpoints(
+    path: Path | Zoo | WeightSpaceFeatures, wanted: Wanted, *, split: str | None = None, skip_bad: bool = False
+) -> Checkpoints:
+    """Load networks from a file, a folder of files, or a zoo, or take networks from memory.
 
     Args:
-        path: the file, in safetensors' or PyTorch's format, the folder of such files, or the zoo.
+        path: the file, in safetensors' or PyTorch's format, the folder of such files, or the zoo; or an open zoo, or
+            some networks of one, or raw weights ``(networks, 1, ...)`` of the first wanted weight space.
         wanted: what the networks must be, and the true value to read.
         split: the split of the zoo to read, ``train``, ``val`` or ``test``; all networks by default.
         skip_bad: leave out networks that cannot be used, instead of raising an error.
 
     Raises:
         DataError: networks cannot be used, all of which are named; or with ``skip_bad``, none can be used.
-        UsageError: a split is given, and ``path`` is not a zoo.
+        UsageError: a split is given, and ``path`` is not a zoo; or weights are given for several weight spaces.
     """
-    if (path / "zoo.json").exists():
-        loaded = _from_zoo(open_zoo(path), wanted, split, skip_bad)
-    else:
-        if split is not None:
-            raise UsageError("--split", f"{path} is no zoo; only a zoo has splits")
+    if isinstance(path, Path) and (path / "zoo.json").exists():
+        path = open_zoo(path)
+    if isinstance(path, Zoo):
+        loaded = _from_zoo(path, wanted, split, skip_bad)
+    elif split is not None:
+        raise UsageError("--split", f"{path} is no zoo; only a zoo has splits")
+    elif isinstance(path, Path):
         loaded = _from_files(path, wanted, skip_bad)
+    else:
+        loaded = _from_memory(path, wanted, skip_bad)
     if not loaded.names:
         raise DataError.together([*loaded.skipped, DataError(path, "holds no network that can be read")])
     return loaded
 
 
-def _from_zoo(zoo: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Checkpoints:
+def _from_memory(features: WeightSpaceFeatures, wanted: Wanted, skip_bad: bool) -> Checkpoints:
+    if len(wanted.specs) > 1:
+        raise UsageError("features", f"the run reads {len(wanted.specs)} weight spaces; put the networks into a zoo")
+    spec = wanted.specs[0]
+    expected = [shape for pair in zip(spec.weight_shapes, spec.bias_shapes, strict=True) for shape in pair]
+    if features.channels != 1 or [tuple(tensor.shape[2:]) for tensor in features.tensors()] != expected:
+        raise DataError("features", f"{features}: the run reads {wanted.known}")
+    finite = features.to(dtype=torch.float32) if wanted.in_float32 else features
+    bad = (~finite.flatten().isfinite().all(dim=1)).nonzero().flatten().tolist()
+    errors = [DataError(f"features:{row}", "is not finite") for row in bad]
+    if errors and not skip_bad:
+        raise DataError.together(errors)
+    good = sorted(set(range(features.batch)) - set(bad))
+    unknown = len(good) if wanted.start is not None else 0
+    names, labels = list(map(str, good)), [None] * len(good)
+    return Checkpoints(names, features.select(good) if bad else features, labels, errors, unknown_start=unknown)
+
+
+def _from_zoo(view: Zoo, wanted: Wanted, split: str | None, skip_bad: bool) -> Checkpoints:
+    zoo = view.whole
     misfits = [part for part in zoo.parts if place_of_spec(part.spec, wanted.specs) is None]
     if len(misfits) == len(zoo.spaces):
         found = "; ".join(str(space.spec) for space in zoo.spaces)
         raise DataError(zoo.path, f"holds networks {found};\nthe run reads {wanted.known}")
     fit = zoo.record.fit
     wanted.check_start(zoo.path, fit.get("init"), fit.get("start"))
-    rows: Sequence[int] = range(len(zoo)) if split is None else zoo.rows(split)
+    chosen = view.numbers if split is None else view.numbers[view.rows(split)]
+    rows: Sequence[int] = range(len(zoo)) if len(chosen) == len(zoo) else chosen.tolist()
     label = wanted.label if wanted.label in zoo.table.columns else None
     bad = zoo.faults(rows, in_float32=wanted.in_float32)
     if label is not None and wanted.numbers is not None:
         bad = wanted.numbers.read(zoo, rows, empty=True)[1] | bad
     foreign: list[DataError] = []
     for part in misfits:
-        chosen = set(map(int, part.numbers)) & set(rows)
-        rows = [row for row in rows if row not in chosen]
-        problem = f"{len(chosen)} networks are {part.spec};\nthe run reads {wanted.known}"
-        foreign += [DataError(f"{zoo.path}:weight space {part.spaces[0].name}", problem)] if chosen else []
+        others = set(map(int, part.numbers)) & set(rows)
+        rows = [row for row in rows if row not in others]
+        problem = f"{len(others)} networks are {part.spec};\nthe run reads {wanted.known}"
+        foreign += [DataError(f"{zoo.path}:weight space {part.spaces[0].name}", problem)] if others else []
     kept = bad.keys() & set(rows) if bad else set()
     errors = [*foreign, *(error for row, error in bad.items() if row in kept)]
     if errors and not skip_bad:

@@ -17,7 +17,7 @@ _SAFE_NAME = re.compile(r"[\w+-][\w .+-]*", re.ASCII)  # a name that starts with
 
 def export_zoo(
     zoo: Zoo,
-    output: Path,
+    output: str | Path,
     *,
     split: str | None = None,
     ids: Sequence[str] = (),
@@ -50,7 +50,15 @@ def export_zoo(
             imported from files and have no original names.
         DataError: an id cannot be a file name.
         OutputError: the folder exists, or is equal to, inside or around the zoo.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from mnfn_cli import export_zoo
+    >>> from mnfn_cli.testing import example_zoo
+    >>> with TemporaryDirectory() as folder:
+    ...     export_zoo(example_zoo(), f"{folder}/files", split="test")
+    2
     """
+    output = Path(output)
     check_outputs([Output(output, CHECKPOINTS)], [zoo.path], force=force)
     every = zoo.ids
     rows = choose_rows(zoo, split=split, ids=ids, limit=limit)

@@ -36,6 +36,11 @@ class ImageSet:
         ids: a unique name of each picture that can be part of a file name: the stem of its file, or a number.
         patches: whether the pictures are patches of larger ones, so that many may show nothing.
         files: the files of a data set, MNIST's or CIFAR-10's, in the order in which they were read; else empty.
+
+    >>> from mnfn_cli.zoo import load_images
+    >>> digits = load_images("digits")
+    >>> digits.pixels.shape, digits.classes[:3], digits.select([5, 7]).ids
+    (torch.Size([1797, 1, 16, 16]), ('0', '1', '2'), ('0005', '0007'))
     """
 
     source: str
@@ -108,6 +113,10 @@ def load_images(source: str, size: int | None = None, *, expected: tuple[int, in
         UsageError: the source is unknown, or holds several data sets, or pictures differ in size and neither ``size``
             nor ``expected`` is given.
         DataError: a picture or a label cannot be read, or is not of the expected size; every bad picture is named.
+
+    >>> from mnfn_cli.zoo import load_images
+    >>> load_images("photos").pixels.shape
+    torch.Size([520, 3, 32, 32])
     """
     path = Path(source)
     if source == "digits":

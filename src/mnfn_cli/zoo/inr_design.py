@@ -28,11 +28,19 @@ class InrDesign:
         fit: the settings of the fit.
         start_weights: the initial weights that all INRs share, as raw weights of one network, ``(1, 1, ...)``; None if
             each INR has its own.
+        folder: the folder of the zoo or of the run that says so; None for a new design.
+
+    >>> from mnfn_cli.zoo import InrDesign
+    >>> from mnfn_cli.testing import example_zoo
+    >>> InrDesign.of_zoo(example_zoo())
+    Traceback (most recent call last):
+    mnfn_cli.errors.UsageError: ...zoo: holds networks 1 -> 16 -> 16 -> 16 -> 10,... relu, no INRs
     """
 
     spec: NetworkSpec
     fit: Fit
     start_weights: WeightSpaceFeatures | None = field(default=None, compare=False, repr=False)
+    folder: Path | None = field(default=None, compare=False, repr=False)
 
     @property
     def channels(self) -> int:
@@ -76,12 +84,12 @@ class InrDesign:
             DataError: the shared initial weights are missing, cannot be read, or do not match ``fit.start``.
         """
         if fit.init != "shared":
-            return cls(spec, fit)
+            return cls(spec, fit, None, folder)
         tensors, _ = read_tensors(folder / START_FILE)
         start = WeightSpaceFeatures.from_state_dicts([tensors], spec, names=[str(folder / START_FILE)])
         if (found := start_fingerprint(start)) != fit.start:
             raise DataError(folder / START_FILE, f"is start {found}, not {fit.start}, which the INRs had")
-        return cls(spec, fit, start)
+        return cls(spec, fit, start, folder)
 
 
 def start_fingerprint(start: WeightSpaceFeatures) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mnfn_cli.weightspace.spec import NetworkSpec
-    from mnfn_cli.zoo.store import Zoo
+    from mnfn_cli.zoo.contents import ZooContents
 
 LARGE = 1e18
 """Above this the square of a number comes near to the largest one of float32."""
@@ -59,7 +59,7 @@ class Magnitudes:
         return [sentence for sentence, count in said.items() if count]
 
 
-def look_at_magnitudes(zoo: "Zoo") -> Magnitudes:
+def look_at_magnitudes(zoo: "ZooContents") -> Magnitudes:
     """Read all weights and biases of a whole zoo, some at a time, and count what is unusual about them.
 
     Raises:

@@ -6,7 +6,7 @@ from math import isfinite, nan
 from typing import TYPE_CHECKING
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.zoo.store import Zoo
+from mnfn_cli.zoo.contents import ZooContents
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ class NumberColumn:
         """What a cell has to be, in words."""
         return "a finite number" + ("" if self.bounds is None else f" in [{self.bounds[0]:g}, {self.bounds[1]:g}]")
 
-    def require(self, zoo: Zoo, rows: Sequence[int] | None = None) -> "NDArray[np.float64]":
+    def require(self, zoo: ZooContents, rows: Sequence[int] | None = None) -> "NDArray[np.float64]":
         """Return the numbers of a zoo's networks, ``(rows,)``; raises DataError, which names all wrong cells."""
         numbers, faults = self.read(zoo, rows)
         if faults:
@@ -51,7 +51,7 @@ class NumberColumn:
         return numbers.to_numpy()
 
     def read(
-        self, zoo: Zoo, rows: Sequence[int] | None = None, *, empty: bool = False
+        self, zoo: ZooContents, rows: Sequence[int] | None = None, *, empty: bool = False
     ) -> "tuple[pl.Series, dict[int, DataError]]":
         """Return the numbers of a zoo's networks.
 

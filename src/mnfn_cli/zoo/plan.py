@@ -15,8 +15,9 @@ from mnfn_cli.runtime.processes import Processes
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.zoo.build.unfinished import clear_build, continued_build
+from mnfn_cli.zoo.contents import ZOO
 from mnfn_cli.zoo.record import Space
-from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 from mnfn_cli.zoo.table import SPACE_COLUMN, check_table
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
@@ -50,6 +51,12 @@ class Plan:
         skipped: an error for each network that is left out because it cannot be used.
         notes: sentences that the user should read.
         what: the word for the work in the progress bar.
+
+    >>> from mnfn_cli.zoo import plan_filter
+    >>> from mnfn_cli.testing import example_zoo
+    >>> plan = plan_filter(example_zoo(), "split = 'test'")
+    >>> plan.table["id"].to_list(), len(plan.skipped)
+    (['10', '11'], 0)
     """
 
     sources: Sequence[Path]
@@ -66,7 +73,7 @@ class Plan:
     what: str = "importing"
 
 
-def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Context | None = None) -> Zoo:
+def write_plan(plan: Plan, output: str | Path, *, force: bool = False, context: Context | None = None) -> Zoo:
     """Copy the networks of a plan into a new zoo, block by block, so that they need not fit in memory.
 
     An interrupted call is continued by the same call, from its last complete shard, to the same bytes.
@@ -77,12 +84,23 @@ def write_plan(plan: Plan, output: Path, *, force: bool = False, context: Contex
         force: replace an existing zoo.
         context: where progress is reported and interrupts are noticed, and the command line to record.
 
+    Returns:
+        the new zoo, opened.
+
     Raises:
         DataError: a network cannot be read, or the table is not that of a zoo.
         OutputError: the output exists, or is equal to, inside or around a source.
         InterruptedRun: the user interrupted the work; the same command continues it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from mnfn_cli.zoo import plan_filter, write_plan
+    >>> from mnfn_cli.testing import example_zoo
+    >>> plan = plan_filter(example_zoo(), "test_accuracy > 0.5")
+    >>> with TemporaryDirectory() as folder:
+    ...     len(write_plan(plan, f"{folder}/good"))
+    3
     """
-    context = context or Context()
+    output, context = Path(output), context or Context()
     processes = context.processes
     if processes.first:
         check_outputs([Output(output, ZOO, continues=True)], plan.sources, force=force)

@@ -41,6 +41,15 @@ def plan_split(zoo: Zoo, fractions: dict[str, float], seed: int, twins: Sequence
         fractions: the shares of train, val and test.
         seed: the seed of the draw.
         twins: the ids of pairs of networks that are one another up to the group.
+
+    Returns:
+        a plan, which ``write_plan`` writes.
+
+    >>> from mnfn_cli.zoo import plan_split
+    >>> from mnfn_cli.testing import example_zoo
+    >>> plan = plan_split(example_zoo(), {"train": 0.5, "val": 0.25, "test": 0.25}, seed=0)
+    >>> plan.table["split"].value_counts(sort=True)["count"].to_list()
+    [6, 3, 3]
     """
     import polars as pl
 
@@ -60,8 +69,16 @@ def plan_filter(zoo: Zoo, condition: str) -> Plan:
         condition: an SQL expression over the columns of the table, such as ``test_accuracy > 0.5``. It is parsed by
             polars and can compute with columns only; nothing is evaluated as code.
 
+    Returns:
+        a plan, which ``write_plan`` writes.
+
     Raises:
         UsageError: the condition cannot be read, is neither true nor false, or no network fulfils it.
+
+    >>> from mnfn_cli.zoo import plan_filter
+    >>> from mnfn_cli.testing import example_zoo
+    >>> plan_filter(example_zoo(), "test_accuracy > 0.5").table.height
+    3
     """
     rows = rows_where(zoo.table, condition)
     if not rows:
@@ -77,9 +94,18 @@ def plan_merge(zoos: Sequence[Zoo]) -> Plan:
     Args:
         zoos: the zoos; of INRs, all with pictures of one size and pixel range.
 
+    Returns:
+        a plan, which ``write_plan`` writes.
+
     Raises:
         UsageError: there are fewer than two zoos, or one twice.
         DataError: a column has text in one zoo and numbers in another, or INRs were fitted to other pictures.
+
+    >>> from mnfn_cli.zoo import plan_merge
+    >>> from mnfn_cli.testing import example_zoo
+    >>> plan = plan_merge([example_zoo(), example_zoo()])
+    Traceback (most recent call last):
+    mnfn_cli.errors.UsageError: zoo merge: takes two different zoos or more
     """
     if len({zoo.path.resolve() for zoo in zoos}) < max(len(zoos), 2):
         raise UsageError("zoo merge", "takes two different zoos or more")

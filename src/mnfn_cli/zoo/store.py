@@ -1,149 +1,133 @@
-"""Read zoos: shards of stacked tensors, a table with a row for each network, and zoo.json (docs/formats.md)."""
+"""Open zoos as data sets of networks (docs/formats.md): torch's data loaders read them, and functionals do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mnfn_cli.errors import DataError, MnfnError
-from mnfn_cli.storage.folders import existing_folder
-from mnfn_cli.storage.kinds import Kind
-from mnfn_cli.storage.records import read_record
-from mnfn_cli.weightspace.layout import Layout
-from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.record import Space, ZooRecord
-from mnfn_cli.zoo.shards import FINITE, count_networks, highest_bytes_are_in, not_finite, shard_files
-from mnfn_cli.zoo.table import SPACE_COLUMN, check_table, read_table
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mnfn_cli.errors import DataError
+from mnfn_cli.storage.frames import to_pandas
+from mnfn_cli.storage.tensors import map_tensors
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.zoo.contents import ZooContents, open_contents
+from mnfn_cli.zoo.shards import shard_files
+from mnfn_cli.zoo.weights import StoredWeights
 
 if TYPE_CHECKING:
-    import numpy as np
-    import polars as pl
-    from numpy.typing import NDArray
-    from torch import Tensor
-
-    from mnfn_cli.weightspace.features import WeightSpaceFeatures
-    from mnfn_cli.zoo.weights import StoredWeights
+    import pandas as pd
 
 
-def _own_files(folder: Path) -> frozenset[str] | None:
-    try:
-        record = read_record(folder / "zoo.json", ZooRecord)
-    except (OSError, MnfnError):
-        return None
-    return frozenset({"zoo.json", *record.files})
+class ZooItem(NamedTuple):
+    """One network of a zoo, or a batch of them, beside what the zoo's table says of them.
+
+    Args:
+        features: raw weights and biases, ``(networks, 1, out, in, *kernel)`` and ``(networks, 1, out)``; one network is
+            a batch of one.
+        row: the columns of the table by name: of one network its cells, such as ``{"id": "001", "split": "train"}``; of
+            a batch a tensor ``(networks,)`` for each column of numbers or truth values, with NaN for an empty cell, and
+            a list of texts for any other.
+
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
+    >>> spec = NetworkSpec.mlp([2, 3, 1], activation="tanh")
+    >>> ZooItem(WeightSpaceFeatures.zeros(spec, batch=1), {"id": "001"}).features.batch
+    1
+    """
+
+    features: WeightSpaceFeatures
+    row: Mapping[str, Any]
 
 
-ZOO = Kind("zoo", _own_files)
-"""The kind of folder that holds a zoo; its zoo.json lists the other files."""
+class Zoo(ZooContents, Dataset[ZooItem]):
+    """An open zoo: a data set of networks and a table about them. Weights stay on disk until they are read.
 
+    It is a map-style ``torch.utils.data.Dataset``: ``len(zoo)`` counts the networks, ``zoo[i]`` is the one in row ``i``
+    of the table, a ``ZooItem``, and ``for item in zoo`` runs over all. Give ``collate`` to a ``DataLoader``; each
+    batch is then one block of the memory-mapped shards, also in worker processes. ``split`` and ``select`` return views
+    of some networks, which are zoos too. A zoo may hold several weight spaces: each of its ``parts`` is a view with the
+    networks of one, and ``spec``, ``layout``, ``read`` and items are there for one weight space only.
 
-class Zoo:
-    """An open zoo. Its weights are memory-mapped and stay on disk until they are read; torch is imported then.
-
-    A zoo may hold several weight spaces. Each of its ``parts`` is a view with the networks of one of them; ``spec``,
-    ``layout`` and ``read`` are there for one weight space only.
+    Args:
+        path, record, table, spaces, numbers, whole: what ``open_zoo`` and the views of a zoo pass; use these.
 
     Attributes:
         path: the folder of the zoo.
         spaces: the weight spaces of the networks.
-        table: a polars table with a row for each network; the column ``id`` is text. The column ``weight_space`` has
-            the name of each network's weight space if there are several.
+        table: a polars table with a row for each network; the column ``id`` is text.
         record: the contents of zoo.json.
+
+    Raises:
+        DataError: from ``spec``, ``read`` and items, if the networks have several weight spaces.
+        IndexError: from ``zoo[i]`` beyond the last network.
+
+    >>> import torch
+    >>> from torch.utils.data import DataLoader
+    >>> from mnfn_cli.testing import example_zoo
+    >>> zoo = example_zoo()
+    >>> len(zoo), zoo[0].row["id"], tuple(zoo[0].features.weights[0].shape)
+    (12, '00', (1, 1, 16, 1, 3, 3))
+    >>> loader = DataLoader(zoo.split("train"), batch_size=4, collate_fn=collate)
+    >>> features, row = next(iter(loader))
+    >>> features.batch, row["test_accuracy"].dtype
+    (4, torch.float64)
     """
 
-    def __init__(
-        self,
-        path: Path,
-        record: ZooRecord,
-        table: "pl.DataFrame",
-        spaces: Sequence[Space],
-        numbers: "NDArray[np.int64] | None" = None,
-    ) -> None:
-        self.path = path
-        self.record = record
-        self.table = table
-        self.spaces = tuple(spaces)
-        self._numbers = numbers
+    def __getitem__(self, index: int) -> ZooItem:
+        """Return the network in a row of the table; a negative index counts from the end."""
+        row = range(len(self))[index]
+        return ZooItem(self._block([row]), {name: column[row] for name, column in self._columns.items()})
 
-    def __len__(self) -> int:
-        return self.table.height
+    def __getitems__(self, indices: Sequence[int]) -> ZooItem:
+        """Return a batch of networks, read as one block; ``DataLoader`` calls this where it is there."""
+        every = range(len(self))
+        rows = [every[index] for index in indices]
+        return ZooItem(self._block(rows), {name: _taken(column, rows) for name, column in self._columns.items()})
 
-    @cached_property
-    def numbers(self) -> "NDArray[np.int64]":
-        """The number of each network's row in the table of the whole zoo, in ascending order, ``(networks,)``."""
-        import numpy as np  # most commands only count networks
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what maps files: a process that gets this zoo maps them itself."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_weights", "parts")}
 
-        return np.arange(len(self)) if self._numbers is None else self._numbers
-
-    @property
-    def spec(self) -> NetworkSpec:
-        """The weight space of all networks.
-
-        Raises:
-            DataError: there are several.
-        """
-        return self._only_space.spec
-
-    @property
-    def layout(self) -> Layout | None:
-        """How the files held the networks that were imported; None if mnfn made them, an error as for ``spec``."""
-        return self._only_space.layout
-
-    @property
-    def _only_space(self) -> Space:
-        if len(self.spaces) > 1:
-            raise DataError(self.path, f"holds networks of {len(self.spaces)} weight spaces; this needs one")
-        return self.spaces[0]
+    def _block(self, rows: Sequence[int]) -> WeightSpaceFeatures:
+        found = self.read(rows)
+        # A batch of items leaves this process, or stays when the next one is read; so it owns its numbers.
+        return WeightSpaceFeatures(found.weights, found.biases)
 
     @cached_property
-    def parts(self) -> "list[Zoo]":
-        """A view of the zoo for each of its weight spaces, with the networks of that weight space alone."""
-        if len(self.spaces) == 1:
-            return [self]
-        views = []
-        for space in self.spaces:
-            rows = (self.table[SPACE_COLUMN] == space.name).arg_true()
-            numbers = self.numbers[rows.to_numpy()]
-            views.append(Zoo(self.path, self.record, self.table[rows], [space], numbers))
-        return views
+    def _columns(self) -> dict[str, "Tensor | list[Any]"]:
+        """The columns as tensors and lists."""
+        return {column.name: _as_tensor(column) for column in self.table.iter_columns()}
 
     @cached_property
-    def ids(self) -> list[str]:
-        """The ids of the networks, in the order of the table."""
-        return self.table["id"].to_list()
-
-    @property
-    def fingerprint(self) -> str:
-        """A text of checksums that changes when any file of the zoo changes, except zoo.json."""
-        files = self.record.files
-        return "-".join(files[name].sha256[:12] for name in sorted(files))
-
-    def rows(self, split: str | None = None) -> list[int]:
-        """Return the row indices of a split (``train``, ``val`` or ``test``), or of all networks."""
-        if split is None:
-            return list(range(len(self)))
-        found: list[int] = (self.table["split"] == split).arg_true().to_list()
-        return found
-
-    @cached_property
-    def _weights(self) -> "StoredWeights":
-        from mnfn_cli.zoo.weights import StoredWeights
-
+    def _weights(self) -> StoredWeights:
         files = shard_files(self.record, self._only_space)
         return StoredWeights(self.spec, [self.path / name for name in files])
 
-    def read(self, rows: "slice | Sequence[int] | NDArray[np.int64] | None" = None) -> "WeightSpaceFeatures":
+    def read(self, rows: "slice | Sequence[int] | NDArray[np.int64] | None" = None) -> WeightSpaceFeatures:
         """Return the raw weights of some rows, or of all, ``(rows, 1, ...)``, in the stored dtype.
 
         They are read when a tensor is first used (``LazyFeatures``): a slice inside one shard as a view of the memory
         map, other selections as a copy. What is selected of them before is all that is read.
 
+        Args:
+            rows: row numbers in this zoo's table, or a slice of them; all by default.
+
         Raises:
             DataError: the networks have several weight spaces.
         """
-        return self._weights.read(slice(None) if rows is None else rows)
+        chosen = slice(None) if rows is None else rows
+        part = next(part for part in self.whole.parts if part.spaces[0] == self._only_space)
+        if part is not self:
+            numbers = self.numbers[chosen if isinstance(chosen, slice) else np.asarray(chosen, dtype=np.int64)]
+            chosen = np.searchsorted(part.numbers, numbers)
+        return part._weights.read(chosen)
 
-    def pictures(self) -> "tuple[dict[str, int], Tensor] | None":
+    def pictures(self) -> tuple[dict[str, int], Tensor] | None:
         """Return the original pictures of the INRs, if the zoo holds them.
 
         Returns:
@@ -156,18 +140,16 @@ class Zoo:
         file = self.path / "images.safetensors"
         if file.name not in self.record.files or "image_id" not in self.table.columns:
             return None
-        from mnfn_cli.storage.tensors import map_tensors
-
         pictures = map_tensors(file).get("pictures")
         if pictures is None:
             return None
         # Pictures are stored in the order in which the table first names their image_id.
-        names = self.table["image_id"].unique(maintain_order=True).to_list()
+        names = self.whole.table["image_id"].unique(maintain_order=True).to_list()
         if pictures.dim() != 4 or len(names) != len(pictures):
             raise DataError(f"{file}:pictures", f"shape {tuple(pictures.shape)}; the table has {len(names)} image_id")
         return {name: row for row, name in enumerate(names)}, pictures
 
-    def pictures_of(self, rows: Sequence[int] | None = None) -> "Tensor | None":
+    def pictures_of(self, rows: Sequence[int] | None = None) -> Tensor | None:
         """Return the picture of each network, ``(rows, channels, height, width)``; None for a zoo without pictures."""
         found = self.pictures()
         if found is None:
@@ -176,84 +158,75 @@ class Zoo:
         names = self.table["image_id"].to_list()
         return pictures[[by_id[names[row]] for row in (self.rows() if rows is None else rows)]]
 
-    def bad_networks(self, rows: Sequence[int] | None = None, *, in_float32: bool = False) -> list[tuple[int, str]]:
-        """Return (row, message) for each network, among some rows or all, with a weight or bias that is not finite.
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the table as a pandas DataFrame.
 
-        Args:
-            rows: the rows to look at; all by default.
-            in_float32: whether weights and biases must also be finite in float32.
+        Raises:
+            UsageError: pandas is not installed.
         """
-        files = [self.path / file for part in self.parts for file in shard_files(self.record, part.spaces[0])]
-        usual = {dtype: FINITE[dtype] for dtype in FINITE if not (in_float32 and dtype == "F64")}
-        if (rows is None or len(rows) == len(self)) and all(highest_bytes_are_in(file, usual) for file in files):
-            return []
-        import numpy as np
-
-        wanted = np.zeros(self.record.count, dtype=bool)
-        wanted[self.numbers if rows is None else self.numbers[np.asarray(rows, dtype=np.int64)]] = True
-        found: dict[int, str] = {}
-        for part in self.parts:
-            space, start = part.spaces[0], 0
-            for file in shard_files(self.record, space):
-                count = count_networks(self.path / file, space.spec)
-                here = part.numbers[start : start + count]
-                chosen = np.flatnonzero(wanted[here])
-                for row, problem in not_finite(self.path / file, space.spec, chosen, in_float32=in_float32):
-                    found.setdefault(int(here[row]), problem)
-                start += count
-        places = np.searchsorted(self.numbers, list(found)).tolist()
-        return sorted(zip(places, found.values(), strict=True))
-
-    def faults(self, rows: Sequence[int] | None = None, *, in_float32: bool = False) -> dict[int, DataError]:
-        """Return an error for each network that ``bad_networks`` finds, by its row."""
-        found = self.bad_networks(rows, in_float32=in_float32)
-        return {row: DataError(f"{self.path}:{self.ids[row]}", problem) for row, problem in found}
-
-    def require_column(self, name: str) -> None:
-        """Raise ``DataError`` if the table has no column ``name``, or the column has missing values."""
-        if name not in self.table.columns:
-            raise DataError(self.path / "table.csv", f"no column '{name}'; it has {', '.join(self.table.columns)}")
-        if empty := self.table[name].null_count():
-            raise DataError(self.path / "table.csv", f"{empty} networks have no {name}")
+        return to_pandas(self.table)
 
 
 def open_zoo(path: str | Path) -> Zoo:
     """Open a zoo. The sizes of its files, its table and the shapes of its tensors are checked, but not their values.
 
+    Args:
+        path: the folder of the zoo.
+
+    Returns:
+        the zoo, whose weights are read when they are used.
+
     Raises:
         DataError: the folder is not a complete zoo, or its files contradict each other.
+
+    >>> from mnfn_cli.testing import example_zoo
+    >>> open_zoo(example_zoo().path).table.columns[:3]
+    ['id', 'split', 'activation']
     """
-    folder = existing_folder(Path(path), "zoo")
-    record = read_zoo_record(folder)
-    for name, entry in record.files.items():
-        if not (folder / name).is_file():
-            raise DataError(folder / name, "missing; the zoo is not whole")
-        if (folder / name).stat().st_size != entry.bytes:
-            raise DataError(folder / name, f"{(folder / name).stat().st_size} bytes, expected {entry.bytes}")
-    table = read_table(folder / "table.csv")
-    check_table(folder / "table.csv", table, record.spaces)
-    stored = {
-        space.name: sum(count_networks(folder / name, space.spec) for name in shard_files(record, space))
-        for space in record.spaces
-    }
-    if not sum(stored.values()) == table.height == record.count:
-        found = (
-            f"{sum(stored.values())} networks in the tensors, {table.height} in the table, {record.count} in zoo.json"
-        )
-        raise DataError(folder, found)
-    zoo = Zoo(folder, record, table, record.spaces)
-    for part in zoo.parts:
-        if len(part) != stored[part.spaces[0].name]:
-            name = part.spaces[0].name
-            raise DataError(
-                folder, f"weight space {name}: {stored[name]} networks in the tensors, {len(part)} in the table"
-            )
-    return zoo
+    found = open_contents(path)
+    return Zoo(found.path, found.record, found.table, found.spaces)
 
 
-def read_zoo_record(path: Path) -> ZooRecord:
-    """Read zoo.json of a zoo; raises DataError if there is none, or it cannot be read."""
-    try:
-        return read_record(path / "zoo.json", ZooRecord)
-    except FileNotFoundError:
-        raise DataError(path, "no zoo: it holds no zoo.json") from None
+def collate(items: "ZooItem | Sequence[ZooItem]") -> ZooItem:
+    """Make one batch of items of a zoo; it is the ``collate_fn`` of a ``torch.utils.data.DataLoader``.
+
+    Args:
+        items: items of networks of one weight space, with the same columns; a batch is returned as it is.
+
+    Returns:
+        a ``ZooItem`` whose features are ``(networks, 1, ...)`` and whose row holds a tensor or a list for each column.
+
+    >>> from mnfn_cli.testing import example_zoo
+    >>> zoo = example_zoo()
+    >>> batch = collate([zoo[0], zoo[5]])
+    >>> batch.row["id"], batch.features.batch
+    (['00', '05'], 2)
+    """
+    if isinstance(items, ZooItem):
+        return items
+    features = WeightSpaceFeatures.cat([item.features for item in items])
+    columns = {name: [item.row[name] for item in items] for name in items[0].row}
+    return ZooItem(
+        features,
+        {name: torch.stack(cells) if isinstance(cells[0], Tensor) else cells for name, cells in columns.items()},
+    )
+
+
+def _as_tensor(column: Any) -> "Tensor | list[Any]":
+    """Return a polars column as a tensor if it holds numbers or truth values, else as a list.
+
+    Only its type and its plain cells are asked for: in a forked process the threads of polars are gone, and what
+    needs them waits for ever.
+    """
+    cells: list[Any] = column.to_list()
+    whole = not any(cell is None for cell in cells)
+    if column.dtype.is_numeric() and not (whole and column.dtype.is_integer()):
+        return torch.tensor([float("nan") if cell is None else cell for cell in cells], dtype=torch.float64)
+    if whole and (column.dtype.is_integer() or str(column.dtype) == "Boolean"):
+        with suppress(RuntimeError, OverflowError):  # whole numbers of more than 64 bits stay in a list
+            return torch.tensor(cells)
+    return cells
+
+
+def _taken(column: "Tensor | list[Any]", rows: Sequence[int]) -> "Tensor | list[Any]":
+    return column[list(rows)] if isinstance(column, Tensor) else [column[row] for row in rows]

@@ -26,6 +26,10 @@ class Twins:
         splits: their splits.
         distance: what is left between them in canonical form (``Alignment.residual``).
         declared: whether the column ``source_id`` says that one is a copy of the other, or both of a third.
+
+    >>> from mnfn_cli.zoo import Twins
+    >>> Twins(ids=("a", "b"), splits=("train", "test"), distance=1e-7, declared=False).leak
+    True
     """
 
     ids: tuple[str, str]
@@ -64,9 +68,17 @@ def find_twins(zoo: Zoo, context: Context | None = None) -> list[Twins]:
         zoo: the zoo; its weights must be finite.
         context: where progress is reported and interrupts are noticed.
 
+    Returns:
+        the pairs.
+
     Raises:
         NumericError: a canonical form exceeds the range of float64; all such networks are named.
         InterruptedRun: the user interrupted the search.
+
+    >>> from mnfn_cli.zoo import find_twins
+    >>> from mnfn_cli.testing import example_zoo
+    >>> find_twins(example_zoo())
+    []
     """
     found = [pair for part in zoo.parts for pair in _twins_of(part, context or Context())]
     return sorted(found, key=lambda pair: not pair.leak)

@@ -5,9 +5,9 @@ from pathlib import Path
 from mnfn_cli.errors import DataError, MnfnError
 from mnfn_cli.storage.atomic import sha256
 from mnfn_cli.storage.folders import existing_folder
+from mnfn_cli.zoo.contents import open_contents, read_zoo_record
 from mnfn_cli.zoo.numbers import NumberColumn
 from mnfn_cli.zoo.record import ZooRecord
-from mnfn_cli.zoo.store import open_zoo, read_zoo_record
 
 
 def verify_zoo(path: str | Path) -> list[MnfnError]:
@@ -16,13 +16,24 @@ def verify_zoo(path: str | Path) -> list[MnfnError]:
     The column ``test_accuracy`` is read as a training reads it, except that cells may be empty: networks without a
     label can be predicted.
 
+    Args:
+        path: the folder of the zoo.
+
+    Returns:
+        an error for each fault; nothing for a sound zoo.
+
     Raises:
         DataError: there is no zoo, or its zoo.json cannot be read.
+
+    >>> from mnfn_cli.zoo import verify_zoo
+    >>> from mnfn_cli.testing import example_zoo
+    >>> verify_zoo(example_zoo().path)
+    []
     """
     folder = existing_folder(Path(path), "zoo")
     faults: list[MnfnError] = list(changed_files(folder, read_zoo_record(folder)))
     try:
-        zoo = open_zoo(folder)
+        zoo = open_contents(folder)
         accuracy = NumberColumn()
         if accuracy.name in zoo.table.columns:
             faults += accuracy.read(zoo, empty=True)[1].values()

@@ -10,16 +10,19 @@ from torch import Tensor
 from mnfn_cli.errors import DataError
 from mnfn_cli.storage.atomic import sha256, write_json
 from mnfn_cli.storage.folders import new_folder
+from mnfn_cli.storage.frames import to_polars
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.tensors import map_tensors, save_tensors
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.contents import ZOO
 from mnfn_cli.zoo.record import Space, ZooRecord
 from mnfn_cli.zoo.shards import shard_name, tensor_names
-from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 from mnfn_cli.zoo.table import SPACE_COLUMN, check_table, write_table
 
 if TYPE_CHECKING:
+    import pandas as pd
     import polars as pl
 
 MAX_SHARD_BYTES = 2**30
@@ -174,7 +177,7 @@ def save_zoo(
     path: str | Path,
     spec: NetworkSpec | Sequence[Space],
     features: WeightSpaceFeatures | Sequence[WeightSpaceFeatures],
-    table: "pl.DataFrame | Mapping[str, Sequence[Any]]",
+    table: "pl.DataFrame | pd.DataFrame | Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]",
     *,
     made: Mapping[str, Any] | None = None,
     images: Mapping[str, Any] | None = None,
@@ -190,18 +193,28 @@ def save_zoo(
         features: raw weights of the networks, ``(networks, 1, ...)``, in the order of the table; of several weight
             spaces, those of each.
         table: a row for each network, with columns ``id`` (unique text) and ``split`` (train, val or test), and
-            ``weight_space`` if there are several.
+            ``weight_space`` if there are several: a polars or pandas DataFrame, a mapping from names to columns, or a
+            list with a mapping for each row.
         made, images, pictures, start: further contents, as in ``finish_zoo``.
         force: replace an existing zoo.
+
+    Returns:
+        the new zoo, opened.
 
     Raises:
         OutputError: the folder exists, and ``force`` is not given or it holds something other than a zoo.
         DataError: there are no networks, the table has another number of rows, or it lacks a column.
-    """
-    import polars as pl
+        UsageError: the table is of a type that is not read.
 
-    path = Path(path)
-    frame = table if isinstance(table, pl.DataFrame) else pl.DataFrame(table)
+    >>> from tempfile import TemporaryDirectory
+    >>> spec = NetworkSpec.mlp([2, 3, 1], activation="tanh")
+    >>> rows = [{"id": "a", "split": "train", "loss": 0.5}, {"id": "b", "split": "test", "loss": 0.25}]
+    >>> with TemporaryDirectory() as folder:
+    ...     zoo = save_zoo(f"{folder}/pair", spec, WeightSpaceFeatures.randn(spec, batch=2), rows)
+    ...     len(zoo.split("test")), zoo.table["loss"].to_list()
+    (1, [0.5, 0.25])
+    """
+    path, frame = Path(path), to_polars(table)
     spaces = (Space(name="1", spec=spec),) if isinstance(spec, NetworkSpec) else tuple(spec)
     batches = [features] if isinstance(features, WeightSpaceFeatures) else list(features)
     check_table(path, frame, spaces)

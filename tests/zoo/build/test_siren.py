@@ -14,7 +14,7 @@ from mnfn_cli.runtime.context import Context, Interruption
 from mnfn_cli.runtime.seeds import generator
 from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.build import siren, siren_fit
-from mnfn_cli.zoo.build.siren import build_siren_zoo, psnr
+from mnfn_cli.zoo.build.siren import fit_siren_zoo, psnr
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan, choose_images, fit_channels, siren_design
 from mnfn_cli.zoo.images import load_images
 from mnfn_cli.zoo.inr_design import start_fingerprint
@@ -38,7 +38,7 @@ def plan(images, *, copies=1, seed=0, **options):
 
 
 def test_it_holds_what_it_says(digits, small_chunks, tmp_path):
-    zoo = build_siren_zoo(plan(digits), digits, tmp_path / "zoo")
+    zoo = fit_siren_zoo(plan(digits), digits, tmp_path / "zoo")
     assert verify_zoo(zoo.path) == [] and len(zoo) == 10
     assert zoo.table.columns == ["id", "split", "image_id", "class", "psnr", "mse", "seed"]
     assert zoo.ids == list(digits.ids) and all(len(name) == 4 for name in zoo.ids)
@@ -57,15 +57,15 @@ def test_it_holds_what_it_says(digits, small_chunks, tmp_path):
 
 def test_random_starts_differ_and_do_not_depend_on_the_other_pictures(digits, tmp_path):
     tiny = plan(digits, steps=1, learning_rate=1e-12)
-    flat = build_siren_zoo(tiny, digits, tmp_path / "all").read().flatten()
+    flat = fit_siren_zoo(tiny, digits, tmp_path / "all").read().flatten()
     assert (torch.pdist(flat) > 0.1).all()
-    some = build_siren_zoo(tiny, digits.select([2, 5]), tmp_path / "some")
+    some = fit_siren_zoo(tiny, digits.select([2, 5]), tmp_path / "some")
     torch.testing.assert_close(some.read().flatten(), flat[[2, 5]], rtol=0, atol=1e-6)
 
 
 def test_a_shared_start_is_one_and_stored(digits, tmp_path):
     tiny = plan(digits, init="shared", steps=1, learning_rate=1e-12)
-    zoo = build_siren_zoo(tiny, digits, tmp_path / "zoo")
+    zoo = fit_siren_zoo(tiny, digits, tmp_path / "zoo")
     start = tiny.design.start_weights
     torch.testing.assert_close(zoo.read().flatten(), start.flatten().expand(10, -1), rtol=0, atol=1e-6)
     assert "start.safetensors" in zoo.record.files and verify_zoo(zoo.path) == []
@@ -77,7 +77,7 @@ def test_a_shared_start_is_one_and_stored(digits, tmp_path):
 
 
 def test_copies_of_one_picture_share_a_split(digits, tmp_path):
-    zoo = build_siren_zoo(plan(digits, copies=3, steps=1), digits, tmp_path / "zoo")
+    zoo = fit_siren_zoo(plan(digits, copies=3, steps=1), digits, tmp_path / "zoo")
     assert len(zoo) == 30 and zoo.ids[:4] == [*(f"{digits.ids[0]}-c{i}" for i in range(3)), f"{digits.ids[1]}-c0"]
     assert zoo.table.group_by("image_id").agg(pl.col("split").n_unique())["split"].to_list() == [1] * 10
     assert zoo.table["split"].n_unique() == 3
@@ -88,7 +88,7 @@ def test_copies_of_one_picture_share_a_split(digits, tmp_path):
 
 
 def test_interrupted_it_continues_to_the_same_zoo(digits, small_chunks, tmp_path, monkeypatch):
-    whole = build_siren_zoo(plan(digits), digits, tmp_path / "whole")
+    whole = fit_siren_zoo(plan(digits), digits, tmp_path / "whole")
     output = tmp_path / "zoo"
     calls = itertools.count()
 
@@ -98,14 +98,14 @@ def test_interrupted_it_continues_to_the_same_zoo(digits, small_chunks, tmp_path
                 raise InterruptedRun(where, what_to_do)
 
     with pytest.raises(InterruptedRun):
-        build_siren_zoo(plan(digits), digits, output, context=Context(interruption=StopInTheSecondChunk()))
+        fit_siren_zoo(plan(digits), digits, output, context=Context(interruption=StopInTheSecondChunk()))
     assert not output.exists()
     with pytest.raises(OutputError, match="other seed"):
-        build_siren_zoo(plan(digits, seed=1), digits, output)
+        fit_siren_zoo(plan(digits, seed=1), digits, output)
     with pytest.raises(OutputError, match="other images"):
-        build_siren_zoo(plan(digits), digits.select(range(9)), output)
+        fit_siren_zoo(plan(digits), digits.select(range(9)), output)
     with pytest.raises(OutputError, match="other images"):
-        build_siren_zoo(plan(digits), replace(digits, labels=digits.labels.flip(0)), output)
+        fit_siren_zoo(plan(digits), replace(digits, labels=digits.labels.flip(0)), output)
     fitted = []
     fit = siren.fit_networks
 
@@ -114,7 +114,7 @@ def test_interrupted_it_continues_to_the_same_zoo(digits, small_chunks, tmp_path
         return fit(*arguments, **options)
 
     monkeypatch.setattr(siren, "fit_networks", counted)
-    zoo = build_siren_zoo(plan(digits), digits, output)
+    zoo = fit_siren_zoo(plan(digits), digits, output)
     assert sum(fitted) == 7  # the first chunk, 3 of 10 networks, was kept
     assert zoo.fingerprint == whole.fingerprint
     assert {path.name for path in output.iterdir()} == {path.name for path in whole.path.iterdir()}
@@ -131,22 +131,22 @@ def test_killed_at_the_very_end_no_network_is_fitted_twice(digits, small_chunks,
     output = tmp_path / "zoo"
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(siren, last, dying)
-        build_siren_zoo(plan(digits), digits, output)
+        fit_siren_zoo(plan(digits), digits, output)
     monkeypatch.setattr(siren, "fit_networks", dying)
-    zoo = build_siren_zoo(plan(digits), digits, output)
+    zoo = fit_siren_zoo(plan(digits), digits, output)
     assert len(zoo) == 10 and {path.name for path in output.iterdir()} == {"zoo.json", *zoo.record.files}
 
 
 def test_a_fit_that_is_not_finite_is_named_and_leaves_nothing(digits, small_chunks, tmp_path):
     with pytest.raises(NumericError) as caught:
-        build_siren_zoo(plan(digits, learning_rate=1e38), digits, tmp_path / "zoo")
+        fit_siren_zoo(plan(digits, learning_rate=1e38), digits, tmp_path / "zoo")
     assert caught.value.faults[0].startswith(f"digits:{digits.ids[0]}: ")
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock" and not path.name.startswith(".")]
 
 
 def test_pictures_without_labels(tmp_path):
     photos = choose_images(load_images("photos", 8), 3, seed=0)
-    zoo = build_siren_zoo(plan(photos, steps=1), photos, tmp_path / "zoo")
+    zoo = fit_siren_zoo(plan(photos, steps=1), photos, tmp_path / "zoo")
     assert "class" not in zoo.table.columns and zoo.spec.widths == (2, 4, 4, 3)
     assert zoo.pictures_of([1]).shape == (1, 3, 8, 8)
 
@@ -173,7 +173,7 @@ def test_defaults_depend_on_the_size():
 
 def test_digits_are_met_to_a_thousandth(tmp_path):
     digits = choose_images(load_images("digits"), 12, seed=0)
-    zoo = build_siren_zoo(SirenZooPlan(siren_design(digits, init="shared"), 1, 0), digits, tmp_path / "zoo")
+    zoo = fit_siren_zoo(SirenZooPlan(siren_design(digits, init="shared"), 1, 0), digits, tmp_path / "zoo")
     assert zoo.table["mse"].median() < 1e-3
 
 
@@ -224,7 +224,7 @@ def test_psnr():
 
 
 def test_the_command_is_on_record(digits, tmp_path):
-    zoo = build_siren_zoo(
+    zoo = fit_siren_zoo(
         plan(digits, steps=1), digits, tmp_path / "zoo", context=Context(command="mnfn zoo build siren")
     )
     assert json.loads((zoo.path / "zoo.json").read_text())["made"]["command"] == "mnfn zoo build siren"

@@ -29,9 +29,10 @@ from mnfn_cli.zoo.build.batched import (
 )
 from mnfn_cli.zoo.build.hyperparameters import RANGES, Hyperparameters, draw
 from mnfn_cli.zoo.build.unfinished import clear_build, continued_build
+from mnfn_cli.zoo.contents import ZOO
 from mnfn_cli.zoo.images import ImageSet, image_paths
 from mnfn_cli.zoo.splits import SPLIT_FRACTIONS, draw_splits
-from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
 if TYPE_CHECKING:

@@ -22,9 +22,10 @@ from mnfn_cli.weightspace.rendering import render
 from mnfn_cli.zoo.build.siren_fit import draw_siren, fit_networks, networks_at_once
 from mnfn_cli.zoo.build.siren_plan import SirenZooPlan
 from mnfn_cli.zoo.build.unfinished import clear_build, continued_build
+from mnfn_cli.zoo.contents import ZOO
 from mnfn_cli.zoo.images import ImageSet, image_paths, numbered
 from mnfn_cli.zoo.splits import SPLIT_FRACTIONS, draw_splits
-from mnfn_cli.zoo.store import ZOO, Zoo, open_zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 from mnfn_cli.zoo.writer import ShardWriter, finish_zoo
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ LOWEST_MSE = 1e-12
 """The smallest mean squared error that counts in a PSNR, so that a perfect fit has a finite one, 126 dB."""
 
 
-def build_siren_zoo(
+def fit_siren_zoo(
     plan: SirenZooPlan,
     images: ImageSet,
     output: Path,

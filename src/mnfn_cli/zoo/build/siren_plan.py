@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -90,12 +89,11 @@ def siren_design(
     return InrDesign(spec, fit, start)
 
 
-def require_only_like(path: Path, design: InrDesign, size: int | None, own: Mapping[str, object]) -> None:
+def require_only_like(design: InrDesign, size: int | None, own: Mapping[str, object]) -> None:
     """Check that a user who fits pictures like those of a zoo or a run chose nothing else beside.
 
     Args:
-        path: the zoo or the run.
-        design: how its networks were fitted.
+        design: how the networks of the zoo or the run were fitted.
         size: pixels a side that the user asked for.
         own: choices, by the names of ``siren_design``, that the user made beside; there must be none.
 
@@ -104,10 +102,12 @@ def require_only_like(path: Path, design: InrDesign, size: int | None, own: Mapp
     """
     if own:
         options = ", ".join("--lr" if name == "learning_rate" else f"--{name}" for name in own)
-        raise UsageError("--like", f"takes everything from {path}; leave out {options}")
+        raise UsageError("--like", f"takes everything from {design.folder}; leave out {options}")
     if size is not None and design.fit.size != (size, size):
         height, width = design.fit.size
-        raise UsageError("--size", f"{size}, but the pictures of {path} are {height} x {width}; leave --size out")
+        raise UsageError(
+            "--size", f"{size}, but the pictures of {design.folder} are {height} x {width}; leave --size out"
+        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from mnfn_cli.regular_files import read_regular
 from mnfn_cli.runtime.processes import Processes
 from mnfn_cli.storage.atomic import to_json, write_json
 from mnfn_cli.storage.folders import empty, new_folder
-from mnfn_cli.zoo.store import ZOO
+from mnfn_cli.zoo.contents import ZOO
 
 FILE = "build.json"
 

@@ -27,6 +27,10 @@ class Architecture:
             nobody says it.
         input_mean, input_std: the normalisation of inputs, as in ``NetworkSpec``.
         output_offset: a number that is added to every output.
+
+    >>> from mnfn_cli.zoo import Architecture
+    >>> Architecture(activation="relu", strides=((2, 2),)).to_json()
+    {'activation': 'relu', 'strides': ((2, 2),)}
     """
 
     activation: str | None = None

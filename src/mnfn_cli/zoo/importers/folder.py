@@ -29,7 +29,7 @@ UNKNOWN_SIZE = (
 
 
 def plan_folder(
-    path: Path,
+    path: str | Path,
     *,
     architecture: Architecture = Architecture(),
     reading: Reading = Reading(),
@@ -52,11 +52,25 @@ def plan_folder(
         skip_bad: leave out networks that cannot be used and rows without a network, instead of raising an error.
         context: where progress is reported and interrupts are noticed.
 
+    Returns:
+        a plan, which ``write_plan`` writes.
+
     Raises:
         DataError: there is no such folder; or networks, or rows of the table, cannot be used, all of which are named.
         OrderError: the order of the layers is not settled.
         UsageError: an option is missing or wrong.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from mnfn_cli.zoo import export_zoo, plan_folder
+    >>> from mnfn_cli.testing import example_zoo
+    >>> with TemporaryDirectory() as folder:
+    ...     export_zoo(example_zoo(), f"{folder}/files")
+    ...     plan_folder(f"{folder}/files").table.height
+    12
+    12
     """
+    path = Path(path)
     root = source_root(path, f"files {', '.join(SUFFIXES)}")
     found, errors = find_files(root, lambda file: file.suffix in SUFFIXES)
     if not found and not errors:

@@ -36,6 +36,11 @@ class LabelOptions:
         target: the column that is to be learned; None if it has its usual name already, or there is none.
         fractions: the fraction of each split, to draw splits; None to take those that are stated, if there are some.
         seed: the seed of drawn splits.
+
+    >>> from pathlib import Path
+    >>> from mnfn_cli.zoo import LabelOptions
+    >>> LabelOptions(file=Path("labels.csv"), target="accuracy").target
+    'accuracy'
     """
 
     file: Path | None = None
