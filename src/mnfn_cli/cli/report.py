@@ -43,7 +43,7 @@ def report(
     """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import printable
-    from mnfn_cli.report.page.document import document
+    from mnfn_cli.report.page.document import document, title_of
     from mnfn_cli.report.page.sources import find_sources, sections_of
     from mnfn_cli.storage.atomic import write_text
     from mnfn_cli.storage.outputs import Output
@@ -53,8 +53,7 @@ def report(
     claim([Output(out)], [source.path for source in sources], force=force)
     with job(console) as context:
         sections = sections_of(sources, context)
-    named = title or (paths[0].resolve().name if len(paths) == 1 else f"{len(sections)} reports")
-    write_text(out, document(sections, named))
+    write_text(out, document(sections, title or title_of([path.resolve().name for path in paths])))
     rows = [{"kind": one.kind, "path": str(one.path), "state": one.state or None} for one in sections]
     facts = {"output": str(out), "bytes": out.stat().st_size, "sections": rows}
     shown = Table(rows, title=f"{printable(out)}: {out.stat().st_size / 2**20:.1f} MiB")

@@ -22,7 +22,9 @@ SERIES = 8
 POINTS = 1000
 """The largest number of points that are drawn; of more, every second or every tenth is."""
 LABEL = 26
-"""The largest number of characters of a label in a chart."""
+"""The largest number of characters of the name of a line or a bar."""
+AXIS = 40
+"""The largest number of characters of the label of an axis."""
 
 _PALETTE = Palette(data=COLOUR["c0"], behind=COLOUR["line"], mark=COLOUR["faint"])
 
@@ -46,6 +48,8 @@ def histogram(
         label: what the numbers are.
         bounds: the ends of the axis; None for those of the numbers.
     """
+    from matplotlib.ticker import MaxNLocator
+
     everything = np.concatenate(list(groups.values()))
     edges = np.histogram_bin_edges(everything, BINS, bounds)
     counts = [np.histogram(values, edges)[0] for values in groups.values()]
@@ -55,11 +59,13 @@ def histogram(
         for number, (group, count) in enumerate(zip(groups, counts, strict=True)):
             width = np.diff(edges)
             colour = COLOUR[f"c{number}"]
-            chart.axes.bar(edges[:-1], count, width * 0.92, below, align="edge", color=colour, label=group)
+            chart.axes.bar(
+                edges[:-1], count, width * 0.92, below, align="edge", color=colour, label=short(group, LABEL)
+            )
             below += count
-        chart.axes.set(xlabel=label, ylabel="networks", xlim=(edges[0], edges[-1]))
+        chart.axes.set(xlabel=short(label, AXIS), ylabel="networks", xlim=(edges[0], edges[-1]))
         chart.axes.xaxis.grid(False)
-        chart.axes.yaxis.get_major_locator().set_params(integer=True)
+        chart.axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
         if len(groups) > 1:
             _legend(chart.axes)
     return chart.svg
@@ -78,11 +84,11 @@ def bars(name: str, groups: Mapping[str, Mapping[str, int]], label: str) -> Mark
         below = np.zeros(len(texts))
         for number, (group, counts) in enumerate(groups.items()):
             height = np.array([counts.get(one, 0) for one in texts])
-            chart.axes.bar(range(len(texts)), height, 0.8, below, color=COLOUR[f"c{number}"], label=group)
+            chart.axes.bar(range(len(texts)), height, 0.8, below, color=COLOUR[f"c{number}"], label=short(group, LABEL))
             below += height
         turned = 45 if sum(map(len, texts)) > 36 else 0
         chart.axes.set_xticks(range(len(texts)), [short(one, 12) for one in texts], rotation=turned)
-        chart.axes.set(xlabel=label, ylabel="networks")
+        chart.axes.set(xlabel=short(label, AXIS), ylabel="networks")
         chart.axes.xaxis.grid(False)
         if len(groups) > 1:
             _legend(chart.axes)
@@ -98,7 +104,8 @@ def scatter(name: str, figure: Scatter, ends: tuple[Sequence[float], Sequence[fl
         ends: the lower and the upper end of each interval.
     """
     step = every(len(figure.true))
-    drawn = Scatter(figure.true[::step], figure.predicted[::step], figure.labels, figure.title, figure.bounds)
+    labels = short(figure.labels[0], AXIS), short(figure.labels[1], AXIS)
+    drawn = Scatter(figure.true[::step], figure.predicted[::step], labels, figure.title, figure.bounds)
     described = f"{figure.labels[1]} against {figure.labels[0]}: {figure.title}."
     with charting(name, described, height=3.4) as chart:
         if ends is not None:
@@ -129,15 +136,17 @@ def curves(
         best: where a vertical line stands; None for none.
         log: whether the vertical axis is logarithmic.
     """
+    from matplotlib.ticker import MaxNLocator
+
     named = ", ".join(short(curve.name, LABEL) for curve in shown[:SERIES])
     with charting(name, f"{labels[1]} over {labels[0]}: {named}.") as chart:
         for number, curve in enumerate(shown[:SERIES]):
-            marker = "o" if len(curve.x) < 2 else None
-            label = short(curve.name, LABEL)
-            chart.axes.plot(curve.x, curve.y, color=COLOUR[f"c{number}"], label=label, marker=marker)
+            chart.axes.plot(curve.x, curve.y, color=COLOUR[f"c{number}"], label=short(curve.name, LABEL))
         if best is not None:
             chart.axes.axvline(best, color=COLOUR["faint"], linewidth=1, linestyle=(0, (2, 2)))
-        chart.axes.set(xlabel=labels[0], ylabel=labels[1])
+        chart.axes.set(xlabel=short(labels[0], AXIS), ylabel=short(labels[1], AXIS))
+        if all(float(x).is_integer() for curve in shown for x in curve.x):
+            chart.axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         if log:
             chart.axes.set_yscale("log")
         if len(shown) > 1:
@@ -186,7 +195,7 @@ def dots(name: str, groups: Mapping[str, Sequence[float]], label: str) -> Markup
             chart.axes.plot(values, np.full(len(values), place), "o", color=COLOUR["c0"], alpha=0.7, markersize=6)
             chart.axes.plot([values.mean()] * 2, [place - 0.25, place + 0.25], color=COLOUR["ink"], linewidth=2)
         chart.axes.set_yticks(range(len(names)), [short(one, LABEL) for one in names])
-        chart.axes.set(xlabel=f"{label} (a dot a seed, a line their mean)", ylim=(len(names) - 0.5, -0.5))
+        chart.axes.set(xlabel=short(label, AXIS), ylim=(len(names) - 0.5, -0.5))
         chart.axes.yaxis.grid(False)
     return chart.svg
 

@@ -11,6 +11,17 @@ from mnfn_cli.report.page.section import Section
 from mnfn_cli.report.page.tables import short
 
 
+def title_of(names: Sequence[str]) -> str:
+    """Return a title of the names of what is reported.
+
+    >>> title_of(["zoo", "relu", "hnp", "robustness"])
+    'zoo, relu and 2 more'
+    """
+    if len(names) < 3:
+        return " and ".join(names)
+    return f"{names[0]}, {names[1]} and {len(names) - 2} more"
+
+
 def document(sections: Sequence[Section], title: str) -> str:
     """Return the whole page as HTML, without a date: the same sections give the same text.
 

@@ -38,15 +38,12 @@ def evaluation_section(stored: StoredEvaluation, name: str) -> Section:
     labels = dict.fromkeys(evaluation.label_of(row) for row in evaluation.rows)
     worst = max((row.largest_change for row in evaluation.rows), default=0.0)
     facts = {
-        "task": evaluation.task,
         "runs": str(len({row.run for row in evaluation.rows})),
         "test networks": f"{evaluation.count:,}",
         "versions of them": str(len({row.condition for row in evaluation.rows})),
         f"largest change of a {task.seen}": f"{worst:.1e}",
     }
-    body: list[Content] = [
-        details({"split": evaluation.split_protocol, "made by": stored.command, "what counts": task.meaning})
-    ]
+    body: list[Content] = []
     if evaluation.rows:
         left = f" The first {SERIES} of {len(labels)} are drawn." if len(labels) > SERIES else ""
         said = f"{figure_name} before and after random elements of the symmetry group act on the test networks.{left}"
@@ -75,7 +72,9 @@ def evaluation_section(stored: StoredEvaluation, name: str) -> Section:
         columns = {"model": "model", "trained_on": "trained on", "networks": "test networks", "tau": "tau"}
         title = "Published, and measured on another data set"
         body.append(block(title, data_table(stored.published, columns, "Published")))
-    return Section("evaluation", stored.path, facts, body)
+    about = {"what counts": task.meaning, "split": evaluation.split_protocol, "made by": stored.command}
+    body.append(block("How it was made", details(about)))
+    return Section("evaluation", stored.path, facts, body, task=evaluation.task)
 
 
 def _names(runs: Sequence[str]) -> dict[str, str]:

@@ -74,7 +74,7 @@ class Predictions:
 
     def known(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
         """Return the rows whose prediction and true number are finite, the predictions in them, and the numbers."""
-        if self.truths is None:
+        if self.truths is None or self.of_classes:
             return np.empty(0, dtype=np.int64), np.empty(0), np.empty(0)
         predicted, true = self.numbers(self.guesses), self.numbers(self.truths)
         rows = np.flatnonzero(np.isfinite(predicted) & np.isfinite(true))
@@ -104,7 +104,7 @@ def predictions_section(found: Predictions, name: str) -> Section:
         pairs = zip(found.texts(found.guesses), found.texts(found.truths), strict=True)
         known = [guess == truth for guess, truth in pairs if truth is not None]
         facts |= {"accuracy": f"{np.mean(known):.3f}"} if known else {}
-    rows, predicted, true = found.known() if not found.of_classes else ([], np.empty(0), np.empty(0))
+    rows, predicted, true = found.known()
     if len(rows) > 1:
         facts |= {"known": f"{len(rows):,}"} | {_WORDS[key]: f"{m(predicted, true):.3f}" for key, m in METRICS.items()}
         if (held := _held(found, rows, true)) is not None:
@@ -118,7 +118,7 @@ def predictions_section(found: Predictions, name: str) -> Section:
 _WORDS = {"tau": "Kendall's tau", "r2": "R²", "l1": "mean absolute error"}
 
 
-def _held(found: Predictions, rows: NDArray[np.int64] | list[int], true: NDArray[np.float64]) -> float | None:
+def _held(found: Predictions, rows: NDArray[np.int64], true: NDArray[np.float64]) -> float | None:
     ends = _ends(found)
     if ends is None:
         return None
@@ -165,7 +165,7 @@ def charts(found: Predictions, name: str, bounds: tuple[float, float] | None = N
     if ends is not None:
         said.append("A line is the interval that promises to hold the true number with a probability of 90 %.")
     if every(len(rows)) > 1:
-        said.append(f"At most {POINTS:,} are drawn: every {every(len(rows))}th.")
+        said.append(f"At most {POINTS:,} are drawn, here one in {every(len(rows))}.")
     return [figure("Predicted and true", svg, " ".join(said))]
 
 
@@ -192,11 +192,10 @@ def confusion_figure(counts: Sequence[Sequence[int]], names: Sequence[str], said
         whole = max(sum(row), 1)
         cells = [element("td", count or "", class_=f"h{round(8 * count / whole)}") for count in row]
         rows.append(element("tr", element("th", short(truth, 16), scope="row"), cells))
-    corner = element("td", "true ↓ predicted →", class_="corner")
-    head = element("tr", corner, [element("th", short(one, 16), scope="col") for one in names])
+    head = element("tr", element("td"), [element("th", short(one, 16), scope="col") for one in names])
     table = element("table", element("caption", "Confusion matrix"), element("thead", head), element("tbody", rows))
     box = element("div", table, class_="wide confusion", tabindex=0, role="region", aria_label="Confusion matrix")
-    return figure("True and predicted classes", box, said)
+    return figure("True and predicted classes", box, f"{said} Rows are true classes, columns predicted ones.")
 
 
 def predictions_table(found: Predictions) -> Markup:
@@ -204,4 +203,5 @@ def predictions_table(found: Predictions) -> Markup:
     rows: list[dict[str, Any]] = found.table.head(ROWS).to_dicts()
     columns = {name: name.replace("_", " ") for name in found.table.columns}
     whole = Whole(found.path, found.table.height, len(columns))
-    return data_table(rows, columns, "Answers about networks", whole=whole)
+    formats = {name: ".3f" for name in columns if name.startswith("probability_")}
+    return data_table(rows, columns, "Answers about networks", formats=formats, whole=whole)

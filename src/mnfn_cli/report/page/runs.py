@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationInfo, field_validator
+from torch import Tensor
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.regular_files import read_regular
@@ -69,10 +70,11 @@ def run_section(path: Path, name: str) -> Section:
         *_edits(path),
         *learned_inputs(run, result, name),
         _measured(result),
+        block("How it was made", _settings(run.record, result)),
         *(block("Test networks", predictions_table(table)) for table in tables),
         *_texts(run),
     ]
-    return Section("run", path, _facts(run.record, result), body, "done")
+    return Section("run", path, _facts(result), body, "done", result.task)
 
 
 def read_metrics(run: RunFolder) -> list[dict[str, Any]]:
@@ -125,7 +127,7 @@ def state_of(run: RunFolder) -> str:
 def _unfinished(run: RunFolder, lines: Sequence[Mapping[str, Any]], name: str) -> Section:
     state = state_of(run)
     criterion = task_class(run.record.task).criterion
-    facts = {"task": run.record.task, "validations": str(len(lines))}
+    facts = {"validations": str(len(lines))}
     if lines:
         facts |= {"epoch": f"{lines[-1]['epoch']:g}", "step": f"{lines[-1]['step']:,}"}
         if isinstance(last := lines[-1].get(criterion), int | float):
@@ -134,16 +136,17 @@ def _unfinished(run: RunFolder, lines: Sequence[Mapping[str, Any]], name: str) -
     note = element(
         "p", f"{what} It has no result yet; continue it with: ", element("code", _resume(run)), class_="note"
     )
-    body = [note, _settings(run.record, None), figures(*_curves(lines, name, None)), *_texts(run)]
-    return Section("run", run.path, facts, body, state)
+    made = block("How it is made", _settings(run.record, None))
+    body = [note, figures(*_curves(lines, name, None)), made, *_texts(run)]
+    return Section("run", run.path, facts, body, state, run.record.task)
 
 
 def _resume(run: RunFolder) -> str:
     return f"mnfn train --resume {run.path}"
 
 
-def _facts(record: RunRecord, result: Result) -> dict[str, str]:
-    found = {"task": result.task, "model": result.model}
+def _facts(result: Result) -> dict[str, str]:
+    found = {"model": result.model}
     main = task_class(result.task).headline()
     if main in result.test:
         found[f"test {headline(result.task)}"] = str(result.test[main])
@@ -172,7 +175,7 @@ def _settings(record: RunRecord, result: Result | None) -> Content:
 
 
 def _curves(lines: Sequence[Mapping[str, Any]], name: str, best_step: float | None) -> Iterator[Content]:
-    if not lines:
+    if len(lines) < 2:  # a functional that is fitted in closed form has one line, which is no curve
         return
     loss, chosen = validation_figures(lines[0])
     best = next((line["epoch"] for line in lines if best_step and line["step"] == best_step), None)
@@ -211,7 +214,7 @@ def _edits(path: Path) -> Iterator[Content]:
     if not (file := path / "examples.safetensors").exists():
         return
     tensors, _ = read_tensors(file)
-    rows = {name: tensors[name].float() for name in ("before", "after", "target") if name in tensors}
+    rows: dict[str, Tensor] = {name: tensors[name].float() for name in ("before", "after", "target") if name in tensors}
     shapes = {tuple(pictures.shape) for pictures in rows.values()}
     if len(shapes) != 1 or len(shape := shapes.pop()) != 4 or shape[1] not in (1, 3):
         raise DataError(file, "holds no rows of pictures of one shape")
@@ -220,10 +223,14 @@ def _edits(path: Path) -> Iterator[Content]:
 
 
 def _measured(result: Result) -> Content:
-    rows = [{"networks": "all", "figure": name, **_numbers(metric)} for name, metric in result.test.items()]
+    rows = [
+        {"networks": "all", "figure": name.replace("_", " "), **_numbers(metric)}
+        for name, metric in result.test.items()
+    ]
     for within in result.by_weight_space:
         rows += [
-            {"networks": str(within.spec), "figure": name, **_numbers(metric)} for name, metric in within.test.items()
+            {"networks": str(within.spec), "figure": name.replace("_", " "), **_numbers(metric)}
+            for name, metric in within.test.items()
         ]
     columns = {"networks": "test networks", "figure": "figure", "value": "value"}
     columns |= {"low": "low 95 %", "high": "high 95 %"}

@@ -18,6 +18,7 @@ class Section:
         facts: its numbers at a glance, by what they are.
         body: its figures, tables and texts.
         state: the state of a run, such as ``running``; empty for what has none.
+        task: the task of a run or an evaluation; empty for what has none.
     """
 
     kind: str
@@ -25,6 +26,7 @@ class Section:
     facts: Mapping[str, str]
     body: Sequence[Content]
     state: str = ""
+    task: str = ""
 
     @property
     def title(self) -> str:
@@ -36,7 +38,7 @@ class Section:
         badge = element("span", self.state, class_=f"state {self.state}") if self.state else None
         head = element(
             "header",
-            element("p", element("span", self.kind, class_="kind"), badge),
+            element("p", element("span", " · ".join(filter(None, (self.kind, self.task))), class_="kind"), badge),
             element("h2", short(self.title), id=f"{anchor}-title"),
             element("p", str(self.path), class_="path"),
         )
@@ -67,7 +69,7 @@ def block(title: str, *content: Content) -> Markup:
     return element("div", element("h3", title), content, class_="block")
 
 
-def details(pairs: Mapping[str, object]) -> Markup:
+def details(pairs: Mapping[str, Content]) -> Markup:
     """Return a list of terms with texts that may be long, such as command lines."""
     return element(
         "dl", [(element("dt", name), element("dd", value)) for name, value in pairs.items() if value], class_="details"

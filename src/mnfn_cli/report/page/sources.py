@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnfn_cli.errors import DataError, MnfnError
+from mnfn_cli.regular_files import check_regular_file
 from mnfn_cli.report.page.evaluations import evaluation_section
 from mnfn_cli.report.page.predictions import predictions_section, read_predictions
 from mnfn_cli.report.page.runs import run_section
@@ -92,6 +93,7 @@ def _raise(faults: Sequence[MnfnError]) -> None:
 
 def _sources(path: Path) -> list[Source]:
     if path.suffix == _TABLE and not path.is_dir():
+        check_regular_file(path)
         return [Source(path, _predictions)]
     if path.exists() and not path.is_dir():
         raise DataError(

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
 from xml.etree import ElementTree
 
 from mnfn_cli.report.page.markup import Content, Markup, element
@@ -28,7 +29,7 @@ COLOUR: Mapping[str, str] = {name: colour for colour, name in INKS.items()}
 """The colours to draw with, by name: ``ink`` for texts, ``faint`` for what stands back, ``line`` for axes and grids,
 ``paper`` for the background, and ``c0`` to ``c7`` for data."""
 
-_SETTINGS = {
+_SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mnfn",
     "text.parse_math": False,
@@ -84,14 +85,15 @@ def charting(name: str, description: str, width: float = WIDTH, height: float = 
         description: what the chart shows, for those who cannot see it.
         width, height: the size of the figure in inches.
     """
+    from cycler import cycler
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     colours = [COLOUR[f"c{number}"] for number in range(8)]
-    from cycler import cycler
 
-    with rc_context({**_SETTINGS, "axes.prop_cycle": cycler(color=colours)}):
+    with rc_context({**_SETTINGS, "axes.prop_cycle": cycler(color=colours)}), catch_warnings():
+        filterwarnings("ignore", "Glyph .* missing from font")  # a browser has fonts for all languages
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         chart = Chart(figure.add_subplot())
@@ -123,7 +125,7 @@ def _rebuilt(node: ElementTree.Element, name: str, used: set[str]) -> Content:
     attributes: dict[str, str] = {}
     classes: list[str] = []
     for key, value in (*node.attrib.items(), *_styles(node.attrib.get("style", ""))):
-        if key == "style" or (key == "id" and value not in used):
+        if key == "style" or (key == "id" and value not in used) or value.startswith("rotate(-0 "):
             continue
         if colour := INKS.get(value):
             classes.append(f"{key}-{colour}")
@@ -149,5 +151,7 @@ def _styles(style: str) -> Iterator[tuple[str, str]]:
     """Yield the declarations of a style attribute, but for fonts: the page has its own."""
     for declaration in filter(None, map(str.strip, style.split(";"))):
         key, _, value = declaration.partition(":")
-        if key.strip() != "font-family":
+        if key.strip() == "font":  # of earlier versions, with the size before the family
+            yield "font-size", value.split()[0]
+        elif key.strip() != "font-family":
             yield key.strip(), value.strip()

@@ -36,7 +36,7 @@ def sweep_section(path: Path, name: str) -> Section:
         rows = summarise([one.to_json() for one in results])
         names = list(dict.fromkeys(key.removesuffix("_sd") for row in rows for key in row if key.endswith("_sd")))
         columns = {"recipe": "recipe", "variant": "variant", "parameters": "parameters", "seeds": "seeds"}
-        columns |= {key: title for one in names for key, title in ((one, one), (f"{one}_sd", f"deviation of {one}"))}
+        columns |= {key: title for one in names for key, title in ((one, one), (f"{one}_sd", f"{one} sd"))}
         columns |= {"seconds": "seconds a run"}
         undefined = [{key: None if value != value else value for key, value in row.items()} for row in rows]
         means = [block("Means over seeds", data_table(undefined, columns, "Means over seeds", formats=_formats(names)))]
@@ -80,7 +80,7 @@ def _dots(results: Sequence[SweepResult], name: str) -> list[Content]:
         if groups:
             drawn = dict(list(groups.items())[:GROUPS])
             left = f" The first {GROUPS} of {len(groups)} are drawn." if len(groups) > GROUPS else ""
-            said = f"{words} on test networks, of every seed.{left}"
+            said = f"{words} on test networks; a dot is a seed, a line their mean.{left}"
             shown.append(figure("Recipes compared", dots(f"{name}-{key}", drawn, f"test {words}"), said))
     return shown
 
@@ -97,11 +97,17 @@ def _curves(runs: Sequence[RunFolder], name: str) -> list[Content]:
     shown: list[Content] = []
     for task, some in tasks.items():
         lines = [(run, read_metrics(run)) for run in some[:SERIES]]
-        drawn: list[Curve] = [validation_curve(read, task, run.path.name) for run, read in lines if read]
+        drawn: list[Curve] = [
+            validation_curve(read, task, run.path.name.removeprefix(f"{task}-")) for run, read in lines if len(read) > 1
+        ]
         if not drawn:
             continue
         words = headline(task)
-        left = f"The first {SERIES} of {len(some)} runs." if len(some) > SERIES else "Every run."
+        left = (
+            f"The figure that chooses the model, of the first {SERIES} of {len(some)} runs."
+            if len(some) > SERIES
+            else "The figure that chooses the model, of every run."
+        )
         svg = curves(f"{name}-curves-{task}", drawn, ("epoch", f"validation {words}"), log=words.startswith("mean"))
         shown.append(figure("Validation", svg, left))
     return shown
@@ -119,4 +125,6 @@ def _runs(results: Sequence[SweepResult], open_: Sequence[RunFolder]) -> Content
 
 
 def _formats(names: Sequence[str] | dict[str, str]) -> dict[str, str]:
-    return {"seconds": ".0f"} | {key: ".4f" for one in names if one in FIGURE_NAMES for key in (one, f"{one}_sd")}
+    return {"seconds": ".0f", "parameters": ","} | {
+        key: ".4f" for one in names if one in FIGURE_NAMES for key in (one, f"{one}_sd")
+    }

@@ -54,8 +54,9 @@ def data_table(
     for key in heads:
         values = [row.get(key) for row in shown]
         numeric[key] = all(value is None or _is_number(value) for value in values) and any(map(_is_number, values))
-        form = (formats or {}).get(key) or _format_of(values)
+        given, found = (formats or {}).get(key), _format_of(values)
         for cells, value in zip(body, values, strict=True):
+            form = given or (found if isinstance(value, float) else "")
             cells.append(_cell(value, form, numeric[key]))
     head = [_heading(title, numeric[key]) for key, title in heads.items()]
     table = element(
@@ -90,7 +91,7 @@ def _heading(title: str, numeric: bool) -> Markup:
 
 def _cell(value: Any, form: str, numeric: bool) -> Markup:
     if _is_number(value):
-        written = format(value, form if isinstance(value, float) else "") if isfinite(value) else "undefined"
+        written = format(value, form) if isfinite(value) else "undefined"
         return element("td", written, class_="number", data_v=repr(value) if isfinite(value) else None)
     named = {None: "–", "": "–", True: "yes", False: "no"} if isinstance(value, bool | str | None) else {}
     shown = named.get(value, short(str(value)))

@@ -37,10 +37,8 @@ def zoo_section(zoo: Zoo, name: str) -> Section:
         zoo: the open zoo. Its table is in memory; of its weights only those of the INRs that are drawn are read.
         name: the anchor of the section, with which the names of its charts begin.
     """
-    table = zoo.table
-    return Section(
-        "zoo", zoo.path, _facts(zoo), [_made(zoo), _figures(zoo, name), *_pictures(zoo), *_tables(table, zoo)]
-    )
+    made = block("How it was made", _made(zoo))
+    return Section("zoo", zoo.path, _facts(zoo), [_figures(zoo, name), *_pictures(zoo), made, *_tables(zoo)])
 
 
 def _facts(zoo: Zoo) -> dict[str, str]:
@@ -83,12 +81,14 @@ def _made(zoo: Zoo) -> Markup:
     pairs["made by"] = made.pop("command", None)
     pairs["split"] = record.split_protocol
     pairs["pictures"] = _words(record.images.to_json())
-    known = {"split_protocol", *pairs}
-    settings = {key: value for key, value in made.items() if key not in known and value is not None}
-    pairs["settings"] = _words({key: value for key, value in settings.items() if not isinstance(value, dict | list)})
-    for key, value in list(settings.items())[:SETTINGS]:
-        if isinstance(value, dict | list):
-            pairs[key.replace("_", " ")] = _words(value)
+    # Of the zoo that this one comes from, the command says all; long lists and ranges have lines of their own.
+    if isinstance(source := made.pop("source_zoo", None), dict):
+        pairs["made from"] = source.get("command") or source.get("path")
+    rest = {key: value for key, value in made.items() if key not in ("split_protocol", *pairs)}
+    short_ones = {key: value for key, value in rest.items() if not isinstance(value, dict) and len(str(value)) < 40}
+    pairs["settings"] = _words(short_ones)
+    for key in [key for key in rest if key not in short_ones][:SETTINGS]:
+        pairs[key.replace("_", " ")] = _words(rest[key])
     size = sum(entry.bytes for entry in record.files.values())
     pairs["on disk"] = f"{len(record.files)} files, {size / 2**20:,.1f} MiB"
     return details({term: short(str(text), 400) if text else None for term, text in pairs.items()})
@@ -156,10 +156,10 @@ def _quality(zoo: Zoo, row: int) -> list[Content]:
     return [element("small", f"{value:.1f} dB")]
 
 
-def _tables(table: "pl.DataFrame", zoo: Zoo) -> Iterator[Content]:
+def _tables(zoo: Zoo) -> Iterator[Content]:
     import polars as pl
 
-    file = zoo.path / "table.csv"
+    table, file = zoo.table, zoo.path / "table.csv"
     summary = []
     for column in table.columns:
         series = table[column]
