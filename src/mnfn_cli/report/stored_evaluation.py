@@ -19,6 +19,8 @@ from mnfn_cli.tasks.result import SpaceFigures
 OTHERS = ("r2", "l1", "coverage")
 """The figures that a row holds beside the one that counts."""
 
+_LARGEST = 1e100
+
 
 class _Row(OpenRecord):
     run: str
@@ -97,16 +99,16 @@ def _row(row: _Row, document: _Document) -> Row:
     acted = row.networks != "original"
     scale = None if row.scale is None else Range(*row.scale, row.log_uniform)
     figure = TASKS[document.task].load().headline()
-    numbers = {key: value for key, value in (row.model_extra or {}).items() if isinstance(value, int | float)}
+    more = row.model_extra or {}
     pairs = row.reordered_pairs
     return Row(
         row.run,
         row.model,
         Condition(document.group, acted, scale, acted and document.permuted, row.shifts),
-        numbers.get(figure, float("nan")),
+        _number(more.get(figure)),
         _number(row.low),
         _number(row.high),
-        {name: float(numbers[name]) for name in OTHERS if name in numbers},
+        {name: _number(more[name]) for name in OTHERS if name in more},
         _number(row.largest_change),
         row.by_weight_space,
         row.reads,
@@ -115,5 +117,8 @@ def _row(row: _Row, document: _Document) -> Row:
     )
 
 
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+def _number(value: Any) -> float:
+    """Return a number of a JSON file; NaN for null, for another value, and for what is no finite float."""
+    if not isinstance(value, int | float) or not -_LARGEST < value < _LARGEST:
+        return float("nan")
+    return float(value)

@@ -23,10 +23,18 @@ POINTS = 1000
 """The largest number of points that are drawn; of more, every second or every tenth is."""
 LABEL = 26
 """The largest number of characters of the name of a line or a bar."""
+LARGEST = 1e100
+"""The size of the largest number that is drawn; axes beyond it would not be finite."""
 AXIS = 40
 """The largest number of characters of the label of an axis."""
 
 _PALETTE = Palette(data=COLOUR["c0"], behind=COLOUR["line"], mark=COLOUR["faint"])
+
+
+def drawable(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return numbers with NaN in place of those that are not finite, or larger than ``LARGEST``."""
+    known = np.asarray(values, dtype=float)
+    return np.where(np.abs(known) <= LARGEST, known, np.nan)
 
 
 class Curve(NamedTuple):
@@ -109,7 +117,7 @@ def scatter(name: str, figure: Scatter, ends: tuple[Sequence[float], Sequence[fl
     described = f"{figure.labels[1]} against {figure.labels[0]}: {figure.title}."
     with charting(name, described, height=3.4) as chart:
         if ends is not None:
-            low, high = (end[::step] for end in ends)
+            low, high = (drawable(end)[::step] for end in ends)
             chart.axes.vlines(drawn.true, low, high, color=COLOUR["c0"], alpha=0.25, linewidth=1)
         plot_scatter(drawn, chart.axes, _PALETTE)
     return chart.svg
@@ -141,7 +149,9 @@ def curves(
     named = ", ".join(short(curve.name, LABEL) for curve in shown[:SERIES])
     with charting(name, f"{labels[1]} over {labels[0]}: {named}.") as chart:
         for number, curve in enumerate(shown[:SERIES]):
-            chart.axes.plot(curve.x, curve.y, color=COLOUR[f"c{number}"], label=short(curve.name, LABEL))
+            chart.axes.plot(
+                drawable(curve.x), drawable(curve.y), color=COLOUR[f"c{number}"], label=short(curve.name, LABEL)
+            )
         if best is not None:
             chart.axes.axvline(best, color=COLOUR["faint"], linewidth=1, linestyle=(0, (2, 2)))
         chart.axes.set(xlabel=short(labels[0], AXIS), ylabel=short(labels[1], AXIS))
@@ -188,7 +198,7 @@ def dots(name: str, groups: Mapping[str, Sequence[float]], label: str) -> Markup
     )
     with charting(name, described, height=height) as chart:
         for place, one in enumerate(names):
-            values = np.array(groups[one], dtype=float)
+            values = drawable(groups[one])
             values = values[np.isfinite(values)]
             if not len(values):
                 continue

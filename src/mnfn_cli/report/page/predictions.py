@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.report.page.charts import POINTS, every, histogram, scatter
+from mnfn_cli.report.page.charts import POINTS, drawable, every, histogram, scatter
 from mnfn_cli.report.page.markup import Content, Markup, element
 from mnfn_cli.report.page.section import Section, block, figure, figures
 from mnfn_cli.report.page.tables import ROWS, Whole, data_table, short
@@ -77,7 +77,7 @@ class Predictions:
         if self.truths is None or self.of_classes:
             return np.empty(0, dtype=np.int64), np.empty(0), np.empty(0)
         predicted, true = self.numbers(self.guesses), self.numbers(self.truths)
-        rows = np.flatnonzero(np.isfinite(predicted) & np.isfinite(true))
+        rows = np.flatnonzero(np.isfinite(drawable(predicted)) & np.isfinite(drawable(true)))
         return rows, predicted[rows], true[rows]
 
 
@@ -149,7 +149,7 @@ def charts(found: Predictions, name: str, bounds: tuple[float, float] | None = N
     rows, predicted, true = found.known()
     if not len(rows):
         values = found.numbers(found.guesses)
-        values = values[np.isfinite(values)]
+        values = values[np.isfinite(drawable(values))]
         if not len(values):
             return []
         label = f"predicted {words}" if found.guesses != found.what else "mean squared error"

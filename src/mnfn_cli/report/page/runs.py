@@ -1,6 +1,8 @@
 """The section of a run, finished or not: its figures, curves, predictions, learned inputs, recipe and card."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+from os.path import lexists
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from mnfn_cli.errors import DataError
 from mnfn_cli.regular_files import read_regular
 from mnfn_cli.report.card import CARD_FILE
 from mnfn_cli.report.figures import validation_figures
-from mnfn_cli.report.page.charts import Curve, curves
+from mnfn_cli.report.page.charts import LARGEST, Curve, curves, drawable
 from mnfn_cli.report.page.images import picture_table
 from mnfn_cli.report.page.learned import learned_inputs
 from mnfn_cli.report.page.markup import Content, element
@@ -21,11 +23,14 @@ from mnfn_cli.report.page.tables import data_table, short
 from mnfn_cli.storage.locks import is_left_locked
 from mnfn_cli.storage.records import Record, json_value, parse_record
 from mnfn_cli.storage.tensors import read_tensors
+from mnfn_cli.task_list import TASKS
+from mnfn_cli.tasks.editing import SHOWN
 from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.tasks.result import RESULT_FILE, Result, read_result
+from mnfn_cli.tasks.target import Target
 from mnfn_cli.tasks.task import task_class
 from mnfn_cli.training.record import RunRecord
-from mnfn_cli.training.run_folder import RunFolder
+from mnfn_cli.training.run_folder import RUN_FILE, RunFolder
 
 MOST_BYTES = 2**16
 """The largest number of bytes of a card or a recipe that are shown."""
@@ -57,11 +62,13 @@ def run_section(path: Path, name: str) -> Section:
         DataError: a file of the run cannot be read.
     """
     run = RunFolder(path)
+    require_known(run.record.task, path / RUN_FILE)
     lines = read_metrics(run)
     if not run.done:
         return _unfinished(run, lines, name)
     result = read_result(path)
-    tables = [read_predictions(file) for one in ("predictions.csv", "errors.csv") if (file := path / one).exists()]
+    require_known(result.task, path / RESULT_FILE)
+    tables = [read_predictions(file) for one in ("predictions.csv", "errors.csv") if lexists(file := path / one)]
     body = [
         _settings(run.record, result),
         figures(
@@ -75,6 +82,12 @@ def run_section(path: Path, name: str) -> Section:
         *_texts(run),
     ]
     return Section("run", path, _facts(result), body, "done", result.task)
+
+
+def require_known(task: str, file: Path) -> None:
+    """Raise ``DataError`` if a file names a task that there is not."""
+    if task not in TASKS:
+        raise DataError(f"{file}:task", f"is '{task}'; tasks are {', '.join(TASKS)}")
 
 
 def read_metrics(run: RunFolder) -> list[dict[str, Any]]:
@@ -103,7 +116,7 @@ def read_metrics(run: RunFolder) -> list[dict[str, Any]]:
             entry = None
         if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
             raise DataError(f"{run.metrics}:line {number}", "is no line of metrics; the file is damaged")
-        if not isinstance(entry.get("epoch"), int | float):
+        if not isinstance(entry.get("epoch"), int | float) or not isfinite(drawable([_float(entry["epoch"])])[0]):
             entry["epoch"] = found[-1]["epoch"] if found else 0.0
         found.append(entry)
     return found
@@ -168,10 +181,15 @@ def _settings(record: RunRecord, result: Result | None) -> Content:
         "made by": record.command,
         "left out": f"{len(record.skipped)} networks that could not be used" if record.skipped else None,
         "intervals": None if result is None or result.intervals is None else str(result.intervals),
-        "remarks": None if result is None else "; ".join((result.model_extra or {}).get("remarks", ())),
+        "remarks": None if result is None else "; ".join(_remarks(result)),
         "versions": f"mnfn {record.versions.mnfn}, torch {record.versions.torch}, Python {record.versions.python}",
     }
     return details({term: short(str(text), 1000) if text else None for term, text in pairs.items()})
+
+
+def _remarks(result: Result) -> list[str]:
+    found = (result.model_extra or {}).get("remarks", ())
+    return [str(remark) for remark in found] if isinstance(found, list | tuple) else []
 
 
 def _curves(lines: Sequence[Mapping[str, Any]], name: str, best_step: float | None) -> Iterator[Content]:
@@ -191,14 +209,23 @@ def _curves(lines: Sequence[Mapping[str, Any]], name: str, best_step: float | No
 
 def _curve(lines: Sequence[Mapping[str, Any]], key: str, name: str) -> Curve:
     values = [line.get(key) for line in lines]
-    known = [float(value) if isinstance(value, int | float) else float("nan") for value in values]
+    known = [_float(value) if isinstance(value, int | float) else float("nan") for value in values]
     return Curve(name, [float(line["epoch"]) for line in lines], known)
+
+
+def _float(value: float) -> float:
+    """Return a number as a float; NaN for a whole number that none can hold."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("nan")
 
 
 def _answers(path: Path, record: RunRecord, result: Result, tables: Sequence[Predictions], name: str) -> list[Content]:
     """Return the figures of the answers about test networks."""
-    bounds = record.facts.get("bounds")
-    given = (float(bounds[0]), float(bounds[1])) if isinstance(bounds, list | tuple) and len(bounds) == 2 else None
+    facts = parse_record(record.facts, path / RUN_FILE, task_class(record.task).Facts)
+    given = facts.bounds if isinstance(facts, Target) else None
+    given = given if given is not None and -LARGEST < given[0] < given[1] < LARGEST else None
     if tables:
         return [shown for table in tables for shown in charts(table, name, given)]
     # Runs that come with mnfn hold no table, but the matrix.
@@ -211,10 +238,12 @@ def _answers(path: Path, record: RunRecord, result: Result, tables: Sequence[Pre
 
 def _edits(path: Path) -> Iterator[Content]:
     """Yield the pictures that an editor changed, if the run holds examples."""
-    if not (file := path / "examples.safetensors").exists():
+    if not lexists(file := path / "examples.safetensors"):
         return
     tensors, _ = read_tensors(file)
-    rows: dict[str, Tensor] = {name: tensors[name].float() for name in ("before", "after", "target") if name in tensors}
+    rows: dict[str, Tensor] = {
+        name: tensors[name][:SHOWN].float() for name in ("before", "after", "target") if name in tensors
+    }
     shapes = {tuple(pictures.shape) for pictures in rows.values()}
     if len(shapes) != 1 or len(shape := shapes.pop()) != 4 or shape[1] not in (1, 3):
         raise DataError(file, "holds no rows of pictures of one shape")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
 
 from mnfn_cli.errors import DataError, MnfnError
@@ -115,7 +116,7 @@ def _sources(path: Path) -> list[Source]:
 
 
 def _known(folder: Path) -> Source | None:
-    section = next((made for name, made in _KINDS.items() if (folder / name).exists()), None)
+    section = next((made for name, made in _KINDS.items() if lexists(folder / name)), None)
     return None if section is None else Source(folder, section)
 
 

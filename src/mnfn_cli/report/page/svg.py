@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from warnings import catch_warnings, filterwarnings
+from warnings import catch_warnings, simplefilter
 from xml.etree import ElementTree
 
 from mnfn_cli.report.page.markup import Content, Markup, element
@@ -93,7 +93,7 @@ def charting(name: str, description: str, width: float = WIDTH, height: float = 
     colours = [COLOUR[f"c{number}"] for number in range(8)]
 
     with rc_context({**_SETTINGS, "axes.prop_cycle": cycler(color=colours)}), catch_warnings():
-        filterwarnings("ignore", "Glyph .* missing from font")  # a browser has fonts for all languages
+        simplefilter("ignore")  # of glyphs, which a browser has for all languages, and of axes without numbers
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         chart = Chart(figure.add_subplot())

@@ -6,12 +6,12 @@ from typing import Any
 
 from mnfn_cli.report.page.charts import SERIES, Curve, curves, dots
 from mnfn_cli.report.page.markup import Content, element
-from mnfn_cli.report.page.runs import FIGURE_NAMES, headline, read_metrics, state_of, validation_curve
+from mnfn_cli.report.page.runs import FIGURE_NAMES, headline, read_metrics, require_known, state_of, validation_curve
 from mnfn_cli.report.page.section import Section, block, figure, figures
 from mnfn_cli.report.page.tables import data_table
 from mnfn_cli.tasks.sweep import summarise
 from mnfn_cli.tasks.sweep_results import SweepResult, read_sweep
-from mnfn_cli.training.run_folder import RunFolder
+from mnfn_cli.training.run_folder import RUN_FILE, RunFolder
 from mnfn_cli.weightspace.naming import natural_key
 
 GROUPS = 24
@@ -93,6 +93,7 @@ def _curves(runs: Sequence[RunFolder], name: str) -> list[Content]:
     """Return a chart of the validation figure for each task of the sweep."""
     tasks: dict[str, list[RunFolder]] = {}
     for run in runs:
+        require_known(run.record.task, run.path / RUN_FILE)
         tasks.setdefault(run.record.task, []).append(run)
     shown: list[Content] = []
     for task, some in tasks.items():

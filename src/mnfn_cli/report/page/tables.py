@@ -91,10 +91,11 @@ def _heading(title: str, numeric: bool) -> Markup:
 
 def _cell(value: Any, form: str, numeric: bool) -> Markup:
     if _is_number(value):
-        written = format(value, form) if isfinite(value) else "undefined"
-        return element("td", written, class_="number", data_v=repr(value) if isfinite(value) else None)
-    named = {None: "–", "": "–", True: "yes", False: "no"} if isinstance(value, bool | str | None) else {}
-    shown = named.get(value, short(str(value)))
+        known = isinstance(value, int) or isfinite(value)
+        written = format(value, form) if known else "undefined"
+        return element("td", short(written), class_="number", data_v=repr(value) if known else None)
+    shown = "–" if value in (None, "") else {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    shown = short(shown)
     return element("td", shown, class_="number" if numeric else None)
 
 

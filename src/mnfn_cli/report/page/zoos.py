@@ -1,13 +1,12 @@
 """The section of a zoo: its numbers, how it was made, histograms, the pictures of INRs, and its table."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnfn_cli.report.page.charts import bars, histogram
+from mnfn_cli.report.page.charts import bars, drawable, histogram
 from mnfn_cli.report.page.images import picture_table
 from mnfn_cli.report.page.markup import Content, Markup
 from mnfn_cli.report.page.section import Section, block, details, figure, figures
@@ -68,7 +67,7 @@ def numbers_of(table: "pl.DataFrame", column: str, split: str | None = None) -> 
         return np.empty(0)
     rows = table if split is None else table.filter(pl.col("split") == split)
     values = rows[column].cast(pl.Float64, strict=False).drop_nulls().to_numpy()
-    return values[np.isfinite(values)]
+    return values[np.isfinite(drawable(values))]
 
 
 def _made(zoo: Zoo) -> Markup:
@@ -94,15 +93,17 @@ def _made(zoo: Zoo) -> Markup:
     return details({term: short(str(text), 400) if text else None for term, text in pairs.items()})
 
 
-def _words(value: Any) -> str:
-    """Return a value of a JSON file in words: the keys and values of an object, the entries of a list."""
+def _words(value: Any, depth: int = 4) -> str:
+    """Return a value of a JSON file in words: the keys and values of an object, the entries of a list, not too deep."""
+    if not depth:
+        return "…"
     if isinstance(value, dict):
         return ", ".join(
-            f"{key.replace('_', ' ')} {_words(entry)}" for key, entry in value.items() if entry is not None
+            f"{key.replace('_', ' ')} {_words(entry, depth - 1)}" for key, entry in value.items() if entry is not None
         )
     if isinstance(value, list):
-        return ", ".join(_words(entry) for entry in value)
-    return value if isinstance(value, str) else json.dumps(value)
+        return ", ".join(_words(entry, depth - 1) for entry in value)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _figures(zoo: Zoo, name: str) -> Content:
