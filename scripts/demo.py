@@ -185,7 +185,9 @@ def main() -> None:
     generalise(folder, arguments.networks, arguments.epochs, arguments.hybrid)
     read_and_edit_pictures(folder, arguments.classifier_epochs, arguments.editor_steps)
     print(summarise(folder, arguments.networks))
-    print(f"{time.monotonic() - started:.0f} seconds; look into {folder}/")
+    page = folder / "report.html"
+    run(page, "report", str(folder), "-o", str(page))
+    print(f"{time.monotonic() - started:.0f} seconds; open {page} in a browser: all of it on one page")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 python scripts/performance.py
 
-Figures come from docs/results/performance, which ``table.py``, ``roofline.py`` and ``breakdown.py`` of benchmarks write.
+Figures come from docs/results/performance, which benchmarks write (table, roofline, breakdown).
 """
 
 import json

@@ -61,6 +61,7 @@ JOBS = {
     "zoo export pt": _job("zoo", "export", f"{IN}/z", "-o", "out", "--limit", "5", "--format", "state-dict"),
     "predict": _job("predict", f"{IN}/r", f"{IN}/z", "-o", "out.csv", out="out.csv"),
     "explain": _job("explain", f"{IN}/r", f"{IN}/one.safetensors", "-o", "out.png", out="out.png"),
+    "report": _job("report", f"{IN}/r", f"{IN}/inr", "-o", "out.html", out="out.html"),
 }  # fmt: skip
 REPLACED = {  # the commands that make an older output, which a job then replaces
     "train": ("train", "--recipe", f"{IN}/old.yaml", *TRAIN[3:]),

@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from mnfn_cli.cli import augment, compare, count_params, env, evaluate, explain, pretrained, recipe, sweep, train, zoo
+from mnfn_cli.cli import (
+    augment,
+    compare,
+    count_params,
+    env,
+    evaluate,
+    explain,
+    pretrained,
+    recipe,
+    report,
+    sweep,
+    train,
+    zoo,
+)
 from mnfn_cli.cli.apply import networks_command, table_command
 from mnfn_cli.cli.console import FAULTS, Console, print_details, print_error
 from mnfn_cli.cli.help import App
@@ -59,6 +72,7 @@ for _task, _declared in TASKS.items():
 _add("pretrained", pretrained.pretrained, APPLY, pretrained.EXAMPLES)
 _add("evaluate", evaluate.evaluate, LOOK, evaluate.EXAMPLES)
 _add("explain", explain.explain, LOOK, explain.EXAMPLES)
+_add("report", report.report, LOOK, report.EXAMPLES)
 _add("compare", compare.compare, LOOK, compare.EXAMPLES)
 _add("count-params", count_params.count_params, LOOK, count_params.EXAMPLES)
 _add("env", env.env, LOOK, env.EXAMPLES)

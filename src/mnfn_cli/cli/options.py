@@ -38,7 +38,7 @@ def _find_run(path: Path | None) -> Path | None:
     return path if path is None else find_run(path)
 
 
-def _find_runs(paths: list[Path] | None) -> list[Path | None]:
+def find_runs(paths: list[Path] | None) -> list[Path | None]:
     return [_find_run(path) for path in paths or ()]
 
 
@@ -67,7 +67,7 @@ RunPaths = Annotated[
     typer.Argument(
         metavar="RUN",
         help="The folders of finished runs, or names of such that come with mnfn (mnfn pretrained).",
-        callback=_find_runs,
+        callback=find_runs,
         show_default=False,
     ),
 ]

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 
 COLOUR = "#1f6f8b"
 ACCENT = "#c8553d"
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of a plot: of data, of what stands back, such as a diagonal, and of marks that need a legend."""
+
+    data: str = COLOUR
+    behind: str = "0.7"
+    mark: str = "0.4"
 
 
 def draw_run(folder: Path) -> None:
@@ -73,17 +82,22 @@ def _plot_grid(figure: Grid) -> "Plot":
 
 
 def _plot_scatter(figure: Scatter) -> "Plot":
+    axes = new_axes(4.6, 4.6)
+    plot_scatter(figure, axes)
+    axes.set_title(figure.title, fontsize=10)
+    return plot_of(axes)
+
+
+def plot_scatter(figure: Scatter, axes: "Axes", palette: Palette = Palette()) -> None:
+    """Draw predicted against true numbers on axes, without a title, with the diagonal behind them."""
     numbers = [*figure.true, *figure.predicted]
     low, high = figure.bounds or (min(numbers), max(numbers))
     margin = 0.0 if figure.bounds else 0.05 * (high - low) or 1.0
     limits = (low - margin, high + margin)
-    axes = new_axes(4.6, 4.6)
-    axes.plot(limits, limits, color="0.7", linewidth=1, zorder=0)
-    axes.scatter(figure.true, figure.predicted, s=14, alpha=0.6, color=COLOUR, linewidths=0)
+    axes.plot(limits, limits, color=palette.behind, linewidth=1, zorder=0)
+    axes.scatter(figure.true, figure.predicted, s=14, alpha=0.6, color=palette.data, linewidths=0)
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     axes.set(xlabel=figure.labels[0], ylabel=figure.labels[1])
-    axes.set_title(figure.title, fontsize=10)
-    return plot_of(axes)
 
 
 def _plot_confusion(figure: Confusion) -> "Plot":
@@ -115,8 +129,7 @@ def plot_training(metrics: Path, best_step: int) -> "Plot":
     """
     lines = [json.loads(line) for line in read_regular(metrics).splitlines()]
     epochs = [line["epoch"] for line in lines]
-    loss = "val_loss" if "val_loss" in lines[0] else "val_mse"
-    figure = next((name for name in ("val_tau", "val_accuracy") if name in lines[0]), None)
+    loss, figure = validation_figures(lines[0])
     axes = new_axes(6.0, 3.6)
     axes.plot(epochs, [_number(line["train_loss"]) for line in lines], color="0.6", label="training loss")
     axes.plot(epochs, [line[loss] for line in lines], color=COLOUR, label="validation loss")
@@ -137,6 +150,15 @@ def plot_training(metrics: Path, best_step: int) -> "Plot":
     return plot_of(axes)
 
 
+def validation_figures(line: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return the keys, in a line of metrics.jsonl, of the validation loss and of the figure that chooses the model.
+
+    The second is None where the loss chooses it.
+    """
+    loss = "val_loss" if "val_loss" in line else "val_mse"
+    return loss, next((name for name in ("val_tau", "val_accuracy") if name in line), None)
+
+
 def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
@@ -153,7 +175,7 @@ def robustness(evaluation: Evaluation) -> "Plot":
     return plot_of(axes)
 
 
-def plot_robustness(evaluation: Evaluation, axes: "Axes") -> None:
+def plot_robustness(evaluation: Evaluation, axes: "Axes", palette: Palette = Palette()) -> None:
     """Draw the plot of :func:`draw_robustness` on axes.
 
     If all runs were trained on the same zoos, it is drawn over the conditions, else over the zoos, on their networks as
@@ -169,7 +191,7 @@ def plot_robustness(evaluation: Evaluation, axes: "Axes") -> None:
     for number, label in enumerate(labels):
         line = [mean for mean in means if mean.label == label]
         positions = [places.index(_place(mean, over_zoos)) for mean in line]
-        colour = f"C{number}" if len(labels) > 1 else COLOUR
+        colour = f"C{number}" if len(labels) > 1 else palette.data
         axes.fill_between(positions, [m.low for m in line], [m.high for m in line], color=colour, alpha=0.15)
         axes.plot(positions, [mean.value for mean in line], color=colour, marker="o", label=label)
         if undefined := [place for place, mean in zip(positions, line, strict=True) if mean.value != mean.value]:
@@ -177,7 +199,9 @@ def plot_robustness(evaluation: Evaluation, axes: "Axes") -> None:
             axes.plot(undefined, heights, color=colour, marker="x", linestyle="", transform=axes.get_xaxis_transform())
             crossed += 1
     if crossed:
-        axes.plot([], [], color="0.4", marker="x", linestyle="", label="tau undefined: all predictions are equal")
+        axes.plot(
+            [], [], color=palette.mark, marker="x", linestyle="", label="tau undefined: all predictions are equal"
+        )
     axes.set_xticks(range(len(places)), [place.replace(" and ", "\nand ") for place in places], fontsize=8)
     shuffled = " and a random permutation" if evaluation.permuted else ""
     changed = {"scale": "factors", "sign": "signs", "permutation": "order"}

@@ -65,7 +65,7 @@ def grid_image(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> "Image
             if titles:
                 _write(pen, font, (x, below), titles[column], tile_width)
             for row, tensors in enumerate(rows.values()):
-                tile = _to_image(tensors[column]).resize((tile_width, tile_height), Image.Resampling.NEAREST)
+                tile = to_image(tensors[column]).resize((tile_width, tile_height), Image.Resampling.NEAREST)
                 canvas.paste(tile, (x, below + top + row * (tile_height + GAP)))
         for row, name in enumerate(rows):
             pen.text(
@@ -86,18 +86,29 @@ def draw_zoo(zoo: Zoo, rows: Sequence[int], picture: Path) -> None:
         UsageError: the zoo's networks are not INRs.
         DataError: zoo.json does not hold the size of the pictures.
     """
+    titles = [zoo.ids[row] for row in rows]
+    if "psnr" in zoo.table.columns:
+        titles = [f"{title}\n{zoo.table['psnr'][row]:.1f} dB" for title, row in zip(titles, rows, strict=True)]
+    draw_grid(renderings(zoo, rows), picture, titles)
+
+
+def renderings(zoo: Zoo, rows: Sequence[int]) -> dict[str, Tensor]:
+    """Return the pictures that INRs encode, and the original ones if the zoo holds those.
+
+    The arguments and the errors are those of :func:`draw_zoo`.
+
+    Returns:
+        by ``picture`` and ``network``, pictures ``(rows, channels, height, width)`` on [-1, 1].
+    """
     design = InrDesign.of_zoo(zoo)
     grids = {"network": render(zoo.spec, zoo.read(rows), design.fit.size)}
     originals = zoo.pictures_of(rows)
     if originals is not None:
         grids = {"picture": originals} | grids
-    titles = [zoo.ids[row] for row in rows]
-    if "psnr" in zoo.table.columns:
-        titles = [f"{title}\n{zoo.table['psnr'][row]:.1f} dB" for title, row in zip(titles, rows, strict=True)]
-    draw_grid({name: on_symmetric_range(grid, design.fit.pixel_range) for name, grid in grids.items()}, picture, titles)
+    return {name: on_symmetric_range(grid, design.fit.pixel_range) for name, grid in grids.items()}
 
 
-def _to_image(tensor: Tensor) -> "Image":
+def to_image(tensor: Tensor) -> "Image":
     """Convert a tensor ``(1 or 3, height, width)`` on [-1, 1] into an image; pixels that are NaN become red."""
     from PIL import Image
 

@@ -1,7 +1,7 @@
 """Score runs on their test networks, before and after random group elements change the networks' weights."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,14 @@ class Evaluation:
     def of_run(self, run: str) -> list[Row]:
         """Return the rows of the run with this path."""
         return [row for row in self.rows if row.run == run]
+
+    def label_of(self, row: Row) -> str:
+        """Return the label of a row's run; the name of its model where it has none."""
+        return self.labels.get(row.run, row.model)
+
+    def of_labels(self, labels: Sequence[str]) -> "Evaluation":
+        """Return the evaluation with the rows of some labels alone."""
+        return replace(self, rows=tuple(row for row in self.rows if self.label_of(row) in labels))
 
 
 def evaluate_runs(

@@ -134,7 +134,7 @@ def explain(
         interval=None if low is None or high is None else (float(low[0]), float(high[0])),
         unlike=None if loaded.calibration.familiarity is None else float(loaded.unlike(one)[0]),
         layers=layer_moves(loaded, raw, space, seed),
-        learned=_learned_inputs(loaded, raw, space),
+        learned=learned_inputs(loaded, raw, space),
         remarks=loaded.remarks,
     )
 
@@ -171,7 +171,17 @@ def _placed(run: Run, networks: WeightSpaceFeatures, space: int) -> Networks:
     return join_networks([(space, range(networks.batch), networks)], run.specs)
 
 
-def _learned_inputs(run: Run, network: WeightSpaceFeatures, space: int) -> LearnedInputs | None:
+def learned_inputs(run: Run, network: WeightSpaceFeatures, space: int = 0) -> LearnedInputs | None:
+    """Return the inputs that a run's functional has learned, and what networks make of them; None if it has none.
+
+    Args:
+        run: the run.
+        network: raw weights of networks of one weight space, ``(networks, 1, ...)``.
+        space: the number of their weight space among the run's.
+
+    Returns:
+        the inputs with tensors in float64 on the CPU.
+    """
     model = run.model.models[space] if isinstance(run.model, SharedFunctional) else run.model
     if not isinstance(model, Functional):
         return None

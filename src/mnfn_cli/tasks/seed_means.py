@@ -48,8 +48,7 @@ def means_over_seeds(evaluation: Evaluation) -> list[Mean]:
     """
     groups: dict[tuple[str, str, Condition], list[Row]] = {}
     for row in evaluation.rows:
-        label = evaluation.labels.get(row.run, row.model)
-        groups.setdefault((label, evaluation.zoos.get(row.run, ""), row.condition), []).append(row)
+        groups.setdefault((evaluation.label_of(row), evaluation.zoos.get(row.run, ""), row.condition), []).append(row)
     labels = list(dict.fromkeys(label for label, _, _ in groups))
     ordered = sorted(groups, key=lambda key: (labels.index(key[0]), natural_key(key[1])))
     return [_mean(*key, groups[key]) for key in ordered]

@@ -17,25 +17,30 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 SPACE_COLUMN = "weight_space"
+TEXTS = ("id", "source_id", "image_id", "split", SPACE_COLUMN)
+"""The columns of a zoo's table that hold text: ids are not numbers, since 001 is not 1."""
 FIRST_ROWS = 100
 """The number of rows whose values tell the types of the columns, if the others fit them."""
 ROWS_AT_ONCE = 2**14
 """The number of rows of a table that are written at once."""
 
 
-def read_table(path: Path) -> "pl.DataFrame":
-    """Read the table of a zoo; raises ``DataError`` if that cannot be done, or a row has more or fewer cells."""
+def read_table(path: Path, texts: Sequence[str] = TEXTS) -> "pl.DataFrame":
+    """Read a table; raises ``DataError`` if that cannot be done, or a row has more or fewer cells.
+
+    Args:
+        path: the CSV file.
+        texts: the names of columns that hold text, also where all of it looks like numbers; by default those of a zoo.
+    """
     import polars as pl
 
     try:
         content = read_regular(path)
         header = pl.read_csv(content, n_rows=0).columns
         refuse_ragged_rows(path, content, len(header))
-        # Ids are text, since 001 is not 1. Other columns get their types from all values. The first few tell them too,
-        # for a fifth of the time, unless one does not fit later (ComputeError) or all of a column are missing.
-        text: dict[str, Any] = {
-            name: pl.String for name in ("id", "source_id", "image_id", "split", SPACE_COLUMN) if name in header
-        }
+        # Other columns get their types from all values. The first few tell them too, for a fifth of the time, unless
+        # one does not fit later (ComputeError) or all of a column are missing.
+        text: dict[str, Any] = {name: pl.String for name in texts if name in header}
         with suppress(pl.exceptions.ComputeError):
             table = pl.read_csv(content, schema_overrides=text, infer_schema_length=FIRST_ROWS)
             first = table.head(FIRST_ROWS).drop(text)

@@ -1,0 +1,1 @@
+"""One self-contained HTML page about zoos, runs, sweeps, evaluations and tables of predictions."""
