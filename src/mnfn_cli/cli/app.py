@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from mnfn_cli.cli import augment, compare, count_params, env, evaluate, explain, pretrained, recipe, sweep, train, zoo
+from mnfn_cli.cli import (
+    augment,
+    compare,
+    count_params,
+    env,
+    evaluate,
+    explain,
+    export_functional,
+    pretrained,
+    recipe,
+    sweep,
+    train,
+    zoo,
+)
 from mnfn_cli.cli.apply import networks_command, table_command
 from mnfn_cli.cli.console import FAULTS, Console, print_details, print_error
 from mnfn_cli.cli.help import App
@@ -56,6 +69,7 @@ _add("train", train.train, LEARN, train.EXAMPLES)
 _add("sweep", sweep.sweep, LEARN, sweep.EXAMPLES)
 for _task, _declared in TASKS.items():
     _add_task(_task, _declared)
+_add("export-functional", export_functional.export_functional, APPLY, export_functional.EXAMPLES)
 _add("pretrained", pretrained.pretrained, APPLY, pretrained.EXAMPLES)
 _add("evaluate", evaluate.evaluate, LOOK, evaluate.EXAMPLES)
 _add("explain", explain.explain, LOOK, explain.EXAMPLES)

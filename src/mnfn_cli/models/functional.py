@@ -42,9 +42,11 @@ class Functional(nn.Module):
     Attributes:
         input_dtype: the dtype in which the functional wants raw weights, whatever the dtype of its parameters is; None
             for that of its parameters.
+        unexportable: why the functional cannot be exported as a program of torch's operations; None if it can.
     """
 
     input_dtype: ClassVar[torch.dtype | None] = None
+    unexportable: ClassVar[str | None] = None
 
     def prepare(self, features: Any) -> None:
         """Compute what is not learned by gradients, such as means and deviations. The default does nothing.
