@@ -6,6 +6,8 @@ The names below are the public API. They are imported on first use, so that ``im
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mnfn_cli.version import __version__
+
 if TYPE_CHECKING:
     from mnfn_cli.nn.monomial import MonomialLinear as MonomialLinear
     from mnfn_cli.nn.permutation import HNPLinear as HNPLinear
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from mnfn_cli.weightspace.spec import NetworkSpec as NetworkSpec
     from mnfn_cli.zoo.store import open_zoo as open_zoo
     from mnfn_cli.zoo.writer import save_zoo as save_zoo
-
-    __version__: str
 
 _HOME = {
     "HNPLinear": "mnfn_cli.nn.permutation",
@@ -41,10 +41,6 @@ __all__ = [*_HOME, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("mnfn")
     if name not in _HOME:
         raise AttributeError(f"module 'mnfn_cli' has no attribute '{name}'")
     return getattr(import_module(_HOME[name]), name)

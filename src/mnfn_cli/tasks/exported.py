@@ -21,7 +21,6 @@ from mnfn_cli.tasks.finished_run import Run, load_run
 from mnfn_cli.tasks.task import Task
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
-from mnfn_cli.zoo.shards import tensor_names
 
 METADATA = "mnfn.json"
 """The name of the extra file that describes the program."""
@@ -29,6 +28,7 @@ METADATA = "mnfn.json"
 TOLERANCE = 1e-6
 """The largest difference of a number that the program computes from the run's own answer, relative if it is above 1."""
 
+_KINDS = ("weight", "bias")
 _TRACED, _CHECKED = 3, 5  # numbers of networks
 _STANDARDISATION = "inside the program: the inputs are raw weights and biases, as a checkpoint holds them"
 
@@ -63,17 +63,16 @@ class StandAlone(nn.Module):
         super().__init__()
         self._task, self.model = task, model
 
-    def forward(self, networks: dict[str, Tensor]) -> Any:
+    def forward(self, **networks: Tensor) -> Any:
         """Return the answers: a tensor ``(batch, ...)``, or a dict of tensors by the names of the inputs.
 
         Args:
-            networks: raw weights ``(batch, out, in, *kernel)`` and biases ``(batch, out)`` by name, in the order of
-                ``zoo.shards.tensor_names``.
+            networks: raw weights ``(batch, out, in, *kernel)`` and biases ``(batch, out)`` by the names of
+                a zoo's shards, in any order.
         """
-        tensors = [tensor[:, None] for tensor in networks.values()]
-        features = WeightSpaceFeatures(tensors[0::2], tensors[1::2])
+        features = _features(networks)
         answers = self._task.from_output(self.model(features), features)
-        return _named(answers, list(networks)) if isinstance(answers, WeightSpaceFeatures) else answers
+        return _named(answers) if isinstance(answers, WeightSpaceFeatures) else answers
 
 
 def export_functional(path: Path, output: Path, *, context: Context | None = None) -> Exported:
@@ -117,11 +116,11 @@ def trace(run: Run) -> ExportedProgram:
     if isinstance(model, Functional) and (reason := model.unexportable):
         raise UsageError(where, f"cannot be exported: {reason}")
     networks = _sample(run, _TRACED, seed=0)
-    shapes = ({name: {0: Dim.DYNAMIC} for name in networks},)
+    shapes = {"networks": {name: {0: Dim.DYNAMIC} for name in networks}}
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.export.export(StandAlone(run.task, model).eval(), (networks,), dynamic_shapes=shapes)
+            return torch.export.export(StandAlone(run.task, model).eval(), (), networks, dynamic_shapes=shapes)
     except Exception as error:  # torch raises errors of a dozen classes for what it cannot follow
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(where, f"cannot be exported; torch.export says: {reason}") from error
@@ -130,11 +129,10 @@ def trace(run: Run) -> ExportedProgram:
 def difference_from(program: ExportedProgram, run: Run) -> float:
     """Return the largest difference between a program's answers and a run's, on random networks (``Exported``)."""
     networks = _sample(run, _CHECKED, seed=1)
-    features = WeightSpaceFeatures(*([t[:, None] for t in list(networks.values())[start::2]] for start in (0, 1)))
-    own = run.predict(features)
-    expected = _named(own, list(networks)) if isinstance(own, WeightSpaceFeatures) else {"": own}
+    own = run.predict(_features(networks))
+    expected = _named(own) if isinstance(own, WeightSpaceFeatures) else {"": own}
     with torch.no_grad():
-        found = program.module()(networks)
+        found = program.module()(**networks)
     answers = found if isinstance(found, dict) else {"": found}
     return max(_relative(answers[name], expected[name]) for name in expected)
 
@@ -143,7 +141,7 @@ def describe(run: Run) -> dict[str, Any]:
     """Return the description of a run's program: its inputs, its outputs and where it comes from, for JSON."""
     networks = _sample(run, 2, seed=0)
     with torch.no_grad():
-        answers = StandAlone(run.task, run.model)(networks)
+        answers = StandAlone(run.task, run.model)(**networks)
     outputs = answers if isinstance(answers, dict) else {"answers": answers}
     return {
         "format": 1,
@@ -172,11 +170,18 @@ def _sample(run: Run, count: int, seed: int) -> dict[str, Tensor]:
     dtype = place_of(run.model)[1]
     features = WeightSpaceFeatures.randn(spec, count, generator=generator(seed, "export"), dtype=dtype)
     # Copies, since the program would expect views where it was traced with views.
-    return {name: tensor.clone() for name, tensor in _named(features, tensor_names(spec)).items()}
+    return {name: tensor.clone() for name, tensor in _named(features).items()}
 
 
-def _named(features: WeightSpaceFeatures, names: list[str]) -> dict[str, Tensor]:
+def _named(features: WeightSpaceFeatures) -> dict[str, Tensor]:
+    names = [f"layers.{i}.{kind}" for i in range(len(features)) for kind in _KINDS]
     return {name: tensor[:, 0] for name, tensor in zip(names, features.tensors(), strict=True)}
+
+
+def _features(networks: Mapping[str, Tensor]) -> WeightSpaceFeatures:
+    """Undo ``_named``, whatever the order of the names."""
+    weights, biases = ([networks[f"layers.{i}.{kind}"][:, None] for i in range(len(networks) // 2)] for kind in _KINDS)
+    return WeightSpaceFeatures(weights, biases)
 
 
 def _relative(found: Tensor, expected: Tensor) -> float:
