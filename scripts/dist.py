@@ -1,6 +1,6 @@
 """Build the sdist and the wheel into a folder, and check what is in them. `make dist` runs this.
 
-Both are reproducible: times in them are those of the last commit (SOURCE_DATE_EPOCH, if it is not set). The wheel is built
+Both are reproducible: times in them are those of the last commit, unless SOURCE_DATE_EPOCH is set. The wheel is built
 from the sdist, and must be the wheel that the source tree gives, byte for byte.
 """
 
@@ -38,7 +38,7 @@ def main(folder: Path) -> int:
     faults += [f"sdist holds {name}" for name in inside if any(word in f"{name}/" for word in NEVER)]
     faults += check_wheel(wheel)
     for file in (sdist, wheel):
-        print(f"{file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}: {file.stat().st_size:,} bytes")
+        print(f"{file}: {file.stat().st_size:,} bytes")
     for fault in faults:
         print(f"fault: {fault}", file=sys.stderr)
     return len(faults)
@@ -54,7 +54,9 @@ def build(source: Path, target: str, folder: Path) -> Path:
 
 def wanted_in_sdist() -> set[str]:
     """Return what git tracks, which is what the tests need; without git only what no build can do without."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split("\n")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split(
+        "\n"
+    )
     return {name for name in listed if name} or {"pyproject.toml", "README.md", "src/mnfn_cli/version.py"}
 
 

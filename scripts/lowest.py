@@ -1,7 +1,7 @@
 """Run the quick tests with the lowest version of every dependency that pyproject.toml allows. `make lowest` runs this.
 
-The environment lies in .cache/lowest and is kept until a lower bound or the Python changes. Old libraries may warn that they
-use what new ones deprecate, which is no fault of mnfn; all else that the tests hold is held here too.
+The environment lies in .cache/lowest and is kept until a lower bound or the Python changes. Old libraries may warn that
+they use what new ones deprecate, which is no fault of mnfn; all else that the tests hold is held here too.
 """
 
 import hashlib
@@ -15,7 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".cache" / "lowest"
 TOOLS = ("pytest", "pytest-xdist", "hypothesis", "hatchling", "editables")
-TESTS = [f"tests/{name}" for name in ("recipe", "weightspace", "nn", "models", "storage", "zoo", "cli", "report", "tasks", "training")]
+FOLDERS = ("recipe", "weightspace", "nn", "models", "storage", "zoo", "cli", "report", "tasks", "training")
+TESTS = [f"tests/{name}" for name in FOLDERS]
 LEFT_OUT = "not slow and not docs and not crash and not fuzz and not gpu"
 WARNINGS = ("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
 

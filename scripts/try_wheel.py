@@ -50,7 +50,8 @@ def _try(wheel: Path, python: str, place: Path) -> str:
         if step in ("mnfn --version", "mnfn env"):
             print("\n".join(f"    {line}" for line in told.splitlines()[:4]))
     lines = (place / "predictions.csv").read_text().splitlines()
-    return f"{len(lines) - 1} predictions; {installed - started:.0f} s to install, {time.monotonic() - installed:.0f} s of use"
+    used = time.monotonic() - installed
+    return f"{len(lines) - 1} predictions; {installed - started:.0f} s to install, {used:.0f} s of use"
 
 
 def _call(command: list[str], place: Path) -> str:

@@ -1,4 +1,4 @@
-"""Events beside metrics.jsonl: the same figures, once each, whatever interrupts the run; nothing without the package."""
+"""Events beside metrics.jsonl: the same figures, once each, whatever interrupts the run."""
 
 import json
 import shutil

@@ -45,7 +45,11 @@ def export_functional(
         console.note(remark)
     told = written.metadata
     rows = [
-        {"tensor": f"{kind}: {tensor['name']}", "shape": " x ".join(map(str, tensor["shape"])), "dtype": tensor["dtype"]}
+        {
+            "tensor": f"{kind}: {tensor['name']}",
+            "shape": " x ".join(map(str, tensor["shape"])),
+            "dtype": tensor["dtype"],
+        }
         for kind in ("inputs", "outputs")
         for tensor in told[kind]
     ]

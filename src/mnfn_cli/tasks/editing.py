@@ -61,7 +61,7 @@ class Editing(Task):
     protocol = "split by picture, with all its networks"
     answer = "the edited weights are"
     seen = "pixel"
-    returns = "the edited weights and biases, named as the inputs are"
+    returns = "the edited weights and biases, in the order of the inputs"
     meaning = "mse is the mean squared error, on [-1, 1], between pictures of the edited weights and their targets"
 
     def __init__(self, recipe: Recipe, specs: Sequence[NetworkSpec], facts: EditFacts, fit: Fit | None = None) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from mnfn_cli.storage.torch_files import save_program
 from mnfn_cli.tasks.finished_run import Run, load_run
 from mnfn_cli.tasks.task import Task
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.weightspace.spec import NetworkSpec
+from mnfn_cli.zoo.shards import tensor_names
 
 METADATA = "mnfn.json"
 """The name of the extra file that describes the program."""
@@ -28,7 +28,6 @@ METADATA = "mnfn.json"
 TOLERANCE = 1e-6
 """The largest difference of a number that the program computes from the run's own answer, relative if it is above 1."""
 
-_KINDS = ("weight", "bias")
 _TRACED, _CHECKED = 3, 5  # numbers of networks
 _STANDARDISATION = "inside the program: the inputs are raw weights and biases, as a checkpoint holds them"
 
@@ -63,16 +62,15 @@ class StandAlone(nn.Module):
         super().__init__()
         self._task, self.model = task, model
 
-    def forward(self, **networks: Tensor) -> Any:
-        """Return the answers: a tensor ``(batch, ...)``, or a dict of tensors by the names of the inputs.
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return the answers: one tensor ``(batch, ...)``, or edited tensors in the order of the inputs.
 
         Args:
-            networks: raw weights ``(batch, out, in, *kernel)`` and biases ``(batch, out)`` by the names of
-                a zoo's shards, in any order.
+            tensors: raw weights ``(batch, out, in, *kernel)`` and biases ``(batch, out)``, in the order W(1), b(1),
+                W(2), ...
         """
-        features = _features(networks)
-        answers = self._task.from_output(self.model(features), features)
-        return _named(answers) if isinstance(answers, WeightSpaceFeatures) else answers
+        features = _features(tensors)
+        return _plain(self._task.from_output(self.model(features), features))
 
 
 def export_functional(path: Path, output: Path, *, context: Context | None = None) -> Exported:
@@ -80,18 +78,16 @@ def export_functional(path: Path, output: Path, *, context: Context | None = Non
 
     Args:
         path: the folder of the run, or the name of one that comes with mnfn.
-        output: the file to write; it ends in ``.pt2``.
+        output: the file to write, by custom with the ending ``.pt2``.
         context: where interrupts are noticed.
 
     Raises:
         DataError: the run cannot be read.
-        UsageError: the functional cannot be exported, or the name of the file ends otherwise.
+        UsageError: the functional cannot be exported.
         NumericError: the program's answers differ from those of the run.
         StorageError: the file cannot be written.
     """
     context = context or Context()
-    if output.suffix != ".pt2":
-        raise UsageError(output, "name a file that ends in .pt2, as torch.export.load expects")
     run = load_run(path)
     program = trace(run)
     context.interruption.check(output, "nothing was written")
@@ -116,11 +112,11 @@ def trace(run: Run) -> ExportedProgram:
     if isinstance(model, Functional) and (reason := model.unexportable):
         raise UsageError(where, f"cannot be exported: {reason}")
     networks = _sample(run, _TRACED, seed=0)
-    shapes = {"networks": {name: {0: Dim.DYNAMIC} for name in networks}}
+    shapes = {"tensors": tuple({0: Dim.DYNAMIC} for _ in networks)}
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.export.export(StandAlone(run.task, model).eval(), (), networks, dynamic_shapes=shapes)
+            return torch.export.export(StandAlone(run.task, model).eval(), networks, dynamic_shapes=shapes)
     except Exception as error:  # torch raises errors of a dozen classes for what it cannot follow
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(where, f"cannot be exported; torch.export says: {reason}") from error
@@ -129,20 +125,19 @@ def trace(run: Run) -> ExportedProgram:
 def difference_from(program: ExportedProgram, run: Run) -> float:
     """Return the largest difference between a program's answers and a run's, on random networks (``Exported``)."""
     networks = _sample(run, _CHECKED, seed=1)
-    own = run.predict(_features(networks))
-    expected = _named(own) if isinstance(own, WeightSpaceFeatures) else {"": own}
     with torch.no_grad():
-        found = program.module()(**networks)
-    answers = found if isinstance(found, dict) else {"": found}
-    return max(_relative(answers[name], expected[name]) for name in expected)
+        found = program.module()(*networks)
+    expected = _plain(run.predict(_features(networks)))
+    return max(_relative(*pair) for pair in zip(found, expected, strict=True))
 
 
 def describe(run: Run) -> dict[str, Any]:
     """Return the description of a run's program: its inputs, its outputs and where it comes from, for JSON."""
     networks = _sample(run, 2, seed=0)
     with torch.no_grad():
-        answers = StandAlone(run.task, run.model)(**networks)
-    outputs = answers if isinstance(answers, dict) else {"answers": answers}
+        outputs = StandAlone(run.task, run.model)(*networks)
+    names = tensor_names(run.spec)
+    output_names = names if len(outputs) == len(names) else ["answers"]
     return {
         "format": 1,
         "versions": {"mnfn": __version__, "torch": torch.__version__},
@@ -151,10 +146,10 @@ def describe(run: Run) -> dict[str, Any]:
         "reads": run.recipe.model.reads,
         "spec": run.spec.to_json(),
         "weight_space": str(run.spec),
-        "inputs": [_tensor(name, tensor) for name, tensor in networks.items()],
+        "inputs": [_tensor(*named) for named in zip(names, networks, strict=True)],
         "standardisation": _STANDARDISATION,
-        "outputs": [_tensor(name, tensor) for name, tensor in outputs.items()],
-        "returns": run.task.returns,
+        "outputs": [_tensor(*named) for named in zip(output_names, outputs, strict=True)],
+        "returns": f"a tuple of tensors: {run.task.returns}",
         "facts": run.task.facts.to_json(),
         "model_sha256": run.folder.record.sha256.get(run.folder.model.name),
     }
@@ -164,24 +159,23 @@ def _tensor(name: str, tensor: Tensor) -> dict[str, Any]:
     return {"name": name, "shape": ["batch", *tensor.shape[1:]], "dtype": str(tensor.dtype).removeprefix("torch.")}
 
 
-def _sample(run: Run, count: int, seed: int) -> dict[str, Tensor]:
-    """Return random networks of a run's weight space by name, in the dtype that its functional reads."""
-    spec: NetworkSpec = run.spec
+def _sample(run: Run, count: int, seed: int) -> tuple[Tensor, ...]:
+    """Return random networks of a run's weight space, in the dtype that its functional reads."""
     dtype = place_of(run.model)[1]
-    features = WeightSpaceFeatures.randn(spec, count, generator=generator(seed, "export"), dtype=dtype)
+    features = WeightSpaceFeatures.randn(run.spec, count, generator=generator(seed, "export"), dtype=dtype)
     # Copies, since the program would expect views where it was traced with views.
-    return {name: tensor.clone() for name, tensor in _named(features).items()}
+    return tuple(tensor.clone() for tensor in _plain(features))
 
 
-def _named(features: WeightSpaceFeatures) -> dict[str, Tensor]:
-    names = [f"layers.{i}.{kind}" for i in range(len(features)) for kind in _KINDS]
-    return {name: tensor[:, 0] for name, tensor in zip(names, features.tensors(), strict=True)}
+def _plain(answers: Tensor | WeightSpaceFeatures) -> tuple[Tensor, ...]:
+    """Return answers as tensors: one, or weights ``(batch, out, in, *kernel)`` and biases ``(batch, out)`` in turn."""
+    return (answers,) if isinstance(answers, Tensor) else tuple(tensor[:, 0] for tensor in answers.tensors())
 
 
-def _features(networks: Mapping[str, Tensor]) -> WeightSpaceFeatures:
-    """Undo ``_named``, whatever the order of the names."""
-    weights, biases = ([networks[f"layers.{i}.{kind}"][:, None] for i in range(len(networks) // 2)] for kind in _KINDS)
-    return WeightSpaceFeatures(weights, biases)
+def _features(tensors: Sequence[Tensor]) -> WeightSpaceFeatures:
+    """Undo ``_plain``."""
+    with_channels = [tensor[:, None] for tensor in tensors]
+    return WeightSpaceFeatures(with_channels[0::2], with_channels[1::2])
 
 
 def _relative(found: Tensor, expected: Tensor) -> float:
