@@ -1,4 +1,4 @@
-# make help | install | demo | test | docs | crash | fuzz | lint | format | bench | audit
+# make help | install | demo | test | docs | crash | fuzz | lint | format | bench | audit | dist | try | lowest
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ WORKERS ?= auto
 STAMP := $(VENV)/stamp-$(shell cat constraints.txt pyproject.toml | cksum | tr ' ' '-')
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help install demo test docs crash fuzz lint format bench audit clean
+.PHONY: help install demo test docs crash fuzz lint format bench audit dist try lowest clean
 
 help:
 	@echo "make install   create .venv with pinned packages"
@@ -21,6 +21,9 @@ help:
 	@echo "make bench     measure speed and memory in one table of ratios (REFERENCE=path to a clone of Monomial-NFN for the published layers;"
 	@echo "               ZOO=path to a zoo of CNNs for the cost of every model)"
 	@echo "make audit     ask the package index for known vulnerabilities of the pinned packages"
+	@echo "make dist      build the sdist and the wheel into dist/, and check what is in them"
+	@echo "make try       install that wheel as a stranger would, and use it (PYTHONS='python3.11 python3.12')"
+	@echo "make lowest    run quick tests with the lowest version of every dependency that is allowed"
 	@echo "make clean     remove .venv, .cache and demo/"
 
 install: $(STAMP)
@@ -72,6 +75,15 @@ audit:
 	@test -x .cache/audit/bin/pip-audit || { $(PYTHON) -m venv .cache/audit && \
 	  .cache/audit/bin/python -m pip --disable-pip-version-check -q install pip-audit; } >/dev/null 2>&1 || true
 	@$(PYTHON) scripts/audit.py .cache/audit/bin/pip-audit
+
+dist: install
+	@$(BIN)/python scripts/dist.py dist
+
+try: dist
+	@$(PYTHON) scripts/try_wheel.py dist/mnfn-*.whl $(or $(PYTHONS),$(PYTHON))
+
+lowest:
+	@$(PYTHON) scripts/lowest.py
 
 clean:
 	@rm -rf $(VENV) .cache demo

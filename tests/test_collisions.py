@@ -35,6 +35,7 @@ COMMANDS = {
     "predict files": (["predict", "r", "files", "-o", "OUT"], "file", ["r", "files"]),
     "explain": (["explain", "r", "one.safetensors", "-o", "OUT"], "file", ["r", "one.safetensors"]),
     "report": (["report", "r", "inr", "-o", "OUT"], "file", ["r", "inr"]),
+    "export-functional": (["export-functional", "c", "-o", "OUT"], "file", ["c"]),
     "classify": (["classify", "c", "inr", "-o", "OUT"], "file", ["c", "inr"]),
     "edit a zoo": (["edit", "e", "inr", "-o", "OUT"], "zoo", ["e", "inr"]),
     "edit --picture": (["edit", "e", "inr", "-o", "edited-here", "--picture", "OUT"], "file", ["e", "inr"]),

@@ -18,6 +18,7 @@ ALLOWED = {
     "src/mnfn_cli/runtime/processes.py: pickle.dumps": "a message between the processes of one job",
     "src/mnfn_cli/runtime/processes.py: pickle.loads": "a message between the processes of one job",
     "src/mnfn_cli/storage/torch_files.py: torch.save": "mnfn zoo export --format state-dict, and edits of .pt files",
+    "scripts/dist.py: extractall": "of the sdist that it has just built",
     "benchmarks/import_files.py: torch.save": "makes files to import",
     "docs/examples/checkpoints.py: torch.save": "makes files to import, as anyone would",
     "src/mnfn_cli/storage/records.py: json.dumps": "looks for half surrogates in what was read",

@@ -3,9 +3,10 @@
 The names below are the public API. They are imported on first use, so that ``import mnfn_cli`` does not import torch.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mnfn_cli.lazy_names import lazy_names
+from mnfn_cli.version import __version__
 
 if TYPE_CHECKING:
     from mnfn_cli.jobs import classify as classify
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from mnfn_cli.zoo.store import Zoo as Zoo
     from mnfn_cli.zoo.store import open_zoo as open_zoo
     from mnfn_cli.zoo.writer import save_zoo as save_zoo
-
-    __version__: str
 
 __all__ = [
     "Context",
@@ -83,7 +82,7 @@ __all__ = [
     "train",
 ]
 
-_lazy = lazy_names(
+__getattr__ = lazy_names(
     __name__,
     {
         "mnfn_cli.jobs": "classify edit evaluate predict resume train",
@@ -108,11 +107,3 @@ _lazy = lazy_names(
         "mnfn_cli.zoo.writer": "save_zoo",
     },
 )
-
-
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("mnfn")
-    return _lazy(name)

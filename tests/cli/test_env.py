@@ -3,6 +3,8 @@
 import getpass
 import json
 import platform
+import re
+import tomllib
 from pathlib import Path
 
 import torch
@@ -17,6 +19,9 @@ def test_versions_devices_and_threads(monkeypatch):
     found = json.loads(CliRunner().invoke(app, ["env", "--json"]).stdout)
     assert found["mnfn"] == mnfn_cli.__version__ and found["python"] == platform.python_version()
     assert found["libraries"]["torch"] == torch.__version__ and all(found["libraries"].values())
+    requirements = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert set(found["libraries"]) == {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
+    assert set(found["optional"]) == {"tensorboard"}
     assert found["devices"][0] == "cpu" and len(found["devices"]) >= 1 + torch.cuda.device_count()
     assert found["threads"] == torch.get_num_threads() and found["variables"]["OMP_NUM_THREADS"] == "3"
 

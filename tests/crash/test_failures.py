@@ -60,7 +60,7 @@ def test_a_call_fails(world, record_property, trial, part, parts):
 
 
 LIMITED = ["train", "sweep", "zoo build cnn", "zoo build siren", "zoo import", "augment", "edit", "edit one file",
-           "zoo export", "zoo export pt", "predict", "explain", "report"]  # fmt: skip
+           "zoo export", "zoo export pt", "predict", "explain", "export-functional", "report"]  # fmt: skip
 
 
 @pytest.mark.parametrize(

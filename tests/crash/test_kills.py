@@ -83,7 +83,7 @@ def test_killed_at_every_change(world, record_property, trial, part, parts):
 
 
 def test_every_command_that_writes_is_killed():
-    assert set(RANDOM) | {"zoo export pt", "predict", "explain", "report"} == set(JOBS)
+    assert set(RANDOM) | {"zoo export pt", "predict", "explain", "export-functional", "report"} == set(JOBS)
 
 
 @needs_strace

@@ -60,6 +60,7 @@ JOBS = {
     "zoo export": _job("zoo", "export", f"{IN}/z", "-o", "out", "--limit", "5"),
     "zoo export pt": _job("zoo", "export", f"{IN}/z", "-o", "out", "--limit", "5", "--format", "state-dict"),
     "predict": _job("predict", f"{IN}/r", f"{IN}/z", "-o", "out.csv", out="out.csv"),
+    "export-functional": _job("export-functional", f"{IN}/r", "-o", "out.pt2", out="out.pt2"),
     "explain": _job("explain", f"{IN}/r", f"{IN}/one.safetensors", "-o", "out.png", out="out.png"),
     "report": _job("report", f"{IN}/r", f"{IN}/inr", "-o", "out.html", out="out.html"),
 }  # fmt: skip

@@ -14,6 +14,7 @@ from mnfn_cli.cli import (
     env,
     evaluate,
     explain,
+    export_functional,
     pretrained,
     recipe,
     report,
@@ -69,6 +70,7 @@ _add("train", train.train, LEARN, train.EXAMPLES)
 _add("sweep", sweep.sweep, LEARN, sweep.EXAMPLES)
 for _task, _declared in TASKS.items():
     _add_task(_task, _declared)
+_add("export-functional", export_functional.export_functional, APPLY, export_functional.EXAMPLES)
 _add("pretrained", pretrained.pretrained, APPLY, pretrained.EXAMPLES)
 _add("evaluate", evaluate.evaluate, LOOK, evaluate.EXAMPLES)
 _add("explain", explain.explain, LOOK, explain.EXAMPLES)

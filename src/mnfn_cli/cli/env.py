@@ -9,9 +9,12 @@ from mnfn_cli.cli.options import Json, Quiet, examples
 
 EXAMPLES = examples("mnfn env", "mnfn env --json")
 LIBRARIES = (
-    *("torch", "numpy", "safetensors", "polars", "scipy", "scikit-learn", "pydantic", "typer", "rich"),
-    *("pillow", "opencv-python-headless", "matplotlib"),
+    *("torch", "numpy", "safetensors", "polars", "scipy", "scikit-learn", "pydantic", "pyyaml", "typer", "rich"),
+    *("tqdm", "threadpoolctl", "pillow", "opencv-python-headless", "matplotlib"),
 )
+OPTIONAL = ("tensorboard",)
+"""What extras install."""
+
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "WORLD_SIZE", "SLURM_NTASKS")
 """Variables of the environment that change how fast mnfn computes, and where."""
 
@@ -38,6 +41,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "libraries": {name: _version(name) for name in LIBRARIES},
+        "optional": {name: _version(name) for name in OPTIONAL},
         "devices": ["cpu", *_gpus(), *["mps"] * torch.backends.mps.is_available()],
         "cuda": torch.version.cuda,
         "cores": os.cpu_count(),

@@ -97,7 +97,9 @@ def end_together(error: MnfnError, here: Place) -> int:
 
 
 @contextmanager
-def job(console: Console, device: str = "cpu", *, shared: bool = False) -> Iterator["Context"]:
+def job(
+    console: Console, device: str = "cpu", *, shared: bool = False, tensorboard: bool = False
+) -> Iterator["Context"]:
     """Yield the context of a command's work.
 
     Of several processes, all work inside the block if it is ``shared``, otherwise rank 0 does. Rank 0 alone goes on
@@ -107,6 +109,7 @@ def job(console: Console, device: str = "cpu", *, shared: bool = False) -> Itera
         console: the console of the command.
         device: the device that the user asked for.
         shared: whether several processes share the work.
+        tensorboard: whether runs that begin get an event file.
     """
     from mnfn_cli.runtime.context import Context, interruptible, resolve_device
     from mnfn_cli.runtime.meeting import connect, part
@@ -122,7 +125,7 @@ def job(console: Console, device: str = "cpu", *, shared: bool = False) -> Itera
     with interruptible(processes.watch) as interruption, sharing(processes):
         if here.world_size > 1:
             connect(processes, chosen)
-        yield Context(chosen, console.progress(), interruption, command_line(), processes)
+        yield Context(chosen, console.progress(), interruption, command_line(), processes, tensorboard)
         part(processes)
     if here.rank:
         raise typer.Exit

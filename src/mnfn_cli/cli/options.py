@@ -133,6 +133,25 @@ Plugins = Annotated[
 ]
 
 
+def _has_tensorboard(log: str | None) -> str | None:
+    if log is not None:
+        from mnfn_cli.training.events import require_tensorboard
+
+        require_tensorboard()
+    return log
+
+
+Log = Annotated[
+    Literal["tensorboard"] | None,
+    typer.Option(
+        "--log",
+        help="Also write figures of the training as events that TensorBoard shows: pip install 'mnfn[tensorboard]'.",
+        callback=_has_tensorboard,
+        show_default=False,
+    ),
+]
+
+
 def names(text: str | None) -> tuple[str, ...]:
     """Return the names in a text with commas between them."""
     return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()

@@ -8,7 +8,7 @@ import typer
 from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim, job, recipe_files, run_plugins
-from mnfn_cli.cli.options import Device, Json, Overrides, Plugins, Quiet, Zoos, examples
+from mnfn_cli.cli.options import Device, Json, Log, Overrides, Plugins, Quiet, Zoos, examples
 
 EXAMPLES = examples(
     "mnfn sweep --recipe generalization/relu-monomial --recipe generalization/relu-hnp --zoo zoos/digits-relu "
@@ -40,6 +40,7 @@ def sweep(
     ] = None,
     seeds: Annotated[str, typer.Option(help="Train with each of these seeds, with commas between.")] = "0",
     zoo: Zoos = None,
+    log: Log = None,
     plugin: Plugins = None,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -71,6 +72,6 @@ def sweep(
     )
     zoos = [given for trial in trials for given in trial.resolved.data.zoo]
     claim([Output(out, SWEEP, in_place=True)], [*recipe_files(trial.recipe for trial in trials), *zoos])
-    with job(console, device, shared=True) as context:
+    with job(console, device, shared=True, tensorboard=log is not None) as context:
         rows = run_sweep(trials, out, context=context, illustrate=present_run)
     console.table(rows)

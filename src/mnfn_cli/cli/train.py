@@ -11,7 +11,7 @@ import typer
 from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim, job, recipe_files, run_plugins
-from mnfn_cli.cli.options import ON_BAD_HELP, Device, Force, Json, Overrides, Plugins, Quiet, Zoos, examples
+from mnfn_cli.cli.options import ON_BAD_HELP, Device, Force, Json, Log, Overrides, Plugins, Quiet, Zoos, examples
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def train(
     on_bad: Annotated[
         Literal["fail", "skip"] | None, typer.Option("--on-bad", help=ON_BAD_HELP, show_default="fail")
     ] = None,
+    log: Log = None,
     plugin: Plugins = None,
     device: Device = "auto",
     force: Force = False,
@@ -80,7 +81,7 @@ def train(
     if force and resume_or_start:
         raise UsageError("--force", "replaces a run, and --resume-or-start continues it; leave one of them out")
     if resume is not None:
-        others = (label, seed, precision, on_bad)
+        others = (label, seed, precision, on_bad, log)
         if recipe or zoo or out or overrides or force or resume_or_start or any(x is not None for x in others):
             problem = "a run continues as it began; leave out every other choice but --device and --plugin"
             raise UsageError("--resume", problem)
@@ -91,7 +92,7 @@ def train(
     from mnfn_cli.tasks.training import resolve_recipe, resume_run, train_or_resume, train_run
     from mnfn_cli.training.run_folder import RUN
 
-    with job(console, device, shared=True) as context:
+    with job(console, device, shared=True, tensorboard=log is not None) as context:
         console.note(f"device: {context.device}")
         if resume is not None:
             run, result = resume, resume_run(resume, context=context, illustrate=present_run)

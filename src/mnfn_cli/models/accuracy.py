@@ -113,7 +113,7 @@ def in_chunks(function: Callable[[WeightSpaceFeatures], Tensor], features: Weigh
         features: the networks.
     """
     together = max(1, NUMBERS_TOGETHER // sum(tensor[0].numel() for tensor in features.tensors()))
-    alone = features.batch <= together or features.device.type != "cpu"
+    alone = torch.compiler.is_exporting() or features.device.type != "cpu" or features.batch <= together
     if alone or isinstance(function, BlockwiseInvariant):  # which takes each block in chunks of its own
         return function(features)
     starts = range(0, features.batch, together)

@@ -52,6 +52,7 @@ class Functional(nn.Module):
     Attributes:
         input_dtype: the dtype in which the functional wants raw weights, whatever the dtype of its parameters is; None
             for that of its parameters.
+        unexportable: why the functional cannot be exported as a program of torch's operations; None if it can.
 
     Shapes:
         The input is raw weights, ``(batch, 1, out, in, *kernel)`` and ``(batch, 1, out)``; the output is what the task
@@ -77,6 +78,7 @@ class Functional(nn.Module):
     """
 
     input_dtype: ClassVar[torch.dtype | None] = None
+    unexportable: ClassVar[str | None] = None
 
     def prepare(self, features: Any) -> None:
         """Compute what is not learned by gradients, such as means and deviations. The default does nothing.

@@ -20,6 +20,9 @@ BLOCK = 256
 """The number of networks whose features are computed at a time for a fit."""
 
 
+UNEXPORTABLE = "its trees are followed until all end in leaves, and an exported program has a fixed number of steps"
+
+
 class FixedFeatures(nn.Module):
     """Features that need no training: ``S``, statistics of canonical weights, and ``P``, of responses to fixed inputs.
 
@@ -70,6 +73,7 @@ class Trees(ClosedFormFunctional):
     """
 
     input_dtype = torch.float64
+    unexportable = UNEXPORTABLE
 
     def __init__(self, features: FixedFeatures, head: Forest, bounded: bool) -> None:
         super().__init__()
@@ -115,6 +119,7 @@ class TreesOnTestSet(Functional):
     """
 
     input_dtype = torch.float64
+    unexportable = UNEXPORTABLE
 
     def __init__(self, test_set: LearnedTestSet, others: FixedFeatures | None, head: Forest, bounded: bool) -> None:
         super().__init__()

@@ -85,5 +85,7 @@ def _in_chunks(values: Tensor) -> Sequence[Tensor]:
     What the layers need of a chunk stays in the cache, and in memory that the process already has. Blocks of few
     positions are not divided: their operations are too small for that.
     """
-    together = max(1, POSITIONS_TOGETHER // values.shape[1]) if values.device.type == "cpu" else len(values)
+    if torch.compiler.is_exporting() or values.device.type != "cpu":
+        return (values,)
+    together = max(1, POSITIONS_TOGETHER // values.shape[1])
     return values.split(together) if len(values) > together else (values,)

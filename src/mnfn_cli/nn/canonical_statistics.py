@@ -78,9 +78,7 @@ class CanonicalStatistics(nn.Module):
     @torch.no_grad()
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Return the statistics of all layers, then those of pairs of layers, then those of the paths."""
-        some = max(_NUMBERS_AT_ONCE // max(weight[0].numel() for weight in features.weights), 1)
-        starts = range(0, max(features.batch, 1), some)
-        chunks = [self._read(features.select(slice(start, start + some))) for start in starts]
+        chunks = [self._read(chunk) for chunk in _in_chunks(features)]
         layers = [_Layer.cat(parts) for parts in zip(*chunks, strict=True)]
         spectra = of_equal_shapes(
             _spectrum,
@@ -107,6 +105,15 @@ class CanonicalStatistics(nn.Module):
         ]
 
 
+def _in_chunks(features: WeightSpaceFeatures) -> list[WeightSpaceFeatures]:
+    """Return features in chunks of about ``_NUMBERS_AT_ONCE`` numbers of the largest weight."""
+    if torch.compiler.is_exporting():
+        return [features]
+    some = max(_NUMBERS_AT_ONCE // max(weight[0].numel() for weight in features.weights), 1)
+    starts = range(0, max(features.batch, 1), some)
+    return [features.select(slice(start, start + some)) for start in starts]
+
+
 def matrices(features: WeightSpaceFeatures) -> list[Tensor]:
     """Return the weights of features with one channel, each as ``(batch, out, in, kernel)``."""
     return [weight[:, 0].unsqueeze(3).flatten(3) for weight in features.weights]
@@ -120,7 +127,7 @@ def bounded(tensor: Tensor) -> Tensor:
 def off_diagonal(pairs: Tensor) -> Tensor:
     """Return the entries above the diagonal of ``(batch, n, n)`` as ``(batch, n (n - 1) / 2)``."""
     rows, columns = torch.triu_indices(pairs.shape[1], pairs.shape[1], 1, device=pairs.device)
-    return pairs.flatten(1).gather(1, (rows * pairs.shape[1] + columns).expand(len(pairs), -1))
+    return pairs.flatten(1).gather(1, (rows * pairs.shape[1] + columns).expand(pairs.shape[0], -1))
 
 
 def root_mean_square(numbers: Tensor) -> Tensor:
@@ -238,7 +245,7 @@ def _spectrum_of_product(first: _Layer, second: _Layer) -> Tensor:
 def _path_norms(layers: Sequence[_Layer]) -> Tensor:
     """Return the sorted logarithms of the sums over paths, ``(batch, n_L)``."""
     first = layers[0].weight.absolute
-    sums, scale = first.new_ones(len(first), first.shape[2], 1), first.new_zeros(len(first), 1)
+    sums, scale = first.new_ones(first.shape[0], first.shape[2], 1), first.new_zeros(first.shape[0], 1)
     for layer in layers:
         sums = layer.weight.absolute @ sums
         size = _divisor(sums[:, :, 0])

@@ -47,8 +47,10 @@ class RowDropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the rows with random entries set to 0 in training."""
+        if not self.training:
+            return x
         total, own = whole_batch(len(x))
-        if total == len(x) or not self.training:
+        if total == len(x):
             return super().forward(x)
         return x * F.dropout(x.new_ones(total, *x.shape[1:]), self.p)[own]
 

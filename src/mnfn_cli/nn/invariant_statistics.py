@@ -93,7 +93,7 @@ class InvariantStatistics(nn.Module):
 
     def _remembered(self, features: WeightSpaceFeatures, keep: bool) -> Tensor:
         """Return the statistics in float64, ``(batch, numbers)``; new ones are kept if ``keep``."""
-        if features.device.type == "meta":
+        if features.device.type == "meta" or torch.compiler.is_exporting():
             return torch.cat([part(features) for part in self.parts], dim=1)
         rows = features.flatten().detach().cpu().numpy()
         keys = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]

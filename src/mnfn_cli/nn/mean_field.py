@@ -85,7 +85,7 @@ class MeanFieldStatistics(nn.Module):
 
     def _follow(self, weights: list[Tensor], biases: list[Tensor], length: float) -> Tensor:
         spec, first = self.spec, weights[0]
-        mean, covariance = self._inputs(len(first), first.device, length)
+        mean, covariance = self._inputs(first.shape[0], first.device, length)
         found: list[Tensor] = []
         for i, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             spread = weight @ _root(_correlation(self._kernel(i), length, first.device))

@@ -15,7 +15,7 @@ def quantiles(numbers: Tensor) -> Tensor:
     """Return the quantiles ``QUANTILES`` of each row of ``(batch, numbers)``, linearly interpolated; 0 of none."""
     last = numbers.shape[1] - 1
     if last < 0:
-        return numbers.new_zeros(len(numbers), len(QUANTILES))
+        return numbers.new_zeros(numbers.shape[0], len(QUANTILES))
     places = torch.tensor(QUANTILES, dtype=numbers.dtype, device=numbers.device) * last
     below = places.floor().long()
     ordered = ascending(numbers)
@@ -37,9 +37,9 @@ def with_quantiles(found: Sequence[Tensor | Sample]) -> list[Tensor]:
 
 def of_equal_shapes(function: Callable[[Tensor], Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return what a function of a batch makes of each tensor ``(batch, ...)``, called once for all of equal shape."""
-    places: dict[torch.Size, list[int]] = {}
+    places: dict[tuple[int, ...], list[int]] = {}
     for place, tensor in enumerate(tensors):
-        places.setdefault(tensor.shape, []).append(place)
+        places.setdefault(tuple(tensor.shape[1:]), []).append(place)
     found: dict[int, Tensor] = {}
     for alike in places.values():
         together = torch.stack([tensors[place] for place in alike])

@@ -154,6 +154,7 @@ class Context:
         interruption: the object that the job asks, at points where all files are complete, whether to stop.
         command: the command line, which is recorded in outputs.
         processes: the processes that share the job.
+        tensorboard: whether runs that begin get an event file beside metrics.jsonl.
 
     >>> from mnfn_cli import Context
     >>> import torch
@@ -166,3 +167,4 @@ class Context:
     interruption: Interruption = field(default_factory=Interruption)
     command: str = "Python"
     processes: Processes = field(default_factory=Processes)
+    tensorboard: bool = False

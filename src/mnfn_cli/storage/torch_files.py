@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
+from torch.fx import GraphModule
 
 from mnfn_cli.errors import DataError
 from mnfn_cli.regular_files import open_regular, read_regular, refuse_placeholder
@@ -27,6 +29,9 @@ _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _LONGEST_NAME = 1000
 _GREEDY = b"\nbytearray\n"
 _BYTES_AT_ONCE = 2**20
+_TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
+"""What torch.export keeps of the source of each operation."""
+
 _MORE_THAN_TENSORS = "is a PyTorch file that holds more than tensors; save the state dict alone: model.state_dict()"
 
 
@@ -89,6 +94,29 @@ def save_torch_file(path: Path, tensors: Mapping[str, Tensor]) -> None:
     # In memory first: when a write fails, torch raises an error of its own that does not tell.
     file = io.BytesIO()
     torch.save(packed, file)
+    write_bytes(path, file.getvalue())
+
+
+def save_program(path: Path, program: ExportedProgram, texts: Mapping[str, str]) -> None:
+    """Write a program of ``torch.export``, atomically and without pickles.
+
+    Traces of the source and the example inputs stay out: they name paths of this machine, and examples are pickled.
+
+    Args:
+        path: the file to write.
+        program: the program, whose traces and examples are removed.
+        texts: further files inside it, by name; ``torch.export.load`` returns them as ``extra_files``.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, GraphModule) else ():
+            for trace in _TRACES:
+                node.meta.pop(trace, None)
+    program.example_inputs = None
+    file = io.BytesIO()  # as in save_torch_file
+    torch.export.save(program, file, extra_files=dict(texts))
     write_bytes(path, file.getvalue())
 
 

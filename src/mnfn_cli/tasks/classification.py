@@ -53,6 +53,7 @@ class Classification(Task):
     protocol = "split by picture, with all its networks"
     answer = "the probabilities are"
     seen = "probability"
+    returns = "the probability of each class, in the order of the classes"
     meaning = "accuracy is the fraction of networks whose picture is given its own class"
 
     @classmethod
@@ -143,10 +144,9 @@ class Classification(Task):
             by_weight_space(self.specs, test.features, figures),
         )
 
-    def answers(self, model: nn.Module, features: Networks) -> Tensor:
+    def from_output(self, output: Tensor, features: Networks) -> Tensor:
         """Return the probability of every class, ``(networks, classes)``."""
-        probabilities: Tensor = apply_functional(model, features).softmax(dim=1)
-        return probabilities
+        return output.softmax(dim=1)
 
     def score(
         self, observed: Tensor, targets: Tensor, pictures: Sequence[Picture], intervals: Intervals | None = None

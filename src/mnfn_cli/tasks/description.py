@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from mnfn_cli import __version__
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.plugins import plugin_of
 from mnfn_cli.tasks.data import Skipped
 from mnfn_cli.tasks.task import Task
 from mnfn_cli.training.record import PluginReference, RunRecord, Versions, ZooReference
+from mnfn_cli.version import __version__
 from mnfn_cli.zoo.store import Zoo
 
 

@@ -61,6 +61,7 @@ class Editing(Task):
     protocol = "split by picture, with all its networks"
     answer = "the edited weights are"
     seen = "pixel"
+    returns = "the edited weights and biases, in the order of the inputs"
     meaning = "mse is the mean squared error, on [-1, 1], between pictures of the edited weights and their targets"
 
     def __init__(self, recipe: Recipe, specs: Sequence[NetworkSpec], facts: EditFacts, fit: Fit | None = None) -> None:
@@ -148,9 +149,9 @@ class Editing(Task):
             },
         )
 
-    def answers(self, model: nn.Module, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+    def from_output(self, output: WeightSpaceFeatures, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return the edited weights: added in float64, then rounded to the dtypes of ``features``."""
-        edited = change_weights(features, apply_functional(model, features), torch.float64)
+        edited = change_weights(features, output, torch.float64)
         return edited.zip_map(lambda new, old: new.to(old.dtype), features)
 
     def observed(self, answers: WeightSpaceFeatures) -> Tensor:

@@ -44,6 +44,7 @@ class Generalization(Task):
     smaller_is_better = False
     answer = "the prediction is"
     seen = "prediction"
+    returns = "the predicted number of each network, in the units of the column that was learned"
     meaning = (
         "tau is Kendall's rank correlation of predicted and true accuracies: 1 means that the predictions rank the "
         "networks as the truth does, 0 that they know nothing of it"
@@ -73,9 +74,9 @@ class Generalization(Task):
         """Return the measured numbers in the units of models, ``(rows,)``."""
         return self.facts.to_units(torch.tensor(self.facts.column.require(zoo, rows))).float()
 
-    def answers(self, model: nn.Module, features: Networks) -> Any:
-        """Return predicted numbers, ``(networks,)``."""
-        return self.facts.from_units(apply_functional(model, features))
+    def from_output(self, output: Tensor, features: Networks) -> Tensor:
+        """Return predicted numbers in the units of the column, ``(networks,)``."""
+        return self.facts.from_units(output)
 
     def _truth(self, targets: Tensor) -> NDArray[np.float64]:
         return self.facts.from_units(targets.double().cpu()).numpy()

@@ -96,6 +96,7 @@ class Task(ABC):
         answer: the subject and the verb of an error about answers that are not finite, such as "the prediction is".
         needs_fit: whether the networks must be INRs whose fit is known.
         seen: the name of a number that ``observed`` returns, such as "prediction".
+        returns: what ``answers`` returns, in words, for those who run an exported functional.
         meaning: a sentence on the figure of ``headline``, for those who read an evaluation.
     """
 
@@ -106,6 +107,7 @@ class Task(ABC):
     answer: ClassVar[str]
     needs_fit: ClassVar[bool] = False
     seen: ClassVar[str]
+    returns: ClassVar[str]
     meaning: ClassVar[str]
 
     def __init__(self, recipe: Recipe, specs: Sequence[NetworkSpec], facts: Any, fit: Fit | None = None) -> None:
@@ -204,7 +206,16 @@ class Task(ABC):
             a tensor ``(networks, ...)`` on the CPU or, for a task that changes networks, their new weights on the CPU,
             in the dtypes of ``features``.
         """
-        return apply_functional(model, features)
+        return self.from_output(apply_functional(model, features), features)
+
+    def from_output(self, output: Any, features: Any) -> Any:
+        """Return the answers that a functional's output stands for, by operations that ``torch.export`` can follow.
+
+        Args:
+            output: what the functional returned for some networks.
+            features: their raw weights, ``(networks, 1, ...)``.
+        """
+        return output
 
     def observed(self, answers: Any) -> Tensor:
         """Return what no group element may change of the answers, in float64, ``(networks, ...)``.

@@ -12,7 +12,6 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from mnfn_cli import __version__
 from mnfn_cli.errors import DataError, RecipeError, UsageError
 from mnfn_cli.models.functional import ClosedFormFunctional, Functional, count_parameters
 from mnfn_cli.recipe import Recipe, load_recipe, recipe_to_yaml
@@ -47,9 +46,11 @@ from mnfn_cli.tasks.result import RESULT_FILE, Learned, Result, Seconds, read_re
 from mnfn_cli.tasks.size import require_bounded_size
 from mnfn_cli.tasks.task import Task, task_class, task_of_run
 from mnfn_cli.training.closed_form import finish, fit_at_once
+from mnfn_cli.training.events import EVENTS_FILE, require_tensorboard, start_events
 from mnfn_cli.training.loop import Job, run_job
 from mnfn_cli.training.run_folder import CHANGED, CONCLUDING, RUN, RUN_FILE, RunFolder, create_run, resuming
 from mnfn_cli.training.state import Position
+from mnfn_cli.version import __version__
 from mnfn_cli.zoo.contents import ZOO
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.store import Zoo, open_zoo
@@ -130,7 +131,12 @@ def train_run(
     require_training_networks(zoos, task.specs, skipped)
     _require_fitting_batch(recipe, counts["train"])
     require_bounded_size(task, context.progress)
-    fill = InrDesign.of_zoo(zoos[0].parts[0]).save_start if task.fit is not None else lambda folder: None
+
+    def fill(folder: Path) -> None:
+        if task.fit is not None:
+            InrDesign.of_zoo(zoos[0].parts[0]).save_start(folder)
+        if context.tensorboard:
+            start_events(folder / EVENTS_FILE)
 
     @contextmanager
     def created() -> Iterator[RunFolder]:
@@ -213,6 +219,8 @@ def resume_run(path: Path, *, context: Context | None = None, illustrate: Illust
     """
     context = context or Context()
     with context.processes.entered_by_first(partial(_unchanged, path)) as folder:
+        if (folder.path / EVENTS_FILE).exists():
+            require_tensorboard(folder.path / EVENTS_FILE)
         if changed := folder.require_plugins():
             raise UsageError(path, f"{changed[0]}; it cannot be resumed")
         recipe, record = load_recipe(str(folder.recipe)), folder.record

@@ -12,7 +12,7 @@ from mnfn_cli.errors import NumericError
 from mnfn_cli.models.functional import ClosedFormFunctional, Functional, place_of
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.processes import Processes
-from mnfn_cli.training.metrics_file import append_metrics
+from mnfn_cli.training.metrics_file import append_metrics, take_up_metrics
 from mnfn_cli.training.run_folder import RunFolder
 from mnfn_cli.training.state import Position, describe_environment, to_cpu
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -49,7 +49,7 @@ def fit_at_once(
     context.progress.start("fitting", 1)
     processes = context.processes
     if processes.first:
-        run.metrics.unlink(missing_ok=True)
+        take_up_metrics(run.metrics, Position())
     model.fit(features, targets)
     _take_from_first(model, processes)
     run.check_interruption(context.interruption)

@@ -1,6 +1,7 @@
-"""The file metrics.jsonl of a run: one JSON object for each validation."""
+"""The file metrics.jsonl of a run: one JSON object for each validation. A run's event file follows it."""
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from mnfn_cli.errors import DataError
 from mnfn_cli.regular_files import read_regular
 from mnfn_cli.storage.atomic import file_system_errors, to_json
+from mnfn_cli.training.events import EVENTS_FILE, append_events, take_up_events
 from mnfn_cli.training.state import Position
 
 
@@ -18,6 +20,8 @@ def append_metrics(path: Path, line: Mapping[str, float | None]) -> None:
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
+    if (events := path.with_name(EVENTS_FILE)).exists():
+        append_events(events, line)
 
 
 def take_up_metrics(path: Path, position: Position) -> None:
@@ -47,3 +51,5 @@ def take_up_metrics(path: Path, position: Position) -> None:
         raise DataError(path, f"was changed or damaged since the newest training state was written; {anew}")
     with file_system_errors(path), path.open("ab") as file:
         file.truncate(position.metrics_bytes)
+    if (events := path.with_name(EVENTS_FILE)).exists():
+        take_up_events(events, [json.loads(line) for line in known.splitlines()])

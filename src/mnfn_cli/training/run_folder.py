@@ -14,6 +14,7 @@ from mnfn_cli.storage.kinds import Kind
 from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.records import read_record, write_record
+from mnfn_cli.training.events import EVENTS_FILE
 from mnfn_cli.training.record import RunRecord
 from mnfn_cli.zoo.inr_design import START_FILE
 
@@ -29,7 +30,7 @@ CONCLUDING = frozenset(
 )
 """The files that any run may get after its model is trained."""
 
-_FILES = CONCLUDING | {RUN_FILE, "recipe.yaml", "model.safetensors", "metrics.jsonl", START_FILE}
+_FILES = CONCLUDING | {RUN_FILE, "recipe.yaml", "model.safetensors", "metrics.jsonl", START_FILE, EVENTS_FILE}
 """The files that any run may hold. Runs of format 1 do not list theirs in run.json."""
 
 

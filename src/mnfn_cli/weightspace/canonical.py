@@ -139,12 +139,12 @@ def active_neurons(features: WeightSpaceFeatures, spec: NetworkSpec, i: int, sla
 
 def _scaled(weight: Tensor, factors: Tensor) -> Tensor:
     """Return a weight ``(batch, channels, out, in, *kernel)`` times factors ``(batch, out, in)``, rounded once."""
-    return weight * factors.to(weight.dtype).view(len(factors), 1, *factors.shape[1:], *(1,) * (weight.dim() - 4))
+    return weight * factors.to(weight.dtype).view(factors.shape[0], 1, *factors.shape[1:], *(1,) * (weight.dim() - 4))
 
 
 def _without_silent(weight: Tensor, active: Tensor) -> Tensor:
     """Return the weight of a layer with 0 where it reads a neuron that is not active, ``(batch, neurons)``."""
-    return weight * active.view(len(active), 1, 1, -1, *(1,) * (weight.dim() - 4))
+    return weight * active.view(active.shape[0], 1, 1, -1, *(1,) * (weight.dim() - 4))
 
 
 def _canonical_scale(weights: Tensor, biases: Tensor, largest: Tensor) -> Tensor:

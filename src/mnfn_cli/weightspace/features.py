@@ -97,7 +97,7 @@ class WeightSpaceFeatures:
         """Return features with one channel from ``(batch, numbers)``, which are in the order of ``flatten``."""
         pieces = numbers.split([tensor[0, 0].numel() for tensor in self.tensors()], dim=1)
         tensors = [
-            piece.reshape(len(numbers), 1, *tensor.shape[2:])
+            piece.reshape(numbers.shape[0], 1, *tensor.shape[2:])
             for piece, tensor in zip(pieces, self.tensors(), strict=True)
         ]
         return WeightSpaceFeatures(tensors[0::2], tensors[1::2])

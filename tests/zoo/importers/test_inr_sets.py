@@ -72,7 +72,9 @@ def assert_pictures(zoo, root, keys, offset):
         picture = module(grid(8)).reshape(8, 8)
         assert (drawn[row, 0] - picture).abs().max() < 1e-5
         levels = [((x - low) / (high - low)).clamp(0, 1).mul(255).round() for x in (drawn[row, 0], picture)]
-        assert (levels[0] - levels[1]).abs().max() == 0
+        exact = ((picture - low) / (high - low)).clamp(0, 1) * 255
+        between_levels = (exact.frac() - 0.5).abs() < 255e-5  # where the last bit decides, which is torch's choice
+        assert (levels[0] - levels[1])[~between_levels].abs().max() == 0
 
 
 def test_nfn_without_copies(nfn, sirens, tmp_path):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from hashlib import sha256
 from importlib.resources import files
 
-from mnfn_cli import __version__
 from mnfn_cli.report.page.markup import Content, Markup, element, join
 from mnfn_cli.report.page.section import Section
 from mnfn_cli.report.page.tables import short
+from mnfn_cli.version import __version__
 
 
 def title_of(names: Sequence[str]) -> str:

@@ -1,0 +1,183 @@
+"""Export a trained functional as a program of torch operations, which runs where mnfn is not installed."""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from mnfn_cli.errors import NumericError, UsageError
+from mnfn_cli.models.functional import Functional, place_of
+from mnfn_cli.runtime.context import Context
+from mnfn_cli.runtime.seeds import generator
+from mnfn_cli.storage.torch_files import save_program
+from mnfn_cli.tasks.finished_run import Run, load_run
+from mnfn_cli.tasks.task import Task
+from mnfn_cli.version import __version__
+from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.zoo.shards import tensor_names
+
+METADATA = "mnfn.json"
+"""The name of the extra file that describes the program."""
+
+TOLERANCE = 1e-6
+"""The largest difference of a number that the program computes from the run's own answer, relative if it is above 1."""
+
+_TRACED, _CHECKED = 3, 5  # numbers of networks
+_STANDARDISATION = "inside the program: the inputs are raw weights and biases, as a checkpoint holds them"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Args:
+        metadata: the description of the program, which its file holds too.
+        difference: the largest difference, in the sense of ``TOLERANCE``, between the program and the run's answers on
+            networks of other numbers than those that the program was traced with.
+        bytes: the size of the file.
+        remarks: sentences about the run that the user should read.
+    """
+
+    metadata: Mapping[str, Any]
+    difference: float
+    bytes: int
+    remarks: tuple[str, ...]
+
+
+class StandAlone(nn.Module):
+    """A task's answers as a function of plain tensors: what is exported.
+
+    Args:
+        task: the task.
+        model: the functional.
+    """
+
+    def __init__(self, task: Task, model: nn.Module) -> None:
+        super().__init__()
+        self._task, self.model = task, model
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return the answers: one tensor ``(batch, ...)``, or edited tensors in the order of the inputs.
+
+        Args:
+            tensors: raw weights ``(batch, out, in, *kernel)`` and biases ``(batch, out)``, in the order W(1), b(1),
+                W(2), ...
+        """
+        features = _features(tensors)
+        return _plain(self._task.from_output(self.model(features), features))
+
+
+def export_functional(path: Path, output: Path, *, context: Context | None = None) -> Exported:
+    """Write a finished run's functional to a file of ``torch.export``, with any number of networks as its batch.
+
+    Args:
+        path: the folder of the run, or the name of one that comes with mnfn.
+        output: the file to write, by custom with the ending ``.pt2``.
+        context: where interrupts are noticed.
+
+    Raises:
+        DataError: the run cannot be read.
+        UsageError: the functional cannot be exported.
+        NumericError: the program's answers differ from those of the run.
+        StorageError: the file cannot be written.
+    """
+    context = context or Context()
+    run = load_run(path)
+    program = trace(run)
+    context.interruption.check(output, "nothing was written")
+    difference = difference_from(program, run)
+    if not difference <= TOLERANCE:
+        raise NumericError(path, f"the exported program's answers differ by {difference:.1e}; nothing was written")
+    metadata = describe(run)
+    context.interruption.check(output, "nothing was written")
+    save_program(output, program, {METADATA: json.dumps(metadata, indent=2, allow_nan=False)})
+    return Exported(metadata, difference, output.stat().st_size, run.remarks)
+
+
+def trace(run: Run) -> ExportedProgram:
+    """Return a run's functional as a program of torch's operations.
+
+    Raises:
+        UsageError: it cannot be one; the message says why.
+    """
+    where, model = run.folder.path, run.model
+    if len(run.specs) > 1:
+        raise UsageError(where, f"cannot be exported: it reads {len(run.specs)} weight spaces, and a program reads one")
+    if isinstance(model, Functional) and (reason := model.unexportable):
+        raise UsageError(where, f"cannot be exported: {reason}")
+    networks = _sample(run, _TRACED, seed=0)
+    shapes = {"tensors": tuple({0: Dim.DYNAMIC} for _ in networks)}
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.export(StandAlone(run.task, model).eval(), networks, dynamic_shapes=shapes)
+    except Exception as error:  # torch raises errors of a dozen classes for what it cannot follow
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UsageError(where, f"cannot be exported; torch.export says: {reason}") from error
+
+
+def difference_from(program: ExportedProgram, run: Run) -> float:
+    """Return the largest difference between a program's answers and a run's, on random networks (``Exported``)."""
+    networks = _sample(run, _CHECKED, seed=1)
+    with torch.no_grad():
+        found = program.module()(*networks)
+    expected = _plain(run.predict(_features(networks)))
+    return max(_relative(*pair) for pair in zip(found, expected, strict=True))
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """Return the description of a run's program: its inputs, its outputs and where it comes from, for JSON."""
+    networks = _sample(run, 2, seed=0)
+    with torch.no_grad():
+        outputs = StandAlone(run.task, run.model)(*networks)
+    names = tensor_names(run.spec)
+    output_names = names if len(outputs) == len(names) else ["answers"]
+    return {
+        "format": 1,
+        "versions": {"mnfn": __version__, "torch": torch.__version__},
+        "task": run.recipe.task,
+        "model": run.recipe.model.name,
+        "reads": run.recipe.model.reads,
+        "spec": run.spec.to_json(),
+        "weight_space": str(run.spec),
+        "inputs": [_tensor(*named) for named in zip(names, networks, strict=True)],
+        "standardisation": _STANDARDISATION,
+        "outputs": [_tensor(*named) for named in zip(output_names, outputs, strict=True)],
+        "returns": f"a tuple of tensors: {run.task.returns}",
+        "facts": run.task.facts.to_json(),
+        "model_sha256": run.folder.record.sha256.get(run.folder.model.name),
+    }
+
+
+def _tensor(name: str, tensor: Tensor) -> dict[str, Any]:
+    return {"name": name, "shape": ["batch", *tensor.shape[1:]], "dtype": str(tensor.dtype).removeprefix("torch.")}
+
+
+def _sample(run: Run, count: int, seed: int) -> tuple[Tensor, ...]:
+    """Return random networks of a run's weight space, in the dtype that its functional reads."""
+    dtype = place_of(run.model)[1]
+    features = WeightSpaceFeatures.randn(run.spec, count, generator=generator(seed, "export"), dtype=dtype)
+    # Copies, since the program would expect views where it was traced with views.
+    return tuple(tensor.clone() for tensor in _plain(features))
+
+
+def _plain(answers: Tensor | WeightSpaceFeatures) -> tuple[Tensor, ...]:
+    """Return answers as tensors: one, or weights ``(batch, out, in, *kernel)`` and biases ``(batch, out)`` in turn."""
+    return (answers,) if isinstance(answers, Tensor) else tuple(tensor[:, 0] for tensor in answers.tensors())
+
+
+def _features(tensors: Sequence[Tensor]) -> WeightSpaceFeatures:
+    """Undo ``_plain``."""
+    with_channels = [tensor[:, None] for tensor in tensors]
+    return WeightSpaceFeatures(with_channels[0::2], with_channels[1::2])
+
+
+def _relative(found: Tensor, expected: Tensor) -> float:
+    found, expected = found.double(), expected.double()
+    return float(((found - expected).abs() / expected.abs().clamp_min(1.0)).max())
