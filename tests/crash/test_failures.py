@@ -56,7 +56,7 @@ def test_a_call_fails(world, record_property, trial, part, parts):
             ended = injected(world, trial.argv, change, f"error={error}")
             assert ended.code == 4, (str(change), error, ended.stderr)
             check_refused(world, trial, ended, f"{error} at {change}")
-    record_property("count failures injected", len(ERRORS) * len(chosen))
+    record_property("counts", {"of": "failures injected", "times": len(ERRORS) * len(chosen)})
 
 
 LIMITED = ["train", "sweep", "zoo build cnn", "zoo build siren", "zoo import", "augment", "edit", "edit one file",
@@ -83,7 +83,7 @@ def test_a_limit_of_file_sizes(world, record_property, name, sizes):
             refused += 1
             check_refused(world, trial, ended, f"files of at most {size} bytes")
     assert refused
-    record_property("count limits of file sizes", refused)
+    record_property("counts", {"of": "limits of file sizes", "times": refused})
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_memory_runs_out(monkeypatch, capsys, error):
 @pytest.mark.parametrize("name", LIMITED)
 def test_a_limit_of_memory(world, record_property, name):
     """Libraries that abort, or wait for a thread that could not start, end as a kill does: nothing is half written."""
-    trial, refused = Trial(name), 0
+    trial, refused, ended_by_libraries = Trial(name), 0, 0
     world.whole(trial)
     for megabytes in (1, 2, 16, 32):
         world.prepare(trial)
@@ -120,8 +120,10 @@ def test_a_limit_of_memory(world, record_property, name):
         if ended.code > 0:
             assert ended.code == 4, (megabytes, ended.code, ended.stderr[-2000:])
             check_refused(world, trial, ended, f"{megabytes} MB")
+            refused += 1
         elif ended.code < 0:
             world.finish(trial)
             assert not differing(world.whole(trial)[0], tree(world.place))
-        refused += ended.code != 0
-    record_property("count limits of memory", refused)
+            ended_by_libraries += 1
+    record_property("counts", {"of": "limits of memory that end in one line", "times": refused})
+    record_property("counts", {"of": "limits of memory at which a library ends", "times": ended_by_libraries})
