@@ -86,16 +86,24 @@ def test_a_limit_of_file_sizes(world, record_property, name, sizes):
     record_property("counts", {"of": "limits of file sizes", "times": refused})
 
 
+class PanicException(BaseException):
+    """What polars raises where a thread of its own cannot start."""
+
+
 @pytest.mark.parametrize(
     "error",
     [
         MemoryError(),
+        PanicException(
+            "called `Result::unwrap()` on an `Err` value: Os { code: 11, kind: WouldBlock, message: "
+            '"Resource temporarily unavailable" }'
+        ),
         RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"),
         RuntimeError("can't start new thread"),
     ],
 )
 def test_memory_runs_out(monkeypatch, capsys, error):
-    """In Python or torch: one line."""
+    """In Python, torch or polars: one line."""
 
     def fail(**_):
         raise error

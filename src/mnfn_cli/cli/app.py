@@ -1,5 +1,6 @@
 """The command ``mnfn``: its subcommands, and the exit code of every outcome."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -115,7 +116,9 @@ def _run() -> int:
         return 130
     except OSError as error:
         return _fail(StorageError(error.filename or "stdout", error.strerror or str(error)))
-    except Exception as error:
+    except SystemExit:
+        raise
+    except BaseException as error:  # polars panics with one that is no Exception
         if _is_lack_of_memory(error):
             return _fail(StorageError("memory", "not enough for this; take a smaller batch, zoo or picture"))
         message = getattr(error, "format_message", None)  # typer's own usage errors; their class is not public
@@ -129,11 +132,12 @@ def _run() -> int:
         return _fail(_usage_error(error, message()))
 
 
-def _is_lack_of_memory(error: Exception) -> bool:
-    """Return whether memory, or room for another thread, ran out: torch and Python have no class for that."""
-    texts = ("can't allocate memory", "out of memory", "can't start new thread")
+def _is_lack_of_memory(error: BaseException) -> bool:
+    """Return whether memory, or room for another thread, ran out: torch, polars and Python have no class for that."""
+    texts = ("allocate memory", "out of memory", "can't start new thread", os.strerror(errno.EAGAIN))
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
+        (isinstance(error, RuntimeError) or type(error).__name__ == "PanicException")
+        and any(text in str(error) for text in texts)
     )
 
 
