@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from mnfn_cli.cli.console import FAULTS, Console, print_details, print_error
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.job import claims, end_together
 from mnfn_cli.cli.options import examples
+from mnfn_cli.cli.terminal import forgiving
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
 from mnfn_cli.runtime.memory import collect_rarely
 from mnfn_cli.runtime.place import Place, place
@@ -90,6 +92,8 @@ def main() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         # Characters that the terminal's encoding lacks are escaped instead of raising an error.
         getattr(getattr(sys, name), "reconfigure", lambda **_: None)(errors="backslashreplace")
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = forgiving(sys.stderr)
     # Pydantic would look through all installed packages for plugins, which mnfn has no use for.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if _here().world_size > 1:
@@ -99,13 +103,16 @@ def main() -> None:
 
 def _run() -> int:
     try:
+        _require_current_folder()
         with claims:
             outcome = app(standalone_mode=False, prog_name="mnfn")
         sys.stdout.flush()
         return outcome if isinstance(outcome, int) else 0
     except MnfnError as error:
         return _fail(error)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
+            raise  # typer makes exit code 1 of a closed pipe
         # The reader closed stdout; nothing must be written to it again, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -116,8 +123,6 @@ def _run() -> int:
         return 130
     except OSError as error:
         return _fail(StorageError(error.filename or "stdout", error.strerror or str(error)))
-    except SystemExit:
-        raise
     except BaseException as error:  # polars panics with one that is no Exception
         if _is_lack_of_memory(error):
             return _fail(StorageError("memory", "not enough for this; take a smaller batch, zoo or picture"))
@@ -130,6 +135,14 @@ def _run() -> int:
         if message is None:
             raise
         return _fail(_usage_error(error, message()))
+
+
+def _require_current_folder() -> None:
+    """Let no library look for its files in a folder that is gone: MKL would end the process."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise StorageError(".", "the current folder is gone, or cannot be read; change to another one") from error
 
 
 def _is_lack_of_memory(error: BaseException) -> bool:
