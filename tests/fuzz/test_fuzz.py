@@ -67,11 +67,17 @@ class Counts:
         return {"of": name, "files": self.files, **columns}
 
 
+def put(file: Path, content: bytes) -> None:
+    """Write a file anew: file systems flush one that is cut to nothing and written again, and wait for the disk."""
+    file.unlink(missing_ok=True)
+    file.write_bytes(content)
+
+
 def read(seed: Seed, content: bytes, start: int, most: float, counts: Counts) -> list[str]:
     """Read a damaged file, and count it; return what is wrong with the way in which that ended."""
     found = []
     counts.files += 1
-    seed.file.write_bytes(content)
+    put(seed.file, content)
     began = time.process_time()
     try:
         with warnings.catch_warnings():
@@ -127,7 +133,7 @@ def run(kind: Kind, numbers: range, seeds: list[Seed], record_property, most: fl
             faults.setdefault(fault, f"{kind.name} {number} ({seed.file.name}): {fault}")
             if folder := os.environ.get("FUZZ_FINDINGS"):
                 Path(folder, f"{kind.name}-{number}-{seed.file.name}").write_bytes(content)
-        seed.file.write_bytes(seed.content)
+        put(seed.file, seed.content)
     record_property("counts", counts.row(kind.name))
     assert not faults, "\n".join(faults.values())
     assert len(numbers) / 4 < counts.refused < len(numbers)
