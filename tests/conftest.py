@@ -1,7 +1,8 @@
-"""Small real fixtures: a zoo of classifiers trained on digits, and a run trained on it, once a session."""
+"""Small real fixtures: a zoo of classifiers trained on digits, and a run trained on it, once a session; and counts."""
 
 import os
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,29 @@ def dilate_run(inr_zoo, tmp_path_factory):
     """A finished run of a small strict editor."""
     small = ["model.base_channels=[6,6]", "training.steps=6"]
     return _train(inr_zoo, "editing/digits-dilate-monomial-strict", tmp_path_factory.mktemp("runs") / "dilate", *small)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print what the tests of `make crash` and `make fuzz` counted, in every process of pytest.
+
+    A test says ``record_property("counts", {"of": row, column: number, ...})``. Whole numbers of a row are added up,
+    and of others, such as seconds, the largest one is printed.
+    """
+    if config.option.markexpr not in ("crash", "fuzz"):
+        return
+    rows = defaultdict(dict)
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for counts in (dict(counts) for name, counts in report.user_properties if name == "counts"):
+                row = rows[counts.pop("of")]
+                for name, number in counts.items():
+                    old = row.get(name, 0)
+                    row[name] = old + number if isinstance(number, int) else max(old, number)
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    if not rows:
+        return
+    wide = max(map(len, rows))
+    terminalreporter.write_line(" ".join([" " * wide, *(f"{column:>12}" for column in columns)]))
+    for name, row in sorted(rows.items()):
+        cells = (f"{row[c]:12,}" if isinstance(row.get(c), int) else f"{row.get(c, 0):12.3f}" for c in columns)
+        terminalreporter.write_line(" ".join([name.ljust(wide), *cells]))

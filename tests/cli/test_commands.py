@@ -152,12 +152,49 @@ def test_stdout_that_closes_or_is_full(digits_zoo, relu_run):
     assert full.returncode == 4 and full.stderr.startswith("mnfn: error: ") and len(full.stderr.splitlines()) == 1
 
 
+def closed_pipe():
+    """Return a descriptor of a pipe that nobody reads."""
+    read, write = os.pipe()
+    os.close(read)
+    return write
+
+
+@pytest.mark.fault("C8")
+@pytest.mark.parametrize("arguments", [["recipe", "list"], ["--help"], ["zoo", "info"]])
+def test_stdout_that_is_closed_before_the_first_word(arguments, digits_zoo):
+    pipe = closed_pipe()
+    zoo = [digits_zoo.path] * (arguments[0] == "zoo")
+    done = subprocess.run([MNFN, *arguments, *zoo], stdout=pipe, stderr=subprocess.PIPE)
+    os.close(pipe)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.fault("C15")
+@pytest.mark.parametrize("kind", ["full", "closed"])
+def test_stderr_that_is_full_or_whose_reader_is_gone(tmp_path, digits_zoo, relu_run, kind):
+    """Notes are lost, and the work is done; exit codes stay."""
+    stderr = os.open("/dev/full", os.O_WRONLY) if kind == "full" else closed_pipe()
+    commands = {0: ["predict", relu_run, digits_zoo.path, "-o", tmp_path / "out.csv"], 3: ["zoo", "info", "nowhere"]}
+    for code, command in commands.items():
+        assert subprocess.run([MNFN, *command], stderr=stderr, stdout=subprocess.DEVNULL).returncode == code
+    os.close(stderr)
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 41
+
+
 @pytest.mark.parametrize(("arguments", "code"), [("recipe list", 0), ("--help", 0), ("zoo", 2), ("trian", 2)])
 @pytest.mark.fault("H21")
 def test_streams_that_are_closed_from_the_start(arguments, code):
     for closed in (">&-", "2>&-"):
         done = subprocess.run(f"'{MNFN}' {arguments} {closed}", shell=True, capture_output=True, text=True)
         assert done.returncode == code and "Traceback" not in done.stderr
+
+
+@pytest.mark.fault("D9")
+def test_a_current_folder_that_is_gone(tmp_path, digits_zoo):
+    command = f"mkdir gone && cd gone && rmdir ../gone && '{MNFN}' zoo export '{digits_zoo.path}' -o out"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == "mnfn: error: .: the current folder is gone, or cannot be read; change to another one\n"
 
 
 @pytest.mark.parametrize("env", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"COLUMNS": "20"}])

@@ -54,7 +54,7 @@ def test_killed_at_random(world, record_property, name, count, seed):
         ended = world.run(trial.argv, kill_after=after)
         killed += ended.code == -9
         check(world, trial, f"killed after {after:.3f} of {seconds:.3f} s")
-    record_property("count kills at random instants", killed)
+    record_property("counts", {"of": "kills at random instants", "times": killed})
 
 
 @needs_strace
@@ -79,7 +79,7 @@ def test_killed_at_every_change(world, record_property, trial, part, parts):
         world.prepare(trial)
         assert injected(world, trial.argv, change, "signal=KILL").code == -9
         check(world, trial, f"killed before {change}")
-    record_property("count kills at system calls", len(changes[part::parts]))
+    record_property("counts", {"of": "kills at system calls", "times": len(changes[part::parts])})
 
 
 def test_every_command_that_writes_is_killed():

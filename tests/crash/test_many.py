@@ -46,7 +46,7 @@ def test_eight_commands_on_one_output(world, record_property, name):
             assert len(one.errors) == 1 and ("in use by process" in one.errors[0] or "exists already" in one.errors[0])
             assert one.seconds < AT_ONCE * (seconds + WAIT)  # they share the cores with the one that works
     assert not differing(whole, tree(world.place))
-    record_property("count commands on an output in use", AT_ONCE - 1)
+    record_property("counts", {"of": "commands on an output in use", "times": AT_ONCE - 1})
 
 
 def test_the_second_is_told_before_its_work(world):
@@ -84,7 +84,7 @@ def test_no_read_is_torn(tmp_path, record_property, reads):
     finally:
         os.kill(writer, 9)
         os.waitpid(writer, 0)
-    record_property("count reads during writes, none torn", done)
+    record_property("counts", {"of": "reads during writes, none torn", "times": done})
 
 
 def test_what_a_dead_process_left_goes_and_nothing_else(world):

@@ -63,7 +63,7 @@ def _folder(path):
 
 @needs_strace
 @pytest.mark.parametrize("trial", TRACED, ids=str)
-def test_files_are_on_the_disk_before_their_names(world, trial):
+def test_files_are_on_the_disk_before_their_names(world, record_property, trial):
     world.whole(trial)
     world.prepare(trial)
     _, changes = traced(world, trial.argv, world.place)
@@ -81,11 +81,12 @@ def test_files_are_on_the_disk_before_their_names(world, trial):
     opened = {change.paths[0] for change in changes if change.kind == "write"}
     flushed = [n for n, change in enumerate(changes) if change.kind == "fsync" and is_file(change.paths[0], opened)]
     assert flushed and all(unsafe([*changes[:n], *changes[n + 1 :]]) for n in flushed)
+    record_property("counts", {"of": "traces of the order on disk", "times": 1})
 
 
 @needs_strace
 @pytest.mark.crash
-def test_a_state_is_on_the_disk_before_the_older_one_goes(world):
+def test_a_state_is_on_the_disk_before_the_older_one_goes(world, record_property):
     trial = Trial("train")
     world.whole(trial)
     world.prepare(trial)
@@ -107,6 +108,7 @@ def test_a_state_is_on_the_disk_before_the_older_one_goes(world):
                 n for n in range(place) if changes[n].kind == "fsync" and "out/metrics.jsonl" in changes[n].paths
             ]
             assert lines[-1] < flushed[-1]
+    record_property("counts", {"of": "traces of the order on disk", "times": 1})
 
 
 def test_what_is_unsafe_is_found():

@@ -10,6 +10,7 @@ import resource
 import time
 import traceback
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -43,17 +44,47 @@ def seeds(tmp_path_factory):
     return of
 
 
-def read(seed: Seed, content: bytes, start: int, most: float) -> tuple[bool, list[str]]:
-    """Read a damaged file; return whether it was refused, and what is wrong with the way in which that ended."""
-    found, refused = [], True
-    seed.file.write_bytes(content)
+@dataclass
+class Counts:
+    """What many damaged files did.
+
+    Args:
+        files: their number.
+        refused: how many of them ended in an error of mnfn's own.
+        seconds: the most seconds of a processor that one took.
+        megabytes: the most memory above that at the start.
+    """
+
+    files: int = 0
+    refused: int = 0
+    seconds: float = 0.0
+    megabytes: float = 0.0
+
+    def row(self, name: str) -> dict[str, object]:
+        """Return the row of the table that is printed in the end."""
+        loaded = self.files - self.refused
+        columns = {"refused": self.refused, "loaded": loaded, "slowest, s": self.seconds, "memory, MB": self.megabytes}
+        return {"of": name, "files": self.files, **columns}
+
+
+def put(file: Path, content: bytes) -> None:
+    """Write a file anew: file systems flush one that is cut to nothing and written again, and wait for the disk."""
+    file.unlink(missing_ok=True)
+    file.write_bytes(content)
+
+
+def read(seed: Seed, content: bytes, start: int, most: float, counts: Counts) -> list[str]:
+    """Read a damaged file, and count it; return what is wrong with the way in which that ended."""
+    found = []
+    counts.files += 1
+    put(seed.file, content)
     began = time.process_time()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             seed.read(seed.file)
-            refused = False
     except MnfnError as error:
+        counts.refused += 1
         if error.exit_code not in (2, 3):
             found.append(f"exit code {error.exit_code}: {error}")
         found += [
@@ -62,10 +93,11 @@ def read(seed: Seed, content: bytes, start: int, most: float) -> tuple[bool, lis
     except Exception as error:
         at = traceback.extract_tb(error.__traceback__)[-1]
         found.append(f"{type(error).__name__} in {Path(at.filename).name}:{at.lineno}: {str(error)[:200]}")
-    seconds = time.process_time() - began
+    seconds, more = time.process_time() - began, peak() - start
+    counts.seconds, counts.megabytes = max(counts.seconds, seconds), max(counts.megabytes, more / 2**20)
     if seconds > most:
         found.append(f"took {seconds:.1f} seconds")
-    if (more := peak() - start) > BYTES:
+    if more > BYTES:
         found.append(f"took {more >> 20} MB")
     if more > BYTES // 4:  # an error that is gone leaves what its frames held to the collector of garbage
         gc.collect()
@@ -73,7 +105,7 @@ def read(seed: Seed, content: bytes, start: int, most: float) -> tuple[bool, lis
     if Path("canary").exists():
         found.append("ran code of the file")
         Path("canary").rmdir()
-    return refused, found
+    return found
 
 
 def peak() -> int:
@@ -87,35 +119,34 @@ def forget_peak() -> int:
     return peak()
 
 
-def run(kind: Kind, numbers: range, seeds: list[Seed], most: float = SECONDS) -> None:
+def run(kind: Kind, numbers: range, seeds: list[Seed], record_property, most: float = SECONDS) -> None:
     """Read damaged files; fail if something is wrong with one, and keep the files that show it.
 
     Most are refused, and some are not: a changed weight is a weight.
     """
-    refusals = 0
+    counts = Counts()
     start = forget_peak()
     faults: dict[str, str] = {}
     for number in numbers:
         seed, content = kind.damaged(number, seeds)
-        refused, found = read(seed, content, start, most)
-        refusals += refused
-        for fault in found:
+        for fault in read(seed, content, start, most, counts):
             faults.setdefault(fault, f"{kind.name} {number} ({seed.file.name}): {fault}")
             if folder := os.environ.get("FUZZ_FINDINGS"):
                 Path(folder, f"{kind.name}-{number}-{seed.file.name}").write_bytes(content)
-        seed.file.write_bytes(seed.content)
+        put(seed.file, seed.content)
+    record_property("counts", counts.row(kind.name))
     assert not faults, "\n".join(faults.values())
-    assert len(numbers) / 4 < refusals < len(numbers)
+    assert len(numbers) / 4 < counts.refused < len(numbers)
 
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize(("kind", "start"), CHUNKS)
-def test_all(kind, start, seeds, tmp_path, monkeypatch):
+def test_all(kind, start, seeds, tmp_path, monkeypatch, record_property):
     monkeypatch.chdir(tmp_path)
-    run(kind, range(start, start + AT_ONCE), seeds(kind))
+    run(kind, range(start, start + AT_ONCE), seeds(kind), record_property)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_some(kind, seeds, tmp_path, monkeypatch):
+def test_some(kind, seeds, tmp_path, monkeypatch, record_property):
     monkeypatch.chdir(tmp_path)
-    run(kind, range(kind.cases // 100), seeds(kind), 10 * SECONDS)
+    run(kind, range(kind.cases // 100), seeds(kind), record_property, 10 * SECONDS)

@@ -180,3 +180,13 @@ def test_augment_names_networks_that_are_not_finite(refused, options):
 
     not_finite(range(5))()
     refused(AUGMENT + options, 3, "z:00: layers.1.weight is not finite", faults=5)
+
+
+@pytest.mark.fault("H23")
+def test_an_output_that_is_a_hard_link_to_an_input(mnfn, world):
+    """The link gets another file; the input keeps its bytes."""
+    one, out = Path("inr-files/one.safetensors"), Path("o.safetensors")
+    out.hardlink_to(one)
+    before = one.read_bytes()
+    assert mnfn(f"edit e {one} -o {out} --force")[0] == 0
+    assert one.read_bytes() == before != out.read_bytes()

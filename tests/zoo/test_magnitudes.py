@@ -116,15 +116,37 @@ def test_the_first_look_misses_nothing(tmp_path, dtype):
                 assert not looks_usual(put(sign * odd, *place, 1))
 
 
-def test_verify_says_what_is_unusual(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def told(tmp_path, monkeypatch, capsys):
+    """Return a function that runs a command on zoos in the folder, and returns its JSON document and its stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mnfn", *arguments, "--json"])
+        with pytest.raises(SystemExit, match="0"):
+            main()
+        said = capsys.readouterr()
+        return json.loads(said.out), said.err
+
+    return run
+
+
+def test_verify_and_import_say_what_is_unusual(told, tmp_path):
     save(odd(torch.float32), tmp_path / "zoo")
-    monkeypatch.setattr(sys, "argv", ["mnfn", "zoo", "verify", str(tmp_path / "zoo"), "--json"])
-    with pytest.raises(SystemExit, match="0"):
-        main()
-    told = capsys.readouterr()
-    numbers = json.loads(told.out)["numbers"]
-    assert (numbers["large"], numbers["denormal"], numbers["reads_nothing"]) == (1, 2, 3)
-    assert "2 networks hold denormal numbers" in told.err and "1 networks hold numbers above 1e+18" in told.err
+    told("zoo", "export", "zoo", "-o", "files")
+    for command in (["verify", "zoo"], ["import", "folder", "files", "-o", "again"]):
+        document, notes = told("zoo", *command)
+        numbers = document["numbers"]
+        assert (numbers["large"], numbers["denormal"], numbers["reads_nothing"]) == (1, 2, 3)
+        assert "2 networks hold denormal numbers" in notes and "1 networks hold numbers above 1e+18" in notes
+    assert "numbers" not in told("zoo", "import", "folder", "files", "--dry-run")[0]
+
+
+def test_an_import_of_usual_networks_says_nothing_of_their_numbers(told, tmp_path):
+    save(networks(dtype=torch.float32), tmp_path / "zoo")
+    told("zoo", "export", "zoo", "-o", "files")
+    document, notes = told("zoo", "import", "folder", "files", "-o", "again")
+    assert not any(document["numbers"].values()) and not {"denormal", "above", "neurons"} & set(notes.split())
 
 
 @pytest.mark.parametrize("factor", [1e30, 1e-30])

@@ -1,8 +1,10 @@
 """The command ``mnfn``: its subcommands, and the exit code of every outcome."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +29,7 @@ from mnfn_cli.cli.console import FAULTS, Console, print_details, print_error
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.job import claims, end_together
 from mnfn_cli.cli.options import examples
+from mnfn_cli.cli.terminal import forgiving
 from mnfn_cli.errors import MnfnError, StorageError, UsageError
 from mnfn_cli.runtime.memory import collect_rarely
 from mnfn_cli.runtime.place import Place, place
@@ -105,6 +108,8 @@ def main() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         # Characters that the terminal's encoding lacks are escaped instead of raising an error.
         getattr(getattr(sys, name), "reconfigure", lambda **_: None)(errors="backslashreplace")
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = forgiving(sys.stderr)
     # Pydantic would look through all installed packages for plugins, which mnfn has no use for.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if _here().world_size > 1:
@@ -114,13 +119,16 @@ def main() -> None:
 
 def _run() -> int:
     try:
+        _require_current_folder()
         with claims:
             outcome = app(standalone_mode=False, prog_name="mnfn")
         sys.stdout.flush()
         return outcome if isinstance(outcome, int) else 0
     except MnfnError as error:
         return _fail(error)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
+            raise  # typer makes exit code 1 of a closed pipe
         # The reader closed stdout; nothing must be written to it again, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -131,7 +139,7 @@ def _run() -> int:
         return 130
     except OSError as error:
         return _fail(StorageError(error.filename or "stdout", error.strerror or str(error)))
-    except Exception as error:
+    except BaseException as error:  # polars panics with one that is no Exception
         if _is_lack_of_memory(error):
             return _fail(StorageError("memory", "not enough for this; take a smaller batch, zoo or picture"))
         message = getattr(error, "format_message", None)  # typer's own usage errors; their class is not public
@@ -145,11 +153,20 @@ def _run() -> int:
         return _fail(_usage_error(error, message()))
 
 
-def _is_lack_of_memory(error: Exception) -> bool:
-    """Return whether memory, or room for another thread, ran out: torch and Python have no class for that."""
-    texts = ("can't allocate memory", "out of memory", "can't start new thread")
+def _require_current_folder() -> None:
+    """Let no library look for its files in a folder that is gone: MKL would end the process."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise StorageError(".", "the current folder is gone, or cannot be read; change to another one") from error
+
+
+def _is_lack_of_memory(error: BaseException) -> bool:
+    """Return whether memory, or room for another thread, ran out: torch, polars and Python have no class for that."""
+    texts = ("allocate memory", "out of memory", "can't start new thread", os.strerror(errno.EAGAIN))
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
+        (isinstance(error, RuntimeError) or type(error).__name__ == "PanicException")
+        and any(text in str(error) for text in texts)
     )
 
 

@@ -1,24 +1,27 @@
 """Print what an import does: weight spaces, which tensor becomes which layer, labels, and what is left out."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
+    from mnfn_cli.zoo.magnitudes import Magnitudes
     from mnfn_cli.zoo.plan import Plan
     from mnfn_cli.zoo.record import Space
 
 LAYERS = {"layer": "layer", "kind": "kind", "weight": "weight", "bias": "bias", "folded": "folded in"}
 
 
-def show_plan(console: Console, plan: "Plan", **first: Any) -> None:
+def show_plan(console: Console, plan: "Plan", unusual: "Magnitudes | None" = None, **first: Any) -> None:
     """Print a plan: before the import what will be written, and after it what was written.
 
     Args:
         console: where to print.
         plan: the plan.
+        unusual: what is unusual about the weights that were written.
         first: keys with which the JSON document begins; with ``dry_run``, layers are printed too.
     """
     table = plan.table
@@ -61,7 +64,11 @@ def show_plan(console: Console, plan: "Plan", **first: Any) -> None:
     }
     for fault in skipped:
         console.note(f"skipped {fault}")
-    for note in plan.notes:
+    notes = list(plan.notes)
+    if unusual is not None:
+        document["numbers"] = asdict(unusual)
+        notes += unusual.sentences()
+    for note in notes:
         console.note(note)
     console.result(document, *parts)
 

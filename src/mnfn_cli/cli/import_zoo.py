@@ -71,6 +71,7 @@ def import_zoo(
     from mnfn_cli.cli.import_report import show_plan
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.zoo.contents import ZOO
+    from mnfn_cli.zoo.magnitudes import look_at_magnitudes
     from mnfn_cli.zoo.plan import write_plan
 
     console = Console(quiet=quiet, json=json)
@@ -87,4 +88,4 @@ def import_zoo(
             show_plan(console, plan, dry_run=True)
             return
         zoo = write_plan(plan, out, force=force, context=context)
-    show_plan(console, plan, zoo=str(out), fingerprint=zoo.fingerprint)
+    show_plan(console, plan, look_at_magnitudes(zoo), zoo=str(out), fingerprint=zoo.fingerprint)

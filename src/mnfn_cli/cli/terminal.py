@@ -1,5 +1,6 @@
 """What an output stream can show: colour and borders on a terminal, plain text elsewhere."""
 
+import io
 import os
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -10,6 +11,23 @@ if TYPE_CHECKING:
 
 UNBOUNDED = 1_000_000
 """The width of plain text, so large that no line is broken."""
+
+
+class _Forgiving(io.FileIO):
+    def write(self, content: Any, /) -> int:
+        try:
+            return super().write(content)
+        except OSError:
+            return len(content)
+
+
+def forgiving(stream: TextIO) -> TextIO:
+    """Return a stream to the same place whose writes never fail: what cannot be written is lost.
+
+    A long job must not end because the terminal that shows its notes is gone, or their file cannot grow.
+    """
+    raw = _Forgiving(stream.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=True)
 
 
 def is_capable(stream: TextIO) -> bool:

@@ -34,7 +34,10 @@ for name, (command, shown) in selection.COMMANDS.items():
 
 @app.command("info", epilog=examples("mnfn zoo info zoos/digits-relu"))
 def info(zoo: ZooPath, quiet: Quiet = False, json: Json = False) -> None:
-    """Print the number and kind of a zoo's networks, their splits, and their accuracies or PSNR."""
+    """Print the number and kind of a zoo's networks, their splits, and their accuracies or PSNR.
+
+    No weights are read; `mnfn zoo verify` checks them, and counts very large and very small ones and dead neurons.
+    """
     from mnfn_cli.zoo.contents import open_contents
 
     show_zoo(Console(quiet=quiet, json=json), open_contents(zoo))

@@ -98,10 +98,13 @@ def test_an_interrupted_build_goes_on_with_the_same_pictures_and_labels_only(dig
     assert 0 < sum(trained) < 8
 
 
+@pytest.mark.fault("H22")
 def test_what_cannot_be_meant():
     spec = NetworkSpec.mlp([64, 8, 10], "relu")
     for count, epochs in ((0, 1), (1, 0)):
         with pytest.raises(UsageError, match="at least 1"):
             ClassifierZooPlan(spec, count, epochs, 0)
+    with pytest.raises(UsageError, match="at most 10,000,000"):
+        ClassifierZooPlan(spec, 10**20, 1, 0)
     with pytest.raises(UsageError, match="20,012,005 weights and biases each"):
         ClassifierZooPlan(NetworkSpec.mlp([10_000, 2_000, 5], "relu"), 1, 1, 0)

@@ -40,6 +40,29 @@ def column(plan, name):
 GOOD = "id,acc,lr\n1,0.1,1e-3\n001,0.5,2\nc,0.25,3\nb,1,4\n"
 
 
+@pytest.mark.fault("F29")
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_ends_of_lines_and_a_byte_order_mark_change_nothing(folder, mark, end):
+    plan = labelled(folder, (mark + GOOD.replace("\n", end)).encode())
+    assert plan.table.equals(labelled(folder, GOOD).table)
+
+
+@pytest.mark.fault("F30")
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (GOOD.encode("utf-16"), r"labels\.csv: is not UTF-8: byte 0"),
+        (GOOD.replace("\n", "\r"), r"labels\.csv: no readable CSV file"),
+        ("", r"labels\.csv: is empty"),
+        (GOOD.splitlines()[0], r"b\.pt: has no row in .*labels\.csv"),
+    ],
+)
+def test_a_table_of_another_encoding_or_without_rows(folder, text, problem):
+    with pytest.raises(DataError, match=problem):
+        labelled(folder, text)
+
+
 @pytest.mark.fault("F28")
 def test_rows_are_matched_by_name(folder, tmp_path):
     plan = labelled(folder, GOOD, target="acc")

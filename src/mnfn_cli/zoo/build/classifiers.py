@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 TRAIN_FRACTION = 0.8
 PROBES = 64
+MAX_COUNT = 10_000_000
 DECAYED = 1e-30
 """Weights smaller than this in absolute value are stored as 0. That changes no output, and it keeps numbers away from
 1e-38, below which float32 loses precision, so that a network can be scaled by 1e-4 without error."""
@@ -56,7 +57,7 @@ class ClassifierZooPlan:
         seed: the seed of all random draws.
 
     Raises:
-        UsageError: ``count`` or ``epochs`` is less than one, or a network has too many weights.
+        UsageError: ``count`` or ``epochs`` is less than one, there are too many networks, or one has too many weights.
     """
 
     spec: NetworkSpec
@@ -67,6 +68,8 @@ class ClassifierZooPlan:
     def __post_init__(self) -> None:
         if self.count < 1 or self.epochs < 1:
             raise UsageError("zoo build", "--count and --epochs must be at least 1")
+        if self.count > MAX_COUNT:  # what is drawn for all of them is in memory
+            raise UsageError("zoo build", f"--count must be at most {MAX_COUNT:,}")
         if self.spec.num_parameters > CHUNK_NUMBERS:
             raise UsageError(
                 "zoo build",
