@@ -228,7 +228,9 @@ def draw(picture: Path) -> None:
             place = (4.5 + (k - (len(row) - 1) / 2) * 2.2 + ASIDE.get(name, 0), float(len(rows) - number))
             steps = [number for number, step in enumerate(WAY, 1) if step.place.startswith(f"{name}/")]
             room = "\u2007" * (2 * len(runs(steps)) // 3)  # as wide as the numbers that stand there
-            text = axes.text(*place, f"{name}\n{room}" if steps else name, ha="center", va="center", fontsize=11, bbox=frame)
+            text = axes.text(
+                *place, f"{name}\n{room}" if steps else name, ha="center", va="center", fontsize=11, bbox=frame
+            )
             axes.text(
                 place[0], place[1] - 0.17, runs(steps), ha="center", va="center", fontsize=8.5, color=LINE, zorder=4
             )

@@ -8,7 +8,8 @@ import pytest
 
 # Slow oracles, helpers and files of other people live beside the tests that use them.
 sys.path[:0] = [
-    str(Path(__file__).parent / folder) for folder in ("crash", "nn", "training", "zoo/importers", "fuzz", "hostile", "site")
+    str(Path(__file__).parent / folder)
+    for folder in ("crash", "nn", "training", "zoo/importers", "fuzz", "hostile", "site")
 ]
 os.environ.setdefault("MPLCONFIGDIR", "/tmp/mnfn-matplotlib")
 if "PYTEST_XDIST_WORKER" in os.environ:  # each core has a worker of its own, so torch gets one thread in each

@@ -4,8 +4,8 @@ A page says what to do with its blocks in comments, which no reader sees:
 
 * ``<!-- minutes -->`` at its top: they take minutes, so they run in ``make docs`` and not in ``make test``;
 * ``<!-- goes on from PAGE -->`` at its top: they run in the folder that the blocks of another page left;
-* ``<!-- not run: REASON -->`` above a block, or ``<!-- none run: REASON -->`` at the top of a page for all of them: they
-  are parsed by the program's own parser instead;
+* ``<!-- not run: REASON -->`` above a block, or ``<!-- none run: REASON -->`` at the top of a page for all of them:
+  they are parsed by the program's own parser instead;
 * ``<!-- NAME: a test runs these lines as they are -->`` above a block, or ``<!-- blocks run in FILE -->`` at the top of
   a page: a test of its own runs them and looks at the outcome.
 """
@@ -86,7 +86,9 @@ def blocks(page: str) -> tuple[Block, ...]:
     for match in _BLOCK.finditer(text):
         mark = match["mark"] or ""
         language = "indented" if match["indented"] else match["language"]
-        code = match["fenced"] if match["indented"] is None else re.sub("^    ", "", match["indented"], flags=re.MULTILINE)
+        code = (
+            match["fenced"] if match["indented"] is None else re.sub("^    ", "", match["indented"], flags=re.MULTILINE)
+        )
         reason = mark.removeprefix("not run: ") if mark.startswith("not run: ") else whole or ""
         name = mark.partition(": a test runs")[0] if ": a test runs" in mark else elsewhere or ""
         line = text.count("\n", 0, match.start("language" if match["indented"] is None else "indented")) + 1
@@ -98,6 +100,8 @@ def run(block: Block, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a block in a folder, and return what it printed; a command that fails ends it."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     words = ["bash", "-e", "-c", block.text] if block.language == "sh" else [sys.executable, "-c", block.text]
-    done = subprocess.run(words, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"{block}:\n{block.text}\n{done.stderr}"
     return done
