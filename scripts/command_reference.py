@@ -94,8 +94,9 @@ def section(words: tuple[str, ...], command: Command) -> list[str]:
     """Return the section on a command."""
     ctx = typer.Context(command, info_name=" ".join(words))
     lines = [f"### {' '.join(words)}", ""]
-    if command.short_help:
-        lines += [command.short_help, ""]
+    if command.short_help:  # it has the whole help of another command, which has a section already
+        *_, name = command.short_help.rstrip(".").split()
+        return [*lines, command.short_help.replace(name, f"[mnfn {name}](#mnfn-{name})"), ""]
     for text in inspect.cleandoc(command.help or "").split("\n\n"):
         lines += [" ".join(text.split()), ""]
     lines += [

@@ -4,14 +4,17 @@ mkdocs calls these functions (mkdocs.yml, ``hooks``). A package has a page as so
 """
 
 import re
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File
+from mkdocs.utils import get_relative_url
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "mnfn_cli"
+WORKER = "assets/file-worker.js"
 PAPERS = {"CHANGELOG.md": "Changelog", "CONTRIBUTING.md": "Contributing", "SECURITY.md": "Security"}
 
 
@@ -33,21 +36,41 @@ def _source(package: str) -> str:
     return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
 
 
+def home_of(package: str, name: str) -> str:
+    """Return the place where a name that a package exports is defined."""
+    found: Any = getattr(import_module(package), name)
+    home = getattr(found, "__module__", None)
+    return f"{home}.{found.__qualname__}" if home and hasattr(found, "__qualname__") else f"{package}.{name}"
+
+
+@cache
+def documented() -> dict[str, tuple[str, str]]:
+    """Return by the place of its definition the package and the name under which each export is documented, once.
+
+    A package inside comes before mnfn_cli, which exports some of their names for short.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for package in [*packages()[1:], PACKAGE]:
+        for name in exports(package):
+            found.setdefault(home_of(package, name), (package, name))
+    return found
+
+
 def page_of(package: str) -> str:
     """Return the page on a package: its docstring's first paragraph, and every name that it exports.
 
-    The documentation of a name is that of the place where it is defined, under the name by which it is imported.
+    A name that is documented on the page of another package is a link to it.
     """
-    module = import_module(package)
-    about = (module.__doc__ or "").strip().split("\n\n")[0]
+    about = " ".join((import_module(package).__doc__ or "").strip().split("\n\n")[0].split())
     lines = [f"# {package}", "", about.replace("``", "`"), ""]
-    if package == PACKAGE:
-        lines += [f"A package: `from {package} import NAME`.", ""]
-    for name in exports(package):
-        found: Any = getattr(module, name)
-        home = getattr(found, "__module__", None)
-        place = f"{home}.{found.__qualname__}" if home and hasattr(found, "__qualname__") else f"{package}.{name}"
-        lines += [f"::: {place}", ""]
+    homes = {name: home_of(package, name) for name in exports(package)}
+    elsewhere = {name: home for name, home in homes.items() if documented()[home][0] != package}
+    if elsewhere:
+        lines += [f"Also here, so that `from {package} import NAME` gives them:", ""]
+        lines += [f"* [`{name}`][{home}] of `{documented()[home][0]}`" for name, home in elsewhere.items()] + [""]
+    for name, home in homes.items():
+        if name not in elsewhere:
+            lines += [f"::: {home}", ""]
     return "\n".join(lines)
 
 
@@ -76,6 +99,11 @@ def on_files(files: Any, config: Any) -> Any:
             text = (ROOT / name).read_text()
             files.append(File.generated(config, _paper(name), content=re.sub(r"\]\(docs/", "](../", text)))
     return files
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Take the script that lets the search run from files from the site, not from a server of others."""
+    return output.replace("https://unpkg.com/iframe-worker/shim", f"{get_relative_url('.', page.url)}/{WORKER}")
 
 
 def _paper(name: str) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 RUNNABLE = ("sh", "python")
-SHOWN = ("yaml", "json", "text", "diff")
+SHOWN = ("yaml", "json", "text", "diff", "py", "pycon")
 """Languages of blocks that are looked at, not run."""
 
 _BLOCK = re.compile(
