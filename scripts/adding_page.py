@@ -33,8 +33,8 @@ SECTIONS = {
     "task": (
         "A task",
         "Name the optimizer that trained a network. A task is a subclass of `Task`, or of one of its subclasses as "
-        "here, and an entry in `task_list.py`, which also makes its command: `mnfn name-optimizer`, short `mnfn origin`. "
-        "It comes with its first model.",
+        "here, and an entry in `task_list.py`, which also makes its command: `mnfn name-optimizer`, short "
+        "`mnfn origin`. It comes with its first model.",
     ),
     "format": (
         "A format",

@@ -6,6 +6,7 @@
 import inspect
 import re
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -56,8 +57,8 @@ def cell(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Return text as code in a cell of a table."""
-    return f"`{text}`".replace("|", "\\|")
+    """Return text as code in a cell of a table, where a bar would end the cell."""
+    return f"<code>{escape(text).replace('|', '&#124;')}</code>"
 
 
 def exit_codes() -> list[str]:

@@ -68,7 +68,7 @@ def times() -> str:
         f"Measured once, with one thread. Tau was {found['tau']['value']:.2f} (95 % interval {low:.2f} to {high:.2f}); "
         "the picture is from that run."
     )
-    return "\n".join([*table(["command", "seconds of one core"], rows), "", said, ""])
+    return "\n".join(["", *table(["command", "seconds of one core"], rows), "", said, ""])
 
 
 def page() -> str:

@@ -43,8 +43,7 @@ def faults(pages, exists):
             if not exists(target):
                 found.append(f"{path} links to {link}, which is missing")
             elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
-                if not parts.fragment.startswith("__"):
-                    found.append(f"{path} links to {link}, which has no such place")
+                found.append(f"{path} links to {link}, which has no such place")
     return found
 
 
