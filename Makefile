@@ -5,15 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 STAMP := $(VENV)/stamp-$(shell cat constraints.txt pyproject.toml | cksum | tr ' ' '-')
+SITE_STAMP := $(VENV)/site-$(notdir $(STAMP))
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help install demo test docs crash fuzz lint format bench audit dist try lowest clean
+.PHONY: help install demo test docs site crash fuzz lint format bench audit dist try lowest clean
 
 help:
 	@echo "make install   create .venv with pinned packages"
 	@echo "make demo      build zoos of real images, train and evaluate; results are in demo/"
 	@echo "make test      run all tests but the long ones"
-	@echo "make docs      type what the README and docs/reproduce.md show, from end to end"
+	@echo "make site      build the documentation in site/; a broken link or a missing page is an error"
+	@echo "make docs      build it, and type what its pages and the README show, from end to end"
 	@echo "make crash     kill, starve and race commands at a thousand instants and at every change of the disk"
 	@echo "make fuzz      read 380,000 damaged files of every kind (a quarter of an hour on one core; all cores are used)"
 	@echo "make lint      check style, types and imports (ruff, mypy, import-linter)"
@@ -24,7 +26,7 @@ help:
 	@echo "make dist      build the sdist and the wheel into dist/, and check what is in them"
 	@echo "make try       install that wheel as a stranger would, and use it (PYTHONS='python3.11 python3.12')"
 	@echo "make lowest    run quick tests with the lowest version of every dependency that is allowed"
-	@echo "make clean     remove .venv, .cache and demo/"
+	@echo "make clean     remove .venv, .cache, demo/ and site/"
 
 install: $(STAMP)
 
@@ -38,7 +40,7 @@ $(STAMP): constraints.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install -c constraints.txt hatchling editables
 	@$(PIP) install -c constraints.txt --no-build-isolation -e ".[dev]"
-	@rm -f $(VENV)/stamp-*
+	@rm -f $(VENV)/stamp-* $(VENV)/site-stamp-*
 	@touch $@
 
 demo: install
@@ -47,8 +49,17 @@ demo: install
 test: install
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "not docs and not crash and not fuzz"
 
-docs: install
+docs: site
 	@$(BIN)/python -m pytest -m docs
+
+site: $(SITE_STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# What builds the site is installed when it is first built, so that nothing else waits for it.
+$(SITE_STAMP): $(STAMP)
+	@$(PIP) install -c constraints.txt --no-build-isolation -e ".[dev,docs]"
+	@rm -f $(VENV)/site-stamp-*
+	@touch $@
 
 crash: install
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m crash
@@ -86,4 +97,4 @@ lowest:
 	@$(PYTHON) scripts/lowest.py
 
 clean:
-	@rm -rf $(VENV) .cache demo
+	@rm -rf $(VENV) .cache demo site

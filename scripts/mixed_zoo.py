@@ -216,6 +216,7 @@ def page() -> str:
         "# Results: one zoo of several weight spaces",
         "",
         "<!-- written by scripts/mixed_zoo.py from docs/results/mixed; change nothing here by hand -->",
+        "<!-- none run: they made the figures, in minutes to days -->",
         "",
         INTRODUCTION,
         "",

@@ -20,6 +20,7 @@ INTRODUCTION = """\
 # Performance
 
 <!-- written by scripts/performance.py from docs/results/performance; change nothing here by hand -->
+<!-- none run: they made the figures, in minutes to days -->
 
 Every figure is a ratio of two medians, or of two peaks of memory, taken in one run in which both sides take turns: the
 machine is shared, and its absolute times are noise. One thread, unless a row says otherwise. *Published* is the code of

@@ -27,6 +27,7 @@ INTRODUCTION = """\
 # Reproducing the paper
 
 <!-- written by scripts/reproduce.py from docs/results/reproduce; change nothing here by hand -->
+<!-- blocks run in tests/test_reproduce.py -->
 
 The commands from the downloaded archives to the paper's tables of results and to Figure 1. They have not been run on
 the archives, which are no part of this repository; a test runs every command of this page on small data sets in the

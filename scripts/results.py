@@ -261,6 +261,7 @@ def page() -> str:
         "# Results: predicting accuracy from weights",
         "",
         "<!-- written by scripts/results.py from docs/results/generalization; change nothing here by hand -->",
+        "<!-- none run: they made the figures, in minutes to days -->",
         "",
         INTRODUCTION,
         "",

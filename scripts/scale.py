@@ -32,6 +32,7 @@ INTRODUCTION = """\
 # Scale
 
 <!-- written by scripts/scale.py from docs/results/performance; change nothing here by hand -->
+<!-- none run: they made the figures, in minutes to days -->
 
     python benchmarks/growth.py -o docs/results/performance/growth.json
     python benchmarks/roofline.py -o docs/results/performance/roofline.json

@@ -10,7 +10,7 @@ import pytest
 # Slow oracles, helpers and files of other people live beside the tests that use them.
 sys.path[:0] = [
     str(Path(__file__).parent / folder)
-    for folder in ("api", "crash", "nn", "training", "zoo/importers", "fuzz", "hostile", "report/page")
+    for folder in ("api", "crash", "nn", "training", "zoo/importers", "fuzz", "hostile", "report/page", "site")
 ]
 os.environ.setdefault("MPLCONFIGDIR", "/tmp/mnfn-matplotlib")
 if "PYTEST_XDIST_WORKER" in os.environ:  # each core has a worker of its own, so torch gets one thread in each

@@ -1,32 +1,19 @@
 """What the README shows works as typed."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from pages import DOCS, ROOT, blocks, run
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-
-
-def block(start, end):
-    text = README.split(f"<!-- {start}: a test runs these lines as they are -->")[1].split(f"<!-- end of {end} -->")[0]
-    return text.strip().split("\n", 1)[1].rsplit("```", 1)[0]
+README = ROOT / "README.md"
 
 
 def run_block(name, folder):
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-e", "-c", block(name, name)],
-        cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done
+    (found,) = (block for block in blocks("README.md") if block.name == name)
+    return run(found, folder)
 
 
 @pytest.mark.docs
@@ -53,8 +40,7 @@ def test_pictures_inside_networks(tmp_path):
 
 @pytest.mark.docs
 def test_checkpoints_of_ones_own(tmp_path):
-    examples = Path(__file__).parents[1] / "docs" / "examples"
-    shutil.copytree(examples, tmp_path / "docs" / "examples")
+    shutil.copytree(DOCS / "examples", tmp_path / "docs" / "examples")
     done = run_block("checkpoints", tmp_path)
     assert "labels: file nets/labels.csv, key file, rows 120, matched 120" in done.stdout
     assert "ignored: 1.num_batches_tracked" in done.stdout and "different functions" in done.stdout
@@ -63,8 +49,8 @@ def test_checkpoints_of_ones_own(tmp_path):
     assert tau > 0.5
 
 
-def test_the_python_lines():
-    done = subprocess.run([sys.executable, "-c", block("python", "python")], capture_output=True, text=True, check=True)
+def test_the_python_lines(tmp_path):
+    done = run_block("python", tmp_path)
     difference, low, high = map(float, re.findall(r"tensor\(([^,)]+)", done.stdout))
     assert difference < 1e-6 and abs(low - 1) < 1e-6 and abs(high - 1) < 1e-6
 
@@ -73,4 +59,4 @@ def test_linked_files_exist():
     pages = ("extending", "functionals", "symmetries", "formats", "errors", "weight-spaces", "reproduce", "answers")
     names = (*pages, "results", "inr-results", "mixed-results")
     for link in (f"docs/{name}.md" for name in names):
-        assert f"({link})" in README and (Path(__file__).parents[1] / link).exists()
+        assert f"({link})" in README.read_text() and (ROOT / link).exists()

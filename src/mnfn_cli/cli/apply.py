@@ -10,6 +10,7 @@ import typer
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim, job, run_plugins
 from mnfn_cli.cli.options import (
+    A_PICTURE,
     BatchNorm,
     CheckpointsPath,
     CsvOut,
@@ -23,6 +24,7 @@ from mnfn_cli.cli.options import (
     Quiet,
     RunPath,
     Split,
+    Writes,
     names,
 )
 from mnfn_cli.cli.table import Table
@@ -90,9 +92,11 @@ def networks_command(task: str) -> Callable[..., None]:
     def apply(
         run: RunPath,
         checkpoints: CheckpointsPath,
-        out: Out,
+        out: Annotated[Out, Writes("the changed networks, a zoo or files, as CHECKPOINTS are")],
         picture: Annotated[
-            Path | None, typer.Option(help="Also draw before, after and target of up to 12 networks, as a PNG.")
+            Path | None,
+            typer.Option(help="Also draw before, after and target of up to 12 networks, as a PNG."),
+            A_PICTURE,
         ] = None,
         split: Split = None,
         layers: Layers = None,

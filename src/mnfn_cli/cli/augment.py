@@ -6,7 +6,7 @@ import typer
 
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim, job
-from mnfn_cli.cli.options import Device, Force, Json, Out, Quiet, Seed, ZooPath, examples
+from mnfn_cli.cli.options import A_ZOO, Device, Force, Json, Out, Quiet, Seed, ZooPath, examples
 
 EXAMPLES = examples(
     "mnfn augment zoos/digits-relu -o zoos/digits-relu-scaled --scale 1 1e4",
@@ -17,7 +17,7 @@ EXAMPLES = examples(
 
 def augment(
     zoo: ZooPath,
-    out: Out,
+    out: Annotated[Out, A_ZOO],
     scale: Annotated[
         tuple[float, float],
         typer.Option(

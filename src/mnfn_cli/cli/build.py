@@ -9,7 +9,7 @@ import typer
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.job import claim, job
-from mnfn_cli.cli.options import Activation, Device, Force, Json, Out, Quiet, Seed, examples
+from mnfn_cli.cli.options import A_ZOO, Activation, Device, Force, Json, Out, Quiet, Seed, examples
 from mnfn_cli.cli.summary import show_zoo
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ Size = Annotated[
     ),
 )
 def build_cnn(
-    out: Out,
+    out: Annotated[Out, A_ZOO],
     images: LabelledImages = "digits",
     activation: Activation = "relu",
     channels: Annotated[
@@ -101,7 +101,7 @@ def build_cnn(
     ),
 )
 def build_mlp(
-    out: Out,
+    out: Annotated[Out, A_ZOO],
     images: LabelledImages = "digits",
     activation: Activation = "relu",
     hidden: Annotated[
@@ -179,7 +179,7 @@ def _whole_numbers(option: str, text: str) -> list[int]:
     ),
 )
 def build_siren(
-    out: Out,
+    out: Annotated[Out, A_ZOO],
     images: Annotated[
         str,
         typer.Option(

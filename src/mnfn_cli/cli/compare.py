@@ -9,7 +9,7 @@ from mnfn_cli.cli import completion
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.import_formats import read_architecture
 from mnfn_cli.cli.job import claim
-from mnfn_cli.cli.options import BatchNorm, Force, Json, Layers, Quiet, examples, names
+from mnfn_cli.cli.options import BatchNorm, Force, Json, Layers, Quiet, Writes, examples, names
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def compare(
         typer.Option(
             "--align", help="Write A here, moved as near to B as permutations and factors of its neurons take it."
         ),
+        Writes("a file with one network", "single-checkpoints"),
     ] = None,
     activation: Annotated[
         str | None,

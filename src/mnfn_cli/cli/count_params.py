@@ -9,7 +9,7 @@ import typer
 from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim, run_plugins
-from mnfn_cli.cli.options import Force, Json, Overrides, Plugins, Quiet, examples
+from mnfn_cli.cli.options import A_PICTURE, Force, Json, Overrides, Plugins, Quiet, examples
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def count_params(
     growth: Annotated[
         bool, typer.Option("--growth", help="Count one layer of each kind on networks of growing depth and width.")
     ] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Draw the growth into this PNG file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Draw the growth into this PNG file."), A_PICTURE
+    ] = None,
     plugin: Plugins = None,
     force: Force = False,
     quiet: Quiet = False,

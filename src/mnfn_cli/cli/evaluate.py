@@ -7,7 +7,7 @@ import typer
 
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim, job, run_plugins
-from mnfn_cli.cli.options import Device, Force, Json, Out, Plugins, Quiet, RunPaths, Seed, examples
+from mnfn_cli.cli.options import Device, Force, Json, Out, Plugins, Quiet, RunPaths, Seed, Writes, examples
 from mnfn_cli.cli.table import Table
 
 EXAMPLES = examples(
@@ -32,7 +32,7 @@ SHIFTED = (
 
 def evaluate(
     runs: RunPaths,
-    out: Out,
+    out: Annotated[Out, Writes("an evaluation", "an-evaluation")],
     scales: Annotated[
         str,
         typer.Option(

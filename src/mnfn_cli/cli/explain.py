@@ -8,6 +8,7 @@ import typer
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim, job, run_plugins
 from mnfn_cli.cli.options import (
+    A_PICTURE,
     BatchNorm,
     Device,
     Force,
@@ -40,7 +41,7 @@ def explain(
             show_default=False,
         ),
     ],
-    out: Out,
+    out: Annotated[Out, A_PICTURE],
     network: Annotated[str | None, typer.Option(help="Take the network of this name from a folder or a zoo.")] = None,
     layers: Layers = None,
     batchnorm: BatchNorm = None,

@@ -70,7 +70,7 @@ def help_page(command: Command | Group, ctx: typer.Context, stream: TextIO) -> s
     """
     width = min(shutil.get_terminal_size().columns, WIDEST)
     console = rich_console(stream, width)
-    sections = [*_commands(command), *_parameters(command, ctx)]
+    sections = [*_commands(command), *parameters(command, ctx)]
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
     texts = [" ".join(text.split()) for text in (re.sub("[{}]", "", command.get_usage(ctx)), *paragraphs)]
     blocks = [rendered(console, text) for text in texts]
@@ -91,7 +91,8 @@ def _commands(command: Command | Group) -> list[tuple[str, list[Entry]]]:
     return [(title, [(name.ljust(longest), text) for name, text in entries]) for title, entries in panels.items()]
 
 
-def _parameters(command: Command | Group, ctx: typer.Context) -> list[tuple[str, list[Entry]]]:
+def parameters(command: Command | Group, ctx: typer.Context) -> list[tuple[str, list[Entry]]]:
+    """Return the arguments and options of a command in panels: a title, and for each parameter its form and help."""
     panels: dict[str, list[Entry]] = {"Arguments": [], "Options": []}
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from mnfn_cli.cli import completion
-from mnfn_cli.cli.options import ON_BAD_HELP
+from mnfn_cli.cli.options import A_ZOO, ON_BAD_HELP
 
 Format = Literal["small-cnn-zoo", "nfn-siren", "dws-inr", "model-zoos", "folder"]
 
@@ -47,6 +47,7 @@ Source = Annotated[Path, typer.Argument(metavar="PATH", help="The folder of the 
 OptionalOut = Annotated[
     Path | None,
     typer.Option("--out", "-o", help="Write the zoo here. Nothing may stand there yet. Left out with --dry-run."),
+    A_ZOO,
 ]
 DryRun = Annotated[
     bool,

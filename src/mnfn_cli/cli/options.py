@@ -2,12 +2,33 @@
 
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from mnfn_cli.cli import completion
+
+
+@dataclass(frozen=True)
+class Writes:
+    """What an option makes a command write, said where the option is declared; the reference of commands shows it.
+
+    Args:
+        what: the file or folder, as in "a zoo".
+        section: the anchor in docs/formats.md of the section that says what is in it; empty for files that are plain.
+    """
+
+    what: str
+    section: str = ""
+
+
+A_ZOO = Writes("a zoo", "a-zoo")
+A_RUN = Writes("a run", "a-run")
+CHECKPOINT_FILES = Writes("a folder with a file for each network", "single-checkpoints")
+A_TABLE = Writes("a table as CSV, with a row for each network")
+A_PICTURE = Writes("a picture as PNG")
 
 Out = Annotated[
     Path,
@@ -60,7 +81,9 @@ CheckpointsPath = Annotated[
     ),
 ]
 CsvOut = Annotated[
-    Path | None, typer.Option("--out", "-o", help="Write the table into this CSV file instead of printing it.")
+    Path | None,
+    typer.Option("--out", "-o", help="Write the table into this CSV file instead of printing it."),
+    A_TABLE,
 ]
 RunPaths = Annotated[
     list[Path],

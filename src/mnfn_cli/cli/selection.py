@@ -9,7 +9,7 @@ import typer
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.import_values import read_fractions
 from mnfn_cli.cli.job import claim, job
-from mnfn_cli.cli.options import Force, Json, Out, Quiet, Seed, ZooPath
+from mnfn_cli.cli.options import A_ZOO, Force, Json, Out, Quiet, Seed, ZooPath
 
 if TYPE_CHECKING:
     from mnfn_cli.runtime.context import Context
@@ -24,7 +24,7 @@ def split(
             metavar="TRAIN/VAL/TEST", help="The percentages of the three splits, such as 70/10/20.", show_default=False
         ),
     ],
-    out: Out,
+    out: Annotated[Out, A_ZOO],
     seed: Seed = 0,
     no_twins: Annotated[
         bool, typer.Option("--no-twins", help="Do not search for twins, which takes a while in a large zoo.")
@@ -53,7 +53,7 @@ def split(
 
 def merge(
     zoos: Annotated[list[Path], typer.Argument(metavar="ZOO...", help="Two zoos or more.", show_default=False)],
-    out: Out,
+    out: Annotated[Out, A_ZOO],
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -84,7 +84,7 @@ def select(
             show_default=False,
         ),
     ],
-    out: Out,
+    out: Annotated[Out, A_ZOO],
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,

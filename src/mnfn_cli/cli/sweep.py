@@ -8,7 +8,7 @@ import typer
 from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim, job, recipe_files, run_plugins
-from mnfn_cli.cli.options import Device, Json, Log, Overrides, Plugins, Quiet, Zoos, examples
+from mnfn_cli.cli.options import Device, Json, Log, Overrides, Plugins, Quiet, Writes, Zoos, examples
 
 EXAMPLES = examples(
     "mnfn sweep --recipe generalization/relu-monomial --recipe generalization/relu-hnp --zoo zoos/digits-relu "
@@ -21,7 +21,11 @@ EXAMPLES = examples(
 
 
 def sweep(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Write the runs and their table into this folder.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Write the runs and their table into this folder."),
+        Writes("a sweep: its runs and their table", "a-sweep"),
+    ],
     overrides: Overrides = None,
     recipe: Annotated[
         list[str] | None,

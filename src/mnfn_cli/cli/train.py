@@ -11,7 +11,7 @@ import typer
 from mnfn_cli.cli.completion import recipes
 from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.job import claim, job, recipe_files, run_plugins
-from mnfn_cli.cli.options import ON_BAD_HELP, Device, Force, Json, Log, Overrides, Plugins, Quiet, Zoos, examples
+from mnfn_cli.cli.options import A_RUN, ON_BAD_HELP, Device, Force, Json, Log, Overrides, Plugins, Quiet, Zoos, examples
 from mnfn_cli.cli.table import Table
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def train(
         typer.Option(help="Train this recipe: one that comes with mnfn, or a YAML file.", autocompletion=recipes),
     ] = None,
     zoo: Zoos = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the run into this new folder.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the run into this new folder."), A_RUN] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Continue this interrupted run, to the same result.")
     ] = None,

@@ -10,6 +10,8 @@ from mnfn_cli.cli.console import Console
 from mnfn_cli.cli.help import App
 from mnfn_cli.cli.job import claim, job
 from mnfn_cli.cli.options import (
+    A_PICTURE,
+    CHECKPOINT_FILES,
     Force,
     Json,
     Out,
@@ -92,7 +94,7 @@ def verify(
 )
 def export(
     zoo: ZooPath,
-    out: Out,
+    out: Annotated[Out, CHECKPOINT_FILES],
     split: Split = None,
     ids: Ids = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Write at most this many networks.")] = None,
@@ -140,7 +142,7 @@ def export(
 )
 def render(
     zoo: ZooPath,
-    out: Out,
+    out: Annotated[Out, A_PICTURE],
     split: Split = None,
     ids: Ids = None,
     limit: Annotated[int, typer.Option(min=1, help="Draw at most this many networks.")] = 12,
