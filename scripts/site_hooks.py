@@ -1,9 +1,10 @@
-"""Pages of the site that are made of other files: the Python reference, and the project's own papers.
+"""Pages of the site that are made of other files: the Python reference, the notebook, and the project's own papers.
 
 mkdocs calls these functions (mkdocs.yml, ``hooks``). A package has a page as soon as its ``__all__`` exports names.
 """
 
 import re
+import sys
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -12,8 +13,12 @@ from typing import Any
 from mkdocs.structure.files import File
 from mkdocs.utils import get_relative_url
 
+sys.path.insert(0, str(Path(__file__).parent))
+import notebook_page
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = "mnfn_cli"
+NOTEBOOK = ROOT / "docs" / "tour.ipynb"
 WORKER = "assets/file-worker.js"
 PAPERS = {"CHANGELOG.md": "Changelog", "CONTRIBUTING.md": "Contributing", "SECURITY.md": "Security"}
 
@@ -98,6 +103,10 @@ def on_files(files: Any, config: Any) -> Any:
         if (ROOT / name).exists():
             text = (ROOT / name).read_text()
             files.append(File.generated(config, _paper(name), content=re.sub(r"\]\(docs/", "](../", text)))
+    page, pictures = notebook_page.page_of(NOTEBOOK, "tour")
+    files.append(File.generated(config, "tour.md", content=page))
+    for name, content in pictures.items():
+        files.append(File.generated(config, name, content=content))
     return files
 
 
