@@ -73,18 +73,16 @@ def put(file: Path, content: bytes) -> None:
     file.write_bytes(content)
 
 
-def read(seed: Seed, content: bytes, start: int, most: float, counts: Counts) -> list[str]:
-    """Read a damaged file, and count it; return what is wrong with the way in which that ended."""
-    found = []
-    counts.files += 1
-    put(seed.file, content)
+def attempt(seed: Seed) -> tuple[bool, list[str], float]:
+    """Read a file; return whether it was refused, what is wrong with the way in which that ended, and the seconds."""
+    found, refused = [], False
     began = time.process_time()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             seed.read(seed.file)
     except MnfnError as error:
-        counts.refused += 1
+        refused = True
         if error.exit_code not in (2, 3):
             found.append(f"exit code {error.exit_code}: {error}")
         found += [
@@ -93,7 +91,17 @@ def read(seed: Seed, content: bytes, start: int, most: float, counts: Counts) ->
     except Exception as error:
         at = traceback.extract_tb(error.__traceback__)[-1]
         found.append(f"{type(error).__name__} in {Path(at.filename).name}:{at.lineno}: {str(error)[:200]}")
-    seconds, more = time.process_time() - began, peak() - start
+    return refused, found, time.process_time() - began
+
+
+def read(seed: Seed, content: bytes, start: int, most: float, counts: Counts) -> list[str]:
+    """Read a damaged file, and count it; return what is wrong with the way in which that ended."""
+    put(seed.file, content)
+    refused, found, seconds = attempt(seed)
+    if seconds > most / 10:  # a machine that is shared charges its own pauses to a process, now and then
+        seconds = min(seconds, attempt(seed)[2])
+    more = peak() - start
+    counts.files, counts.refused = counts.files + 1, counts.refused + refused
     counts.seconds, counts.megabytes = max(counts.seconds, seconds), max(counts.megabytes, more / 2**20)
     if seconds > most:
         found.append(f"took {seconds:.1f} seconds")

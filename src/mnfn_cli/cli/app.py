@@ -108,8 +108,8 @@ def main() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         # Characters that the terminal's encoding lacks are escaped instead of raising an error.
         getattr(getattr(sys, name), "reconfigure", lambda **_: None)(errors="backslashreplace")
-    if sys.stderr is sys.__stderr__:
-        sys.stderr = forgiving(sys.stderr)
+    if sys.__stderr__ is not None and sys.stderr is sys.__stderr__:
+        sys.stderr = forgiving(sys.__stderr__)
     # Pydantic would look through all installed packages for plugins, which mnfn has no use for.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if _here().world_size > 1:
@@ -177,7 +177,7 @@ def _here() -> Place:
         return Place()
 
 
-def _usage_error(error: Exception, message: str) -> MnfnError:
+def _usage_error(error: BaseException, message: str) -> MnfnError:
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "mnfn"
     said = message.replace("Value error, ", "").rstrip(".")
