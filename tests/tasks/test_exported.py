@@ -33,7 +33,13 @@ with torch.no_grad():
     found = program.module()(*(networks[tensor["name"]] for tensor in told["inputs"]))
 save_file({tensor["name"]: answer for tensor, answer in zip(told["outputs"], found, strict=True)}, sys.argv[3])
 """
-SMALL = ["training.steps=2", "training.validate_every=2", "optimizer.warmup_steps=0"]
+SMALL = [
+    "training.epochs=null",
+    "training.steps=2",
+    "training.validate_every=2",
+    "optimizer.warmup_steps=0",
+    "training.batch_size=8",
+]
 GENERALIZATION = {
     "relu-np": ["model.channels=[3,2]", "model.head=[4,4]"],
     "relu-hnp": ["model.channels=[3,2]", "model.head=[4,4]"],
@@ -45,11 +51,11 @@ GENERALIZATION = {
 }
 INRS = {
     "classification/digits-graded": ["model.head=[8,8]"],
-    "classification/digits-hnp": ["model.head=[8,8]"],
+    "classification/digits-hnp": ["model.base_channels=[4,4]", "model.head=[8,8]"],
     "classification/digits-probe": [],
     "editing/digits-dilate-graded": [],
     "editing/digits-dilate-monomial": ["model.base_channels=[4,4]"],
-    "editing/digits-dilate-hnp": ["model.channels=[4,4]"],
+    "editing/digits-dilate-hnp": ["model.base_channels=[4,4]"],
 }
 
 
@@ -81,16 +87,16 @@ def check(path, zoo, tmp_path):
     return written
 
 
-@pytest.mark.slow
+@pytest.mark.docs  # long: torch takes seconds to trace each
 @pytest.mark.parametrize("recipe", GENERALIZATION)
 def test_predictors(digits_zoo, tmp_path, recipe):
     given = [*SMALL, *GENERALIZATION[recipe], f"data.zoo=['{digits_zoo.path}']"]
     train_run(load_recipe(f"generalization/{recipe}", given), tmp_path / "run")
     written = check(tmp_path / "run", digits_zoo, tmp_path)
-    assert "the predicted number" in written.metadata["returns"] and written.metadata["facts"]
+    assert "the predicted number" in written.metadata["returns"]
 
 
-@pytest.mark.slow
+@pytest.mark.docs  # long: torch takes seconds to trace each
 @pytest.mark.parametrize("recipe", INRS)
 def test_classifiers_and_editors(inr_zoo, tmp_path, recipe):
     given = [*SMALL, *INRS[recipe], f"data.zoo=['{inr_zoo.path}']"]
@@ -98,12 +104,12 @@ def test_classifiers_and_editors(inr_zoo, tmp_path, recipe):
     check(tmp_path / "run", inr_zoo, tmp_path)
 
 
-@pytest.mark.parametrize(("run", "zoo"), [("relu_run", "digits_zoo"), ("tanh_run", "tanh_zoo")])
+@pytest.mark.parametrize(("run", "zoo"), [("relu_run", "digits_zoo")])
 def test_monomial_predictors(run, zoo, request, tmp_path):
     check(request.getfixturevalue(run), request.getfixturevalue(zoo), tmp_path)
 
 
-@pytest.mark.parametrize("run", ["classes_run", "dilate_run"])
+@pytest.mark.parametrize("run", ["classes_run", pytest.param("dilate_run", marks=pytest.mark.docs)])
 def test_on_a_machine_without_mnfn(run, request, inr_zoo, tmp_path):
     path = request.getfixturevalue(run)
     written = check(path, inr_zoo, tmp_path)

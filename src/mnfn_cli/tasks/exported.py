@@ -116,10 +116,17 @@ def trace(run: Run) -> ExportedProgram:
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.export.export(StandAlone(run.task, model).eval(), networks, dynamic_shapes=shapes)
+            program = torch.export.export(StandAlone(run.task, model).eval(), networks, dynamic_shapes=shapes)
     except Exception as error:  # torch raises errors of a dozen classes for what it cannot follow
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(where, f"cannot be exported; torch.export says: {reason}") from error
+    # A file holds whole storages, so a tensor that is a part of one gets its own.
+    for held in (program.state_dict, program.constants):
+        for name, tensor in held.items():
+            if isinstance(tensor, Tensor) and tensor.untyped_storage().nbytes() > tensor.nbytes:
+                own = tensor.detach().clone()
+                held[name] = nn.Parameter(own) if isinstance(tensor, nn.Parameter) else own
+    return program
 
 
 def difference_from(program: ExportedProgram, run: Run) -> float:
