@@ -65,7 +65,7 @@ crash: install
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m crash
 
 fuzz: install
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist load -m fuzz tests/fuzz
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist load -m fuzz tests/fuzz tests/hostile
 
 lint: install
 	@$(BIN)/ruff check src tests benchmarks scripts

@@ -109,12 +109,20 @@ def done(monkeypatch, capsys, world, command, out, force):
 
 
 FORCE = pytest.mark.parametrize("force", [False, True], ids=["", "--force"])
-EVERY = pytest.mark.parametrize("command", COMMANDS)
+
+
+def cases(kinds):
+    """Return the commands whose outputs are of these kinds; one that takes long runs in `make docs`."""
+    names = [name for name, (_, kind, _) in COMMANDS.items() if kind in kinds]
+    return [pytest.param(name, marks=pytest.mark.docs) if name == "export-functional" else name for name in names]
+
+
+EVERY = pytest.mark.parametrize("command", cases({kind for _, kind, _ in COMMANDS.values()}))
 FOLDERS = pytest.mark.parametrize("command", [name for name, (_, kind, _) in COMMANDS.items() if kind != "file"])
 GROWING = pytest.mark.parametrize(  # a sweep grows nowhere else, and replaces nothing
     "command", [name for name, (_, kind, _) in COMMANDS.items() if kind not in ("file", "sweep")]
 )
-FILES = pytest.mark.parametrize("command", [name for name, (_, kind, _) in COMMANDS.items() if kind == "file"])
+FILES = pytest.mark.parametrize("command", cases({"file"}))
 
 
 @FORCE

@@ -11,7 +11,7 @@ import mnfn_cli
 from mnfn_cli.regular_files import IrregularFileError, open_regular
 
 SOURCE = Path(mnfn_cli.__file__).parent
-OF_OURS = {"pretrained.py", "recipe/catalogue.py"}  # files that come with mnfn
+OF_OURS = {"pretrained.py", "recipe/catalogue.py", "report/page/document.py"}  # files that come with mnfn
 LOOKS_FIRST = {"storage/locks.py", "storage/marks.py", "regular_files.py"}
 CHECKS = {"open_regular", "read_regular", "check_regular_file", "read_header", "read_content"}
 BY_PATH = {"Image.open", "safe_open", "np.memmap", "np.load", "pl.read_csv", "torch.load"}

@@ -40,8 +40,9 @@ def reported(world):
     return world
 
 
-FILES = ["z/zoo.json", "inr/zoo.json", "r/run.json", "r/result.json", "c/result.json", "e/run.json", "e/result.json",
-         "v/evaluation.json", "s/results.json"]  # fmt: skip
+LONG = ["z/zoo.json", "inr/zoo.json", "r/run.json", "r/result.json", "c/result.json", "e/run.json", "e/result.json",
+        "s/results.json"]  # fmt: skip
+FILES = ["v/evaluation.json", *(pytest.param(name, marks=pytest.mark.fuzz) for name in LONG)]
 
 
 @pytest.mark.parametrize("file", FILES)

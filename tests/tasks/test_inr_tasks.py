@@ -13,7 +13,7 @@ from mnfn_cli.errors import DataError, InterruptedRun, NumericError, RecipeError
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.runtime.context import Context, Interruption
 from mnfn_cli.storage.tensors import read_tensors, save_tensors
-from mnfn_cli.tasks import editing as editing_module
+from mnfn_cli.tasks import task as task_module
 from mnfn_cli.tasks.application import apply_run
 from mnfn_cli.tasks.edits import edit_pictures
 from mnfn_cli.tasks.metrics import accuracy, mean_difference, with_interval
@@ -261,14 +261,14 @@ def test_bad_files_are_all_named_and_good_ones_are_edited_without_them(dilate_ru
 
 
 def test_edits_that_are_not_finite_write_nothing(dilate_run, inr_zoo, tmp_path, monkeypatch):
-    real = editing_module.apply_functional
+    real = task_module.apply_functional
 
     def broken(model, features):
         change = real(model, features)
         change.weights[0][1, 0, 0, 0] = float("inf")
         return change
 
-    monkeypatch.setattr(editing_module, "apply_functional", broken)
+    monkeypatch.setattr(task_module, "apply_functional", broken)
     with pytest.raises(NumericError, match="edited weights are not finite") as caught:
         apply_run(dilate_run, inr_zoo.path, output=tmp_path / "edited")
     assert inr_zoo.ids[1] in caught.value.where and list(tmp_path.iterdir()) == []

@@ -71,10 +71,10 @@ def test_like_it_fits_the_same_networks(zoo, tmp_path):
 def test_like_leaves_no_choice(zoo, tmp_path):
     design = design_of(zoo.path)
     with pytest.raises(UsageError, match="leave out --width, --lr"):
-        require_only_like(zoo.path, design, None, {"width": 8, "learning_rate": 1.0})
+        require_only_like(design, None, {"width": 8, "learning_rate": 1.0})
     with pytest.raises(UsageError, match="8 x 8"):
-        require_only_like(zoo.path, design, 16, {})
-    require_only_like(zoo.path, design, 8, {})
+        require_only_like(design, 16, {})
+    require_only_like(design, 8, {})
     with pytest.raises(UsageError, match="equal"):
         SirenZooPlan(design, 2, 0)
 

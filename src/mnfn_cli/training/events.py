@@ -4,6 +4,7 @@ A run has the file if it was started with ``--log tensorboard``, and keeps it up
 derived from metrics.jsonl, so it is not flushed to the disk; what a killed process left of it is mended from there.
 """
 
+import os
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,8 +76,8 @@ def take_up_events(file: Path, lines: Sequence[Mapping[str, float | None]]) -> N
     if not end:
         start_events(file)
     else:
-        with file_system_errors(file), file.open("r+b") as opened:
-            opened.truncate(end)
+        with file_system_errors(file):
+            os.truncate(file, end)
     # A TensorBoard that has read further forgets what it read from this step on.
     _append(file, step=max(steps[:kept], default=-1) + 1, session_log=SessionLog(status=SessionLog.START))
     for line in lines[kept:]:

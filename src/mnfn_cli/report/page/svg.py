@@ -140,6 +140,8 @@ def _rebuilt(node: ElementTree.Element, name: str, used: set[str]) -> Content:
     if tag == "path":
         if attributes.get("fill") == "none" and not classes and "stroke" not in attributes:
             return None  # the background
+        if "d" not in attributes:
+            return None  # nothing to draw, such as a line whose numbers are all missing
         attributes["d"] = " ".join(attributes["d"].split())
     content = [node.text if tag == "text" else None, *inside]
     if tag == "g" and not attributes:
