@@ -48,11 +48,10 @@ What bounds the rows that are not reached:
 * **Classifiers of 28x28 pixels.** The plain loop's own step is one of large maps, whose time its products dominate; at
   16x16 it is that of starting operations, which the engine shares among 32 networks. The maps of one network and 32
   pictures have 2 MB, as much as a core's second cache, so that taking patches, adding up their gradients, ReLU and
-  dropout move each of them through the third. Without all of these, the products alone would make the row some four
-  times what it is.
+  dropout move each of them through the third. The table above says how little of the time is that of products.
 * **SIRENs of 28x28 pixels.** Products and sines take two thirds, and the plain loop computes the same ones.
-* **The monomial step.** What is no product is the normalisation, ReLU, the mean over positions, and Adam; at batch 8 it
-  is also starting some 300 operations.
+* **The monomial step.** What is no product is the normalisation, ReLU, the mean over positions, and Adam; at batch 8
+  also starting operations.
 * **The strict editor.** Its products alone take more of the NP editor's step than NP's do (see the row above), and so
   do its gates and odd features, entry by entry, which NP has not.
 * **An epoch of few networks.** Validation of 200 networks and the log are a tenth of 175 short steps.
