@@ -102,7 +102,9 @@ def on_files(files: Any, config: Any) -> Any:
     for name in PAPERS:
         if (ROOT / name).exists():
             text = (ROOT / name).read_text()
-            files.append(File.generated(config, _paper(name), content=re.sub(r"\]\(docs/", "](../", text)))
+            text = re.sub(r"\]\(docs/", "](../", text)
+            text = re.sub(rf"\]\(({'|'.join(PAPERS)})", lambda link: link[0].lower(), text)
+            files.append(File.generated(config, _paper(name), content=text))
     page, pictures = notebook_page.page_of(NOTEBOOK, "tour")
     files.append(File.generated(config, "tour.md", content=page))
     for name, content in pictures.items():
