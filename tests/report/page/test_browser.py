@@ -160,7 +160,7 @@ FAULTS = {
     "a wide element": (WIDER, "one('.lead').style.width = '3000px'"),
     "a text that ends": (
         CUT_OFF,
-        "Object.assign(one('.path').style, {width: '2em', overflow: 'hidden', whiteSpace: 'nowrap'})",
+        "one('.path').style = 'width: 2em; overflow: hidden; white-space: nowrap'",
     ),
     "a label outside": (CUT_OFF, "one('svg.chart text').setAttribute('x', '-90')"),
     "labels on each other": (OVERLAPPING, "all('svg.chart text').forEach((text) => text.setAttribute('x', '90'))"),
