@@ -41,6 +41,18 @@ def test_round_trip(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
 
 
+def test_a_disk_that_fails_while_torch_maps_a_file(tmp_path, monkeypatch):
+    """The library opens the file once more, and says so by a RuntimeError; a failing call of the system showed it."""
+    save_tensors(tmp_path / "x.safetensors", {"a": torch.ones(2)})
+
+    def fails(*args, **kwargs):
+        raise RuntimeError("unable to open file <x> in read-only mode: Input/output error (5)")
+
+    monkeypatch.setattr(torch.UntypedStorage, "from_file", fails)
+    with pytest.raises(DataError, match=r"x\.safetensors.*Input/output error"):
+        map_tensors(tmp_path / "x.safetensors")
+
+
 @pytest.mark.parametrize("metadata", [None, {}, {"a": 'ü"\n\u2028\\'}])
 def test_the_bytes_are_those_of_the_safetensors_library_and_so_is_their_checksum(tmp_path, metadata):
     tensors = {f"{i} ü": torch.arange(5).to(dtype) for i, dtype in enumerate(DTYPES.values())}

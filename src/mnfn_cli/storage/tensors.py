@@ -179,7 +179,7 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, RuntimeError) as error:  # torch, which maps the file, raises the last of them
         raise DataError(path, f"no readable safetensors file: {error}") from None
 
 
