@@ -34,7 +34,8 @@ def test_the_change_commutes_with_flips_shifts_and_permutations(widths, dtype, s
     torch.manual_seed(seed)
     spec = NetworkSpec.mlp(widths, activation="sin", omega=15.0)
     model = GradedEditor(spec, **TINY).to(dtype)
-    x, element = weights(spec, dtype, seed), MonomialElement.sample(spec, 2, shifts=40)
+    shifts = 40 if dtype == torch.float64 else 4  # a shift by 40 turns leaves float32 two digits less
+    x, element = weights(spec, dtype, seed), MonomialElement.sample(spec, 2, shifts=shifts)
     with torch.no_grad():
         after, before = model(element.act(x)), element.act_on_change(model(x))
     assert relative_difference(after, before) <= (1e-10 if dtype == torch.float64 else 2e-3)
