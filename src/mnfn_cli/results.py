@@ -1,5 +1,6 @@
 """What the functions of ``mnfn_cli.jobs`` return: numbers with intervals, tables of polars or pandas, and plots."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from mnfn_cli.errors import MnfnError, UsageError
+from mnfn_cli.pretrained import find_run
 from mnfn_cli.report.evaluation import to_document, write_evaluation
 from mnfn_cli.report.figures import plot, plot_training, robustness
 from mnfn_cli.report.plot import Plot
@@ -19,7 +21,7 @@ from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.tasks.result import Result, read_result
 from mnfn_cli.training.run_folder import RunFolder
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
-from mnfn_cli.zoo.store import Zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,27 @@ def _saved(figure: Plot, path: str | Path | None) -> Plot:
     if path is not None:
         figure.save(path)
     return figure
+
+
+class _Tabled(ABC):
+    """A result with a table."""
+
+    @property
+    @abstractmethod
+    def table(self) -> "pl.DataFrame":
+        """A polars table."""
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return ``table``."""
+        return self.table
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return ``table`` as a pandas DataFrame.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return to_pandas(self.table)
 
 
 @dataclass(frozen=True)
@@ -61,8 +84,6 @@ class TrainingResult:
         Raises:
             DataError: there is no finished run.
         """
-        from mnfn_cli.pretrained import find_run
-
         path = find_run(run)
         return cls(path, read_result(path))
 
@@ -105,7 +126,7 @@ class TrainingResult:
 
 
 @dataclass(frozen=True)
-class PredictionResult:
+class PredictionResult(_Tabled):
     """What a run says about some networks: predicted numbers, classes, or edited weights.
 
     Args:
@@ -134,18 +155,6 @@ class PredictionResult:
     def table(self) -> "pl.DataFrame":
         """A polars table with a row for each network, whose name is in the column ``network``."""
         return self.application.table()
-
-    def to_polars(self) -> "pl.DataFrame":
-        """Return ``table``."""
-        return self.table
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return ``table`` as a pandas DataFrame.
-
-        Raises:
-            UsageError: pandas is not installed.
-        """
-        return to_pandas(self.table)
 
     @property
     def figures(self) -> Mapping[str, Metric]:
@@ -202,11 +211,11 @@ class PredictionResult:
         """
         if self.application.figure is None:
             raise UsageError("plot", "no true values of these networks are known; there is nothing to compare with")
-        return _saved(plot(self.application.figure), path)
+        return _saved(plot(self.application.figure()), path)
 
 
 @dataclass(frozen=True)
-class EvaluationResult:
+class EvaluationResult(_Tabled):
     """The scores of runs on their test networks, as they are and after group elements changed their weights.
 
     Args:
@@ -242,18 +251,6 @@ class EvaluationResult:
         """The rows as a polars table: ``run``, ``model``, the figure with ``low`` and ``high``, ``networks``, ..."""
         rows = to_document(self.evaluation)["rows"]
         return to_polars([{name: cell for name, cell in row.items() if name != "by_weight_space"} for row in rows])
-
-    def to_polars(self) -> "pl.DataFrame":
-        """Return ``table``."""
-        return self.table
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return ``table`` as a pandas DataFrame.
-
-        Raises:
-            UsageError: pandas is not installed.
-        """
-        return to_pandas(self.table)
 
     def plot(self, path: str | Path | None = None) -> Plot:
         """Draw the figure of each run over the versions of the test networks, with intervals.
@@ -303,8 +300,6 @@ class EditResult(PredictionResult):
             UsageError: nothing was written.
             DataError: the output is no zoo.
         """
-        from mnfn_cli.zoo.store import open_zoo
-
         if self.output is None:
             raise UsageError("out", "nothing was written; give edit an output")
         return open_zoo(self.output)

@@ -66,7 +66,7 @@ def read_record(file: Path, kind: type[AnyRecord]) -> AnyRecord:
         DataError: the file cannot be read or is not a JSON object, or a key is missing or of the wrong type. All such
             keys are named.
     """
-    document = _read_json(file)
+    document = read_json(file)
     if not isinstance(document, dict):
         raise DataError(file, "is no JSON object")
     return parse_record(document, file, kind)
@@ -133,7 +133,8 @@ def write_record(file: Path, record: Record) -> None:
     write_json(file, record.to_json())
 
 
-def _read_json(file: Path) -> Any:
+def read_json(file: Path) -> Any:
+    """Return the value in a JSON file; raises DataError if it cannot be read, FileNotFoundError if there is none."""
     try:
         content = read_regular(file, MAX_BYTES + 1)
     except FileNotFoundError:

@@ -127,7 +127,7 @@ def apply_run(
     )
     networks = load_checkpoints(checkpoints, wanted, split=split, skip_bad=skip_bad)
     answers = loaded.predict(networks.features)
-    if faults := _not_finite(answers, networks, [*_paths(checkpoints), "features"][0], known.answer):
+    if faults := _not_finite(answers, networks, next(iter(_paths(checkpoints)), "features"), known.answer):
         if not skip_bad or len(faults) == len(networks.names):
             raise NumericError.together(faults.values())
         kept = [position for position in range(len(networks.names)) if position not in faults]

@@ -120,8 +120,6 @@ class Classification(Task):
             **self._columns(original[used], [self.facts.classes[number] for number in truth]),
         }
         write_text(folder / "predictions.csv", pl.DataFrame(columns).write_csv())
-        confusion = np.zeros((len(self.facts.classes), len(self.facts.classes)), dtype=int)
-        np.add.at(confusion, (truth, guess), 1)
         acted_guess = moved[used].argmax(dim=1).numpy()
 
         def figures(rows: NDArray[np.int64]) -> dict[str, Metric]:
@@ -138,7 +136,7 @@ class Classification(Task):
                     name: float((original[name] - moved[name]).abs().max()) for name in ("float32", "float64")
                 },
                 "classes": list(self.facts.classes),
-                "confusion": confusion.tolist(),
+                "confusion": self._confusion(truth, guess),
             },
             _remarks(guess, self.facts.classes),
             by_weight_space(self.specs, test.features, figures),
@@ -170,15 +168,21 @@ class Classification(Task):
         figures = {"accuracy": with_interval(accuracy, guess[known], truth)} if known else {}
         summary = f"on {len(known)} networks with a known class: {listed(figures)}" if known else ""
         shown = [name for name in columns if name.endswith("_class")]
-        figure = None
-        if known:
-            numbers = {name: number for number, name in enumerate(self.facts.classes)}
-            confusion = np.zeros((len(numbers), len(numbers)), dtype=int)
-            np.add.at(confusion, ([numbers[name] for name in truth], [numbers[name] for name in guess[known]]), 1)
-            title = f"{len(known)} networks, accuracy {figures['accuracy']}"
-            figure = Confusion(confusion.tolist(), self.facts.classes, title)
         remarks = _remarks(guess, self.facts.classes)
-        return Report(columns, figures, len(known), summary, shown, remarks=remarks, figure=figure)
+
+        def figure() -> Confusion:
+            numbers = {name: number for number, name in enumerate(self.facts.classes)}
+            pairs = (np.array([numbers[name] for name in names]) for names in (truth, guess[known]))
+            title = f"{len(known)} networks, accuracy {figures['accuracy']}"
+            return Confusion(self._confusion(*pairs), self.facts.classes, title)
+
+        return Report(columns, figures, len(known), summary, shown, remarks=remarks, figure=figure if known else None)
+
+    def _confusion(self, truth: NDArray[np.int64], guess: NDArray[np.int64]) -> Any:
+        """Return how many networks of each class, by its number, are given each class."""
+        confusion = np.zeros((len(self.facts.classes), len(self.facts.classes)), dtype=int)
+        np.add.at(confusion, (truth, guess), 1)
+        return confusion.tolist()
 
     def figures(self, folder: Path, result: Result) -> Mapping[str, Figure]:
         """Draw the confusion matrix of the test networks."""

@@ -192,7 +192,7 @@ class Editing(Task):
             shown=list(errors),
             facts={"edit": self.facts.edit, "targets_from": origin},
             pictures=pictures,
-            figure=Grid(pictures),
+            figure=lambda: Grid(pictures),
         )
 
     def figures(self, folder: Path, result: Result) -> Mapping[str, Figure]:

@@ -171,7 +171,7 @@ class Generalization(Task):
             shown=list(columns),
             facts=facts,
             remarks=self._remarks(predicted),
-            figure=_scatter(truth[known].tolist(), predicted[known].tolist(), figures["tau"], self.facts)
+            figure=(lambda: _scatter(truth[known].tolist(), predicted[known].tolist(), figures["tau"], self.facts))
             if figures
             else None,
         )

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mnfn_cli.errors import DataError
-from mnfn_cli.regular_files import read_regular
-from mnfn_cli.storage.records import MAX_BYTES, Record, json_value, parse_record
+from mnfn_cli.storage.records import Record, parse_record, read_json
 from mnfn_cli.symmetry import Access
 from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.tasks.result import Seconds
@@ -42,15 +41,9 @@ def read_sweep(folder: Path) -> list[SweepResult]:
     """
     file = folder / "results.json"
     try:
-        content = read_regular(file, MAX_BYTES)
+        entries = read_json(file)
     except FileNotFoundError:
         return []
-    except OSError as error:
-        raise DataError(file, f"cannot be read: {error.strerror}") from None
-    try:
-        entries = json_value(content.decode())
-    except ValueError as error:
-        raise DataError(file, f"cannot be read: {error}") from None
     if not isinstance(entries, list):
         raise DataError(file, "is no list of runs")
     found = [parse_record(entry, file, SweepResult) for entry in entries]

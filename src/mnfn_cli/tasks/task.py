@@ -5,7 +5,7 @@ all tasks, and use a task through this class only.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -64,7 +64,7 @@ class Report:
         facts: further information by key, for ``--json``.
         pictures: by name, the pictures that ``--picture`` draws as a row, ``(n, channels, height, width)`` on [-1, 1].
         remarks: sentences that the user should read.
-        figure: what a plot of the answers shows; None where no true value is known.
+        figure: returns what a plot of the answers shows; None where no true value is known.
     """
 
     columns: Mapping[str, Any]
@@ -75,7 +75,7 @@ class Report:
     facts: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
     remarks: Sequence[str] = ()
-    figure: Figure | None = None
+    figure: Callable[[], Figure] | None = None
 
 
 class Task(ABC):

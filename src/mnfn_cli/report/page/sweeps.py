@@ -73,7 +73,7 @@ def _dots(results: Sequence[SweepResult], name: str) -> list[Content]:
     for key, words in FIGURE_NAMES.items():
         groups: dict[str, list[float]] = {}
         for one in results:
-            if key in one.test and key == _counts(one):
+            if key == _counts(one):
                 value = one.test[key].value
                 label = " ".join([one.recipe.rpartition("/")[2], *one.variant])
                 groups.setdefault(label, []).append(float("nan") if value is None else value)
