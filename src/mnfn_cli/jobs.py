@@ -119,7 +119,8 @@ def evaluate(
     """Score runs on their test networks, before and after group elements change the weights: ``mnfn evaluate``.
 
     Args:
-        runs: finished runs of one task: their folders, names of runs that come with mnfn, or loaded runs.
+        runs: finished runs of one task: their folders, names of runs that come with mnfn, or loaded runs, which are
+            moved to the device and the precision.
         scales: for the scaling group, the ranges of the factors: ``(low, high)``, or ``x`` for 1 to x.
         zoo: where the zoos of the runs are now, if they moved.
         permute: whether hidden neurons are also put into a random order.
@@ -150,8 +151,8 @@ def evaluate(
     given = [runs] if isinstance(runs, str | Path | Run) else list(runs)
     if precision not in ("fp32", "fp64"):
         raise UsageError("precision", f"'{precision}'; use fp32 or fp64")
-    loaded = [run for run in given if isinstance(run, Run)]
-    loaded += load_runs([find_run(run) for run in given if not isinstance(run, Run)])
+    opened = iter(load_runs([find_run(run) for run in given if not isinstance(run, Run)]))
+    loaded = [run if isinstance(run, Run) else next(opened) for run in given]
     ranges = [Range(*scale) if isinstance(scale, tuple) else Range(1.0, float(scale)) for scale in scales]
     for run in loaded:
         run.to(device=context.device, dtype=torch.float64 if precision == "fp64" else None)

@@ -1,6 +1,8 @@
 """The functions do what the commands do, with the same files, numbers and messages."""
 
+import shutil
 import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -85,6 +87,12 @@ def test_plots_are_figures_that_a_notebook_shows(run, tmp_path):
     assert run.plot().axes[0].get_xlabel() == "epoch"
 
 
+def test_evaluate_keeps_the_order_of_loaded_runs_and_of_folders(run, tmp_path):
+    copy = Path(shutil.copytree(run.path, tmp_path / "copy"))
+    found = evaluate([copy, load_run(run.path)], [10])
+    assert list(dict.fromkeys(row.run for row in found.rows)) == [str(copy), str(run.path)]
+
+
 def test_evaluate_is_mnfn_evaluate(run, tmp_path, monkeypatch, capsys):
     assert not command(monkeypatch, "evaluate", run.path, "--scales", "10,0.1:10", "-o", tmp_path / "a")
     found = evaluate([run.path], [10, (0.1, 10)])
@@ -96,8 +104,6 @@ def test_evaluate_is_mnfn_evaluate(run, tmp_path, monkeypatch, capsys):
 
 
 def test_edit_writes_what_mnfn_edit_writes(tmp_path, monkeypatch, capsys):
-    from pathlib import Path
-
     first = Path(__file__).parents[1] / "formats" / "first"
     assert not command(monkeypatch, "edit", first / "editing", first / "inrs", "-o", tmp_path / "a")
     found = edit(first / "editing", first / "inrs", tmp_path / "b")
