@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "inside" / "code-map.md"
 PICTURE = ROOT / "docs" / "pictures" / "code-map.png"
 PACKAGE = "mnfn_cli"
+LEFT, RIGHT = 0.4, 8.6
 ASIDE = {"nn": -1.4, "models": -0.3, "testing": 0.5}
 """Boxes that stand out of the middle of their row, so that no arrow goes through one."""
 WAY_PAGE = PAGE.with_name("batch.md")
@@ -225,7 +226,8 @@ def draw(picture: Path) -> None:
     boxes, places = {}, {}
     for number, row in enumerate(rows):
         for k, name in enumerate(row):
-            place = (4.5 + (k - (len(row) - 1) / 2) * 2.2 + ASIDE.get(name, 0), float(len(rows) - number))
+            apart = min(2.2, (RIGHT - LEFT) / len(row))
+            place = (4.5 + (k - (len(row) - 1) / 2) * apart + ASIDE.get(name, 0), float(len(rows) - number))
             steps = [number for number, step in enumerate(WAY, 1) if step.place.startswith(f"{name}/")]
             room = "\u2007" * (2 * len(runs(steps)) // 3)  # as wide as the numbers that stand there
             text = axes.text(
@@ -243,7 +245,7 @@ def draw(picture: Path) -> None:
         ends = {"patchA": boxes[name].get_bbox_patch(), "patchB": boxes[other].get_bbox_patch()}
         arrow = {"arrowstyle": "-|>", "color": EDGE, "linewidth": 1.2, "shrinkA": 1, "shrinkB": 1, **ends}
         axes.annotate("", places[other], places[name], arrowprops=arrow, zorder=2)
-    axes.set_xlim(0.4, 8.6)
+    axes.set_xlim(LEFT, RIGHT)
     axes.set_ylim(0.5, len(rows) + 0.5)
     axes.set_axis_off()
     figure.savefig(picture, dpi=120)
