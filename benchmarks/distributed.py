@@ -42,15 +42,15 @@ def prepare(work: str, folder: Path, out: Path, batch: int, context: Context) ->
     """Return one of the works, with what it imports and reads at its start already there."""
     torch.optim.Adam([torch.zeros(1)])  # its first use imports much
     if work == "train":
-        steps = ["training.epochs=null", f"training.steps={9600 // batch}", f"training.batch_size={batch}"]
+        steps = ["training.epochs=null", f"training.steps={19200 // batch}", f"training.batch_size={batch}"]
         recipe = load_recipe("generalization/relu-monomial", [*steps, f"data.zoo=['{folder / 'zoo'}']"])
         return lambda: train_run(recipe, out, context=context)
     if work == "build":
         images = load_images("digits")
-        plan = ClassifierZooPlan(cnn_spec(images, "relu"), count=480, epochs=1, seed=0)
+        plan = ClassifierZooPlan(cnn_spec(images, "relu"), count=960, epochs=1, seed=0)
         return lambda: build_classifier_zoo(plan, images, out, context=context)
     if work == "augment":
-        return lambda: augment_zoo(open_zoo(folder / "zoo"), out, copies=6, context=context)
+        return lambda: augment_zoo(open_zoo(folder / "zoo"), out, copies=2, context=context)
     return lambda: apply_run(folder / "run", folder / "zoo", context=context)
 
 
@@ -91,7 +91,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("works", nargs="*", default=WORKS)
-    parser.add_argument("--networks", type=int, default=1000)
+    parser.add_argument("--networks", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--clock", choices=CLOCKS, default="wall")

@@ -127,6 +127,17 @@ def test_shares_make_up_the_batch(size, count):
         assert all(torch.equal(batch[share.positions], batch) for share in shares)
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("period", [1, 2, 3, 5, 8, 13])
+def test_alike_items_are_computed_by_one_process_and_all_have_as_much_to_do(count, period):
+    owners = [Processes(Place(0, count)).owner(number, period) for number in range(period * 6)]
+    shares = [owners.count(rank) for rank in range(count)]
+    assert max(shares) - min(shares) <= 1 and sum(shares) == len(owners)
+    turns = [owners[start : start + period] for start in range(0, len(owners), period)]
+    same = period // count * count
+    assert all(turn[:same] == turns[0][:same] for turn in turns)
+
+
 def test_a_batch_that_cannot_be_divided_is_computed_by_all():
     train = WeightSpaceFeatures.zeros(NetworkSpec.mlp([2, 3, 1], activation="relu"), 20)
     batch = torch.arange(6)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
+import torch.distributed.nn.functional  # see connect
 from torch import distributed
 
 from mnfn_cli.errors import MnfnError, ProcessError
@@ -49,6 +50,10 @@ def join(place: Place, say: Callable[[MnfnError], None]) -> Processes:
 
 def connect(processes: Processes, device: torch.device) -> None:
     """Prepare the collective operations of processes that have joined, on the CPU and on a GPU of their own.
+
+    Functions in ``torch.distributed.nn`` have the group that exists when they are imported as a default. What torch
+    imports with an optimizer imports them, so this module does before: they would keep the group and its threads until
+    the interpreter ends, which aborts the process if such a thread then still holds a tensor.
 
     Args:
         processes: what ``join`` returned.

@@ -166,22 +166,25 @@ class Processes:
         with TemporaryDirectory() as thrown_away:
             yield Path(thrown_away)
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    def map(
+        self, function: Callable[[Item], Result], items: Sequence[Item], period: int | None = None
+    ) -> Iterator[Result]:
         """Yield on rank 0 what a function returns for every item, in order; the others compute their share of it.
 
-        Which process computes an item turns from round to round, so that large and small ones that alternate are
-        shared evenly. A process computes its next item while the one before waits for rank 0.
+        A process computes its next item while the one before waits for rank 0.
 
         Args:
             function: a function that, for the same item, returns the same on every rank.
             items: its arguments, the same on every rank.
+            period: the number of items after which alike ones follow, for a function that keeps what it found out
+                about one for the next: the same process computes both, unless others would have less to do.
         """
         if self.count == 1:
             yield from map(function, items)
             return
         sent: list[Any] = []
         for number, item in enumerate(items):
-            owner = (number + number // self.count) % self.count
+            owner = self.owner(number, period or len(items))
             if self.rank == owner:
                 with alone():
                     found = function(item)
@@ -193,6 +196,22 @@ class Processes:
             elif self.first:
                 yield self._receive(owner)
         self._finish(sent)
+
+    def owner(self, number: int, period: int) -> int:
+        """Return the rank that computes an item of ``map``, in turns.
+
+        Who begins changes, so that large and small items that alternate are shared evenly. The last items of a period
+        that are too few for all processes go round with the periods.
+
+        >>> two = Processes(Place(0, 2))
+        >>> [two.owner(number, 3) for number in range(9)]
+        [0, 1, 0, 0, 1, 1, 0, 1, 0]
+        """
+        turn, place = divmod(number, period)
+        whole = period // self.count * self.count
+        if place >= whole:
+            return (turn * (period - whole) + place - whole) % self.count
+        return (place + place // self.count) % self.count
 
     def _finish(self, sent: Sequence[Any]) -> None:
         self._together(lambda: [work.wait() for work in sent])
@@ -208,7 +227,7 @@ class Processes:
         self._together(lambda: distributed.recv(size, src=source))
         content = torch.empty(int(size), dtype=torch.uint8)
         self._together(lambda: distributed.recv(content, src=source))
-        return pickle.loads(content.numpy().tobytes())  # from a process of the same job
+        return pickle.loads(content.numpy())  # from a process of the same job
 
     def _raise_together(self, error: MnfnError | None) -> None:
         for fault in self.gather(error):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from math import ceil
 from typing import Any
 
 import torch
@@ -18,7 +19,9 @@ from mnfn_cli.weightspace.mixed import Networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 
 BLOCK = 256
-"""The number of networks in a batch when a functional is applied."""
+"""The largest number of networks in a batch when a functional is applied."""
+SHARES = 4
+"""The number of batches of few networks, so that several processes can share them."""
 
 
 def build_model(name: str, spec: NetworkSpec, **options: Any) -> nn.Module:
@@ -83,37 +86,38 @@ def apply_functional(model: nn.Module, features: Networks) -> Any:
         the outputs of the model for all networks, moved to the CPU: a tensor ``(networks, ...)``, or
         ``WeightSpaceFeatures``.
     """
-    own = current().own(range(0, features.batch, BLOCK))
-    outputs = current().in_order(_side_by_side(_in_blocks(model, features, own), len(own)))
+    size = min(BLOCK, ceil(max(features.batch, 1) / SHARES))
+    own = [slice(start, start + size) for start in current().own(range(0, features.batch, size))]
+    outputs = current().in_order(_side_by_side(_in_blocks(model, features, own), (len(own), size)))
     if not outputs:
         return torch.zeros(0)
     return WeightSpaceFeatures.cat(outputs) if isinstance(outputs[0], WeightSpaceFeatures) else torch.cat(outputs)
 
 
-def _in_blocks(model: nn.Module, features: Networks, starts: Iterable[int]) -> Iterator[Any]:
+def _in_blocks(model: nn.Module, features: Networks, blocks: Iterable[slice]) -> Iterator[Any]:
     device, dtype = place_of(model)
     with torch.inference_mode():
-        for start in starts:
-            block = features.select(slice(start, start + BLOCK))
+        for rows in blocks:
+            block = features.select(rows)
             yield model(block.to(device=device, dtype=dtype)).to(device="cpu")
 
 
-def _side_by_side(outputs: Iterator[Any], number: int) -> list[Any]:
+def _side_by_side(outputs: Iterator[Any], room: tuple[int, int]) -> list[Any]:
     """Return the outputs as a list; tensors are collected in one, which is made after the first batch.
 
     A small tensor that stays, among the large ones that come and go with a batch, can leave a hole that the next batch
     does not fit into. Thousands of them made the process grow by hundreds of megabytes.
 
     Args:
-        outputs: tensors ``(up to BLOCK, ...)``, or features of as many networks.
-        number: how many outputs there are.
+        outputs: tensors of a number of networks ``(networks, ...)``, or features of as many.
+        room: how many outputs there are, and the largest number of networks of one.
     """
     sizes: list[int] = []
     for output in outputs:
         if isinstance(output, WeightSpaceFeatures):
             return [output, *outputs]
         if not sizes:
-            held = output.new_empty(number, BLOCK, *output.shape[1:])
+            held = output.new_empty(*room, *output.shape[1:])
         held[len(sizes), : len(output)] = output
         sizes.append(len(output))
     return [rows[:size].clone() for rows, size in zip(held, sizes, strict=True)] if sizes else []

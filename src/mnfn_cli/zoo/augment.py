@@ -168,9 +168,9 @@ def augment_zoo(
                 return emitted.to(device="cpu"), proof
 
             writer = ShardWriter(folder, part.spec, name, SHARD_BYTES, threads=threads)
-            numbers = range(0 if keep_original else 1, copies + 1)
-            places = [(copy, start) for copy in numbers for start in range(0, len(part), BLOCK)]
-            for emitted, proof in processes.map(move, places):
+            starts = range(0, len(part), BLOCK)
+            places = [(copy, start) for copy in range(0 if keep_original else 1, copies + 1) for start in starts]
+            for emitted, proof in processes.map(move, places, period=len(starts)):
                 writer.append(emitted)
                 proofs.add(proof)
                 context.progress.advance(emitted.batch)
