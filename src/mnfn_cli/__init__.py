@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mnfn_cli.pretrained import list_pretrained as list_pretrained
     from mnfn_cli.report.page.report import Report as Report
     from mnfn_cli.report.page.report import write_report as write_report
+    from mnfn_cli.report.pictures import render_zoo as render_zoo
     from mnfn_cli.report.plot import Plot as Plot
     from mnfn_cli.results import ComparisonResult as ComparisonResult
     from mnfn_cli.results import EditResult as EditResult
@@ -101,6 +102,7 @@ __all__ = [
     "load_run",
     "open_zoo",
     "predict",
+    "render_zoo",
     "resume",
     "run_networks",
     "save_zoo",
@@ -118,6 +120,7 @@ __getattr__ = lazy_names(
         "mnfn_cli.nn.permutation": "HNPLinear NPLinear",
         "mnfn_cli.pretrained": "PretrainedRun list_pretrained",
         "mnfn_cli.report.page.report": "Report write_report",
+        "mnfn_cli.report.pictures": "render_zoo",
         "mnfn_cli.report.plot": "Plot",
         "mnfn_cli.results": "ComparisonResult EditResult EvaluationResult ExplanationResult PredictionResult "
         "SweepResult TrainingResult",

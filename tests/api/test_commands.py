@@ -3,12 +3,14 @@
 import json
 import math
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import polars as pl
 import pytest
 import torch
+import typer
 
-import mnfn_cli
 from mnfn_cli import (
     SweepResult,
     augment_zoo,
@@ -19,13 +21,15 @@ from mnfn_cli import (
     import_zoo,
     list_pretrained,
     load_run,
+    render_zoo,
     sweep,
     train,
     verify_zoo,
     write_report,
 )
-from mnfn_cli.cli.app import main
+from mnfn_cli.cli.app import app, main
 from mnfn_cli.errors import DataError, OutputError, RecipeError, UsageError
+from mnfn_cli.task_list import TASKS
 from mnfn_cli.testing import example_zoo
 from mnfn_cli.weightspace import Reading
 from mnfn_cli.zoo import look_at_magnitudes, open_zoo, save_zoo
@@ -64,7 +68,7 @@ def numbers(document):
 
 
 def test_sweep_is_mnfn_sweep(command, tmp_path):
-    recipes = ["generalization/relu-statnn", "generalization/relu-flat-mlp"]
+    recipes = ["generalization/relu-statnn", "generalization/relu-mlp"]
     arguments = [word for recipe in recipes for word in ("--recipe", recipe)]
     arguments += ["--zoo", example_zoo().path, "--seeds", "0,1", "-o", tmp_path / "a", "--json", "training.epochs=1"]
     code, printed, _ = command("sweep", *arguments)
@@ -83,11 +87,11 @@ def test_sweep_is_mnfn_sweep(command, tmp_path):
 
 
 def test_a_sweep_goes_on_and_is_read_back(tmp_path):
-    both = [(), {"model.hidden": [4]}]
+    both = [(), {"model.head": [4, 4]}]
     first = sweep("generalization/relu-statnn", example_zoo(), tmp_path / "sweep", SHORT, variants=both[:1])
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
     found = sweep("generalization/relu-statnn", example_zoo(), tmp_path / "sweep", SHORT, variants=both)
-    assert first.table.height == 1 and found.table["variant"].to_list() == ["", "model.hidden=[4]"]
+    assert first.table.height == 1 and found.table["variant"].to_list() == ["", "model.head=[4, 4]"]
     assert {path: path.stat().st_mtime_ns for path in times} == times
     again = SweepResult.read(tmp_path / "sweep")
     assert again.folders == found.folders and list(map(numbers, again.rows)) == list(map(numbers, found.rows))
@@ -295,16 +299,53 @@ def test_results_with_tables_have_polars_and_pandas(files, tmp_path):
         assert isinstance(found.to_pandas(), pandas.DataFrame) and [*found.to_pandas()] == found.table.columns
 
 
-def test_every_command_has_a_name_in_python():
-    """A command that is added needs a function, or a word here on what does the same."""
-    from mnfn_cli.cli.app import app
+def test_render_zoo_is_mnfn_zoo_render(command, tmp_path):
+    inrs = Path(__file__).parents[1] / "formats" / "first" / "inrs"
+    code, _, _ = command("zoo", "render", inrs, "-o", tmp_path / "a.png", "--limit", 2)
+    image = render_zoo(open_zoo(inrs), tmp_path / "b.png", limit=2)
+    assert not code and (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert image.size[0] > image.size[1] and render_zoo(inrs, limit=1).size[0] < image.size[0]
+    with pytest.raises(OutputError, match="exists"):
+        render_zoo(inrs, tmp_path / "b.png")
+    with pytest.raises(UsageError, match="no network nobody"):
+        render_zoo(inrs, ids=["nobody"])
+    with pytest.raises(UsageError, match="no INRs"):
+        render_zoo(example_zoo())
 
-    without = {"env": "", "report": "write_report", "count-params": "models.count_parameters"}
-    without |= {"export-functional": "export_functional", "pretrained": "list_pretrained", "augment": "augment_zoo"}
-    without |= {"predict-generalization": "predict", "classify-inr": "classify", "edit-inr": "edit"}
-    for each in app.registered_commands:
-        name = without.get(each.name, each.name)
-        found = mnfn_cli
-        for part in filter(None, name.split(".")):
-            found = getattr(found, part)
-        assert found is not None
+
+NAMES = {
+    "augment": "augment_zoo",
+    "count-params": "models.count_parameters",
+    "export-functional": "export_functional",
+    "pretrained": "list_pretrained",
+    "report": "write_report",
+    "recipe list": "recipe.list_recipes",
+    "recipe show": "recipe.load_recipe",
+    "recipe validate": "recipe.parse_recipe",
+    "zoo build cnn": "build_cnn_zoo",
+    "zoo build mlp": "build_mlp_zoo",
+    "zoo build siren": "build_siren_zoo",
+    "zoo export": "export_zoo",
+    "zoo filter": "zoo.plan_filter",
+    "zoo import": "import_zoo",
+    "zoo info": "open_zoo",
+    "zoo merge": "zoo.plan_merge",
+    "zoo render": "render_zoo",
+    "zoo split": "zoo.plan_split",
+    "zoo verify": "verify_zoo",
+}
+"""The public names that do what commands of other names do."""
+
+
+def test_every_command_has_a_name_in_python():
+    """A command that is added needs a function, or an entry in ``NAMES``; ``mnfn env`` describes the machine."""
+
+    def words(group, before=()):
+        for name, each in group.commands.items():
+            yield from words(each, (*before, name)) if hasattr(each, "commands") else [" ".join((*before, name))]
+
+    commands = {*words(typer.main.get_command(app))} - {"env"} - {each.command for each in TASKS.values()}
+    assert commands >= {*NAMES}
+    for name in commands:
+        package, _, function = f"mnfn_cli.{NAMES.get(name, name)}".rpartition(".")
+        assert function in import_module(package).__all__, name
