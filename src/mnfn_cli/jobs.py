@@ -28,6 +28,7 @@ from mnfn_cli.tasks.evaluation import evaluate_runs
 from mnfn_cli.tasks.finished_run import Run, load_runs
 from mnfn_cli.tasks.sweep import plan_sweep, run_sweep
 from mnfn_cli.tasks.training import resolve_recipe, resume_run, train_run
+from mnfn_cli.training.events import require_tensorboard
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.layout import Reading
 from mnfn_cli.weightspace.spec import Pair
@@ -52,6 +53,7 @@ def train(
     force: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
+    tensorboard: bool = False,
 ) -> TrainingResult:
     """Train a neural functional on zoos, as a recipe says, and write the folder of the run: ``mnfn train``.
 
@@ -65,13 +67,14 @@ def train(
         force: replace an existing run.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:i``.
         progress: whom progress is reported to; by default nobody.
+        tensorboard: also write the figures of the training as events that TensorBoard shows.
 
     Returns:
         the figures on the test networks; ``load()`` returns the functional.
 
     Raises:
         RecipeError: the recipe or an override is wrong, or a zoo does not fit it.
-        UsageError: there is no such device.
+        UsageError: there is no such device, or TensorBoard is asked for and not installed.
         DataError: a zoo cannot be read, or lacks what the task needs.
         OutputError: the folder exists, or is equal to, inside or around a zoo.
         NumericError: a loss or a gradient is not finite.
@@ -87,10 +90,8 @@ def train(
     if isinstance(recipe, Recipe):
         recipe = parse_recipe(apply_overrides(recipe_to_document(recipe), given), "recipe")
     resolved = resolve_recipe(recipe, given, _paths(zoo), seed)
-    path = Path(out)
-    result = train_run(
-        resolved, path, force=force, skip_bad=skip_bad, context=_context(device, progress), illustrate=present_run
-    )
+    path, context = Path(out), _context(device, progress, tensorboard)
+    result = train_run(resolved, path, force=force, skip_bad=skip_bad, context=context, illustrate=present_run)
     return TrainingResult(path, result)
 
 
@@ -128,6 +129,7 @@ def sweep(
     seeds: Sequence[int] = (0,),
     device: str = "auto",
     progress: Progress | None = None,
+    tensorboard: bool = False,
 ) -> SweepResult:
     """Train recipes over several seeds, and tabulate the mean and the deviation of every test figure: ``mnfn sweep``.
 
@@ -143,13 +145,15 @@ def sweep(
         seeds: the seeds; each trains every recipe and variant.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:i``.
         progress: whom progress is reported to; by default nobody.
+        tensorboard: also write the figures of each training as events that TensorBoard shows.
 
     Returns:
         a row for each recipe and variant; ``runs`` are the trained runs.
 
     Raises:
         RecipeError: a recipe or an override is wrong, or a zoo does not fit it; nothing is trained.
-        UsageError: there is no such device, a run would be trained twice, or the folder holds it with another recipe.
+        UsageError: there is no such device, a run would be trained twice, or the folder holds it with another recipe;
+            or TensorBoard is asked for and not installed.
         DataError: a zoo cannot be read, or lacks what the task needs; nothing is trained.
         OutputError: the folder holds something other than a sweep, or is equal to, inside or around a zoo.
         NumericError: a loss or a gradient is not finite.
@@ -172,7 +176,7 @@ def sweep(
         zoos=_paths(zoo),
     )
     path = Path(out)
-    rows = run_sweep(trials, path, context=_context(device, progress), illustrate=present_run)
+    rows = run_sweep(trials, path, context=_context(device, progress, tensorboard), illustrate=present_run)
     return SweepResult(path, rows, [path / trial.folder for trial in trials])
 
 
@@ -478,8 +482,10 @@ def _apply(
     )
 
 
-def _context(device: str, progress: Progress | None) -> Context:
-    return Context(resolve_device(device), progress or Silent())
+def _context(device: str, progress: Progress | None, tensorboard: bool = False) -> Context:
+    if tensorboard:
+        require_tensorboard("tensorboard")
+    return Context(resolve_device(device), progress or Silent(), tensorboard=tensorboard)
 
 
 def _texts(overrides: Overrides) -> Sequence[str]:

@@ -69,6 +69,9 @@ class TrainingResult:
 
         Raises:
             DataError: there is no finished run.
+
+        >>> TrainingResult.read("generalization/digits-relu-hybrid").path.name
+        'digits-relu-hybrid'
         """
         path = find_run(run)
         return cls(path, read_result(path))
@@ -95,7 +98,11 @@ class TrainingResult:
         return pl.read_ndjson(RunFolder(self.path).metrics)
 
     def load(self) -> Run:
-        """Return the trained functional, as ``load_run`` does."""
+        """Return the trained functional, as ``load_run`` does.
+
+        >>> TrainingResult.read("generalization/digits-relu-hybrid").load().recipe.task
+        'generalization'
+        """
         return load_run(self.path)
 
     def plot(self, path: str | Path | None = None) -> Plot:
@@ -106,6 +113,9 @@ class TrainingResult:
 
         Raises:
             StorageError: the file cannot be written.
+
+        >>> TrainingResult.read("generalization/digits-relu-hybrid").plot().axes[0].get_xlabel()
+        'epoch'
         """
         step = int(self.result.validation["step"] or 0)
         return _saved(plot_training(RunFolder(self.path).metrics, step), path)
@@ -182,6 +192,15 @@ class PredictionResult(Tabled):
 
         Raises:
             StorageError: the file cannot be written.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> from mnfn_cli import predict
+        >>> from mnfn_cli.testing import example_zoo
+        >>> found = predict("generalization/digits-relu-hybrid", example_zoo())
+        >>> with TemporaryDirectory() as folder:
+        ...     found.save(f"{folder}/predictions.csv")
+        ...     len((Path(folder) / "predictions.csv").read_text().splitlines())
+        13
         """
         self.application.write_csv(Path(path))
 
@@ -194,6 +213,12 @@ class PredictionResult(Tabled):
         Raises:
             UsageError: no true values are known to compare with.
             StorageError: the file cannot be written.
+
+        >>> from mnfn_cli import predict
+        >>> from mnfn_cli.testing import example_zoo
+        >>> found = predict("generalization/digits-relu-hybrid", example_zoo())
+        >>> found.plot().axes[0].get_ylabel()
+        'predicted from the weights'
         """
         if self.application.figure is None:
             raise UsageError("plot", "no true values of these networks are known; there is nothing to compare with")

@@ -130,5 +130,5 @@ def test_growth_by_the_formulas():
 
 
 def test_the_picture(tmp_path):
-    plot_growth(growth(), tmp_path / "growth.png")
+    plot_growth(growth()).save(tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size > 10_000
