@@ -75,10 +75,10 @@ Errors are subclasses of `mnfn_cli.errors.MnfnError`, with the message that the 
 
 ## From commands to functions
 
-What a command writes, its function writes too, to the same bytes but for the command line that is recorded. Functions
-take open zoos and loaded runs as well as their paths. What they return has the numbers; results with a table have
-`table` (polars), `to_pandas()` and, where a picture says more, `plot()`. Plans (`zoo.plan_split` and the like) say what
-a new zoo will hold, and `zoo.write_plan` writes it.
+What a command writes, its function writes too, to the same bytes but for the command line that is recorded. Zoos
+and runs are given open or by their paths (`resume` and `write_report` take paths). What functions return has the
+numbers; results with a table have `table` (polars), `to_pandas()` and, where a picture says more, `plot()`. Plans
+(`zoo.plan_split` and the like) say what a new zoo will hold, and `zoo.write_plan` writes it.
 """
 
 

@@ -32,7 +32,7 @@ from mnfn_cli.errors import DataError, OutputError, RecipeError, UsageError
 from mnfn_cli.task_list import TASKS
 from mnfn_cli.testing import example_zoo
 from mnfn_cli.weightspace import Reading
-from mnfn_cli.zoo import look_at_magnitudes, open_zoo, save_zoo
+from mnfn_cli.zoo import find_twins, look_at_magnitudes, open_zoo, plan_filter, plan_merge, plan_split, save_zoo
 
 SHORT = {"training.epochs": 1}
 HYBRID = "generalization/digits-relu-hybrid"
@@ -311,6 +311,22 @@ def test_render_zoo_is_mnfn_zoo_render(command, tmp_path):
         render_zoo(inrs, ids=["nobody"])
     with pytest.raises(UsageError, match="no INRs"):
         render_zoo(example_zoo())
+
+
+def test_zoos_are_given_open_or_by_path(tmp_path):
+    zoo = example_zoo()
+    assert open_zoo(zoo) is zoo
+    tables = []
+    for number, each in enumerate((zoo, zoo.path, str(zoo.path))):
+        assert export_zoo(each, tmp_path / f"{number}-files", split="test") == 2
+        tables.append([augment_zoo(each, tmp_path / f"{number}-moved", verify=False).zoo.table])
+        tables[-1] += [plan_split(each, {"train": 1.0, "val": 0.0, "test": 0.0}, seed=0).table]
+        tables[-1] += [plan_filter(each, "split = 'test'").table, plan_merge([each, tmp_path / "0-moved"]).table]
+        assert find_twins(each) == []
+    for other in tables[1:]:
+        assert all(map(pl.DataFrame.equals, other, tables[0]))
+    with pytest.raises(UsageError, match="give those of train, val and test"):
+        plan_split(zoo, {"train": 0.5}, seed=0)
 
 
 def test_every_command_has_a_function(monkeypatch):

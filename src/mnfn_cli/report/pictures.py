@@ -112,7 +112,7 @@ def render_zoo(
     ...     render_zoo(zoo, split="test").mode
     'RGB'
     """
-    opened = zoo if isinstance(zoo, Zoo) else open_zoo(zoo)
+    opened = open_zoo(zoo)
     if output is not None:
         check_outputs([Output(Path(output))], [opened.path], force=force)
     rows = choose_rows(opened, split=split, ids=ids, limit=limit)

@@ -27,7 +27,7 @@ from mnfn_cli.weightspace.mixed import Networks, join_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.mixed import place_of_spec
-from mnfn_cli.zoo.store import open_zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 
 EFFORT_BESIDE = 1_000_000
 """The effort (``_effort``) for parameters that a model may have for a moment while it is built, and does not keep."""
@@ -345,11 +345,11 @@ def label_runs(runs: Sequence[Run]) -> dict[str, str]:
     }
 
 
-def design_of(path: Path) -> InrDesign:
+def design_of(path: str | Path | Zoo) -> InrDesign:
     """Return how the INRs of a zoo, or of the zoo that a finished run was trained on, were fitted.
 
     Args:
-        path: the folder of a zoo or of a finished run, or the name of a run that comes with mnfn.
+        path: an open zoo, the folder of a zoo or of a finished run, or the name of a run that comes with mnfn.
 
     Returns:
         the architecture of the INRs, the settings of the fit and the initial weights that they share, for
@@ -365,6 +365,8 @@ def design_of(path: Path) -> InrDesign:
     Traceback (most recent call last):
     mnfn_cli.errors.UsageError: ...zoo: holds networks 1 -> 16 -> 16 -> 16 -> 10,... relu, no INRs
     """
+    if isinstance(path, Zoo):
+        return InrDesign.of_zoo(path)
     path = find_run(path)
     if not (path / RUN_FILE).exists():
         return InrDesign.of_zoo(open_zoo(path))

@@ -191,11 +191,11 @@ class Zoo(ZooContents, Dataset[ZooItem]):
         return to_pandas(self.table)
 
 
-def open_zoo(path: str | Path) -> Zoo:
+def open_zoo(path: str | Path | Zoo) -> Zoo:
     """Open a zoo. The sizes of its files, its table and the shapes of its tensors are checked, but not their values.
 
     Args:
-        path: the folder of the zoo.
+        path: the folder of the zoo; an open zoo is returned as it is.
 
     Returns:
         the zoo, whose weights are read when they are used.
@@ -207,6 +207,8 @@ def open_zoo(path: str | Path) -> Zoo:
     >>> open_zoo(example_zoo().path).table.columns[:3]
     ['id', 'split', 'activation']
     """
+    if isinstance(path, Zoo):
+        return path
     found = open_contents(path)
     return Zoo(found.path, found.record, found.table, found.spaces)
 
