@@ -418,6 +418,11 @@ class ExplanationResult(Tabled):
         return self.explanation.interval
 
     @property
+    def unlike(self) -> float | None:
+        """How far the network is from those of the training zoo, unlike them above 1; None if the run cannot tell."""
+        return self.explanation.unlike
+
+    @property
     def remarks(self) -> Sequence[str]:
         """Sentences that the user should read."""
         return self.explanation.remarks

@@ -111,6 +111,7 @@ def test_explain_is_mnfn_explain(command, tmp_path):
     found.plot(tmp_path / "b.png")
     assert not code and (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     told = json.loads(printed)
+    assert told["unlike_score"] == found.unlike
     assert told["prediction"] == found.prediction and (told["low"], told["high"]) == found.interval
     assert told["layers"] == found.table.rows(named=True)
     assert [entry["weight"] for entry in told["inputs"]] == found.inputs["weight"].to_list()
@@ -222,6 +223,7 @@ def test_import_zoo_refuses_what_the_command_refuses(command, files, tmp_path):
         "--epoch: 'first'; give the number": {"format": "model-zoos", "epoch": "first"},
         "--coordinates: 'zx'; use yx or xy": {"format": "nfn-siren", "coordinates": "zx"},
         "--pixel-range: 1 0; black is less": {"format": "nfn-siren", "pixel_range": (1.0, 0.0)},
+        "--size: '28x28'; give a size in pixels": {"format": "nfn-siren", "size": "28x28"},
         "--padding: -1; give whole numbers from 0": {"activation": "relu", "padding": -1},
         "'big'; write none, max2": {"activation": "relu", "pool": "big"},
         "fractions: .* give those of train, val": {"activation": "relu", "fractions": {"train": 0.5, "test": 0.2}},

@@ -81,7 +81,7 @@ class Architecture:
             strides=_pairs("--stride", stride, 1),
             paddings=_pairs("--padding", padding, 0),
             pools=pools,
-            input_size=_size(input_size),
+            input_size=picture_size("--input-size", input_size),
             input_mean=_numbers(input_mean),
             input_std=_numbers(input_std),
             output_offset=output_offset,
@@ -190,10 +190,23 @@ def _pairs(option: str, given: int | Sequence[int | Pair] | None, least: int) ->
     return tuple((high, wide) for high, wide in pairs)
 
 
-def _size(given: int | Sequence[int] | None) -> tuple[int, ...] | None:
+def picture_size(
+    option: str, given: int | Sequence[int] | None, sides: tuple[int, ...] = (2, 3)
+) -> tuple[int, ...] | None:
+    """Return a size in pixels, given as such or as the side of a square; None if it is not given.
+
+    Args:
+        option: the name of the option, for errors.
+        given: the size.
+        sides: how many numbers there may be.
+
+    Raises:
+        UsageError: it is no size.
+    """
     size = (given, given) if isinstance(given, int) else given
-    if size is not None and not (len(size) in (2, 3) and all(isinstance(side, int) and side > 0 for side in size)):
-        raise UsageError("--input-size", f"{given!r}; give a size in pixels, such as 28, (28, 28) or (1, 28, 28)")
+    if size is not None and not (len(size) in sides and all(isinstance(side, int) and side > 0 for side in size)):
+        example = " or (1, 28, 28)" if 3 in sides else ""
+        raise UsageError(option, f"{given!r}; give a size in pixels, such as 28, (28, 28){example}")
     return None if size is None else tuple(size)
 
 

@@ -134,16 +134,17 @@ def _architecture(given: Given) -> Any:
 
 
 def _inrs(given: Given) -> "InrOptions":
+    from mnfn_cli.zoo.importers.architecture import picture_size
     from mnfn_cli.zoo.importers.inr_facts import InrOptions
 
-    size, coordinates = given.get("size"), given.get("coordinates", "yx")
+    size, coordinates = picture_size("--size", given.get("size"), (2,)), given.get("coordinates", "yx")
     black, white = pixel_range = given.get("pixel_range", (0.0, 1.0))
     if not black < white:
         raise UsageError("--pixel-range", f"{black:g} {white:g}; black is less than white")
     if coordinates not in ("yx", "xy"):
         raise UsageError("--coordinates", f"'{coordinates}'; use yx or xy")
     said = tuple(pixel_range) if "pixel_range" in given else None
-    return InrOptions((size, size) if isinstance(size, int) else size, said, coordinates)
+    return InrOptions(size, said, coordinates)  # type: ignore[arg-type]
 
 
 PLANNERS: Mapping[str, tuple[str, str, Callable[[Given], dict[str, Any]]]] = {
