@@ -21,6 +21,39 @@ PACKAGES = {
     "mnfn_cli.errors": "The exceptions, each with the exit code of the command line.",
 }
 
+COMMANDS = {
+    "augment": "augment_zoo",
+    "classify": "classify",
+    "compare": "compare",
+    "count-params": "models.count_parameters",
+    "edit": "edit",
+    "evaluate": "evaluate",
+    "explain": "explain",
+    "export-functional": "export_functional",
+    "predict": "predict",
+    "pretrained": "list_pretrained",
+    "recipe list": "recipe.list_recipes",
+    "recipe show": "recipe.load_recipe",
+    "recipe validate": "recipe.load_recipe",
+    "report": "write_report",
+    "sweep": "sweep",
+    "train": "train",
+    "train --resume": "resume",
+    "zoo build cnn": "build_cnn_zoo",
+    "zoo build mlp": "build_mlp_zoo",
+    "zoo build siren": "build_siren_zoo",
+    "zoo export": "export_zoo",
+    "zoo filter": "zoo.plan_filter",
+    "zoo import": "import_zoo",
+    "zoo info": "open_zoo",
+    "zoo merge": "zoo.plan_merge",
+    "zoo render": "render_zoo",
+    "zoo split": "zoo.plan_split",
+    "zoo verify": "verify_zoo",
+    "zoo verify --twins": "zoo.find_twins",
+}
+"""By command, the function that does the same, below ``mnfn_cli``."""
+
 HEAD = """# The Python API
 
 <!-- scripts/api.py writes this page from the packages; a test compares them. -->
@@ -39,6 +72,13 @@ may change at any time. What is on disk has promises of its own ([formats](forma
 `tests/api/signatures.txt` holds every signature. A test compares it with the code, so none changes unseen.
 
 Errors are subclasses of `mnfn_cli.errors.MnfnError`, with the message that the command line prints.
+
+## From commands to functions
+
+What a command writes, its function writes too, to the same bytes but for the command line that is recorded. Zoos
+and runs are given open or by their paths (`resume` and `write_report` take paths). What functions return has the
+numbers; results with a table have `table` (polars), `to_pandas()` and, where a picture says more, `plot()`. Plans
+(`zoo.plan_split` and the like) say what a new zoo will hold, and `zoo.write_plan` writes it.
 """
 
 
@@ -61,7 +101,8 @@ def summary(value: Any) -> str:
 
 def page() -> str:
     """Return the text of docs/api.md."""
-    parts = [HEAD]
+    pairs = [f"| `mnfn {command}` | `mnfn_cli.{name}` |" for command, name in COMMANDS.items()]
+    parts = ["\n".join([HEAD, "| command | function |", "|---|---|", *pairs, ""])]
     for package, about in PACKAGES.items():
         rows = [f"| `{name}` | {summary(value)} |" for name, value in public(package)]
         parts.append("\n".join([f"## `{package}`", "", about, "", "| name | what it is |", "|---|---|", *rows, ""]))

@@ -10,21 +10,34 @@ from mnfn_cli.version import __version__
 
 if TYPE_CHECKING:
     from mnfn_cli.jobs import classify as classify
+    from mnfn_cli.jobs import compare as compare
     from mnfn_cli.jobs import edit as edit
     from mnfn_cli.jobs import evaluate as evaluate
+    from mnfn_cli.jobs import explain as explain
     from mnfn_cli.jobs import predict as predict
     from mnfn_cli.jobs import resume as resume
+    from mnfn_cli.jobs import sweep as sweep
     from mnfn_cli.jobs import train as train
     from mnfn_cli.nn.monomial import MonomialLinear as MonomialLinear
     from mnfn_cli.nn.permutation import HNPLinear as HNPLinear
     from mnfn_cli.nn.permutation import NPLinear as NPLinear
+    from mnfn_cli.pretrained import PretrainedRun as PretrainedRun
+    from mnfn_cli.pretrained import list_pretrained as list_pretrained
+    from mnfn_cli.report.page.report import Report as Report
+    from mnfn_cli.report.page.report import write_report as write_report
+    from mnfn_cli.report.pictures import render_zoo as render_zoo
     from mnfn_cli.report.plot import Plot as Plot
+    from mnfn_cli.results import ComparisonResult as ComparisonResult
     from mnfn_cli.results import EditResult as EditResult
     from mnfn_cli.results import EvaluationResult as EvaluationResult
+    from mnfn_cli.results import ExplanationResult as ExplanationResult
     from mnfn_cli.results import PredictionResult as PredictionResult
+    from mnfn_cli.results import SweepResult as SweepResult
     from mnfn_cli.results import TrainingResult as TrainingResult
     from mnfn_cli.runtime.context import Context as Context
     from mnfn_cli.tasks.evaluation import Row as Row
+    from mnfn_cli.tasks.exported import ExportedFunctional as ExportedFunctional
+    from mnfn_cli.tasks.exported import export_functional as export_functional
     from mnfn_cli.tasks.finished_run import Run as Run
     from mnfn_cli.tasks.finished_run import design_of as design_of
     from mnfn_cli.tasks.finished_run import load_run as load_run
@@ -40,14 +53,19 @@ if TYPE_CHECKING:
     from mnfn_cli.zoo.build.zoos import build_mlp_zoo as build_mlp_zoo
     from mnfn_cli.zoo.build.zoos import build_siren_zoo as build_siren_zoo
     from mnfn_cli.zoo.export import export_zoo as export_zoo
+    from mnfn_cli.zoo.importing import import_zoo as import_zoo
     from mnfn_cli.zoo.store import Zoo as Zoo
     from mnfn_cli.zoo.store import open_zoo as open_zoo
+    from mnfn_cli.zoo.verification import verify_zoo as verify_zoo
     from mnfn_cli.zoo.writer import save_zoo as save_zoo
 
 __all__ = [
+    "ComparisonResult",
     "Context",
     "EditResult",
     "EvaluationResult",
+    "ExplanationResult",
+    "ExportedFunctional",
     "HNPLinear",
     "Metric",
     "MonomialElement",
@@ -56,8 +74,11 @@ __all__ = [
     "NetworkSpec",
     "Plot",
     "PredictionResult",
+    "PretrainedRun",
+    "Report",
     "Row",
     "Run",
+    "SweepResult",
     "TrainingResult",
     "WeightSpaceFeatures",
     "Zoo",
@@ -69,29 +90,43 @@ __all__ = [
     "build_siren_zoo",
     "canonicalize",
     "classify",
+    "compare",
     "design_of",
     "edit",
     "evaluate",
+    "explain",
+    "export_functional",
     "export_zoo",
+    "import_zoo",
+    "list_pretrained",
     "load_run",
     "open_zoo",
     "predict",
+    "render_zoo",
     "resume",
     "run_networks",
     "save_zoo",
+    "sweep",
     "train",
+    "verify_zoo",
+    "write_report",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "mnfn_cli.jobs": "classify edit evaluate predict resume train",
+        "mnfn_cli.jobs": "classify compare edit evaluate explain predict resume sweep train",
         "mnfn_cli.nn.monomial": "MonomialLinear",
         "mnfn_cli.nn.permutation": "HNPLinear NPLinear",
-        "mnfn_cli.results": "EditResult EvaluationResult PredictionResult TrainingResult",
+        "mnfn_cli.pretrained": "PretrainedRun list_pretrained",
+        "mnfn_cli.report.page.report": "Report write_report",
+        "mnfn_cli.report.pictures": "render_zoo",
         "mnfn_cli.report.plot": "Plot",
+        "mnfn_cli.results": "ComparisonResult EditResult EvaluationResult ExplanationResult PredictionResult "
+        "SweepResult TrainingResult",
         "mnfn_cli.runtime.context": "Context",
         "mnfn_cli.tasks.evaluation": "Row",
+        "mnfn_cli.tasks.exported": "ExportedFunctional export_functional",
         "mnfn_cli.tasks.finished_run": "Run design_of load_run",
         "mnfn_cli.tasks.functional": "build_model",
         "mnfn_cli.tasks.metrics": "Metric",
@@ -103,7 +138,9 @@ __getattr__ = lazy_names(
         "mnfn_cli.zoo.augment": "augment_zoo",
         "mnfn_cli.zoo.build.zoos": "build_cnn_zoo build_mlp_zoo build_siren_zoo",
         "mnfn_cli.zoo.export": "export_zoo",
+        "mnfn_cli.zoo.importing": "import_zoo",
         "mnfn_cli.zoo.store": "Zoo open_zoo",
+        "mnfn_cli.zoo.verification": "verify_zoo",
         "mnfn_cli.zoo.writer": "save_zoo",
     },
 )

@@ -1,4 +1,4 @@
-"""The commands as functions: train, evaluate, predict, classify, edit. They call the engines that ``mnfn`` calls."""
+"""The commands as functions, from train to compare. They call the engines that ``mnfn`` calls."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,30 @@ from mnfn_cli.errors import UsageError
 from mnfn_cli.pretrained import find_run
 from mnfn_cli.recipe import Recipe, apply_overrides, parse_recipe, recipe_to_document
 from mnfn_cli.report.card import present_run
-from mnfn_cli.results import EditResult, EvaluationResult, PredictionResult, TrainingResult
+from mnfn_cli.results import (
+    ComparisonResult,
+    EditResult,
+    EvaluationResult,
+    ExplanationResult,
+    PredictionResult,
+    SweepResult,
+    TrainingResult,
+)
 from mnfn_cli.runtime.context import Context, Progress, Silent, resolve_device
+from mnfn_cli.tasks import explanation
 from mnfn_cli.tasks.application import Application, apply_run
 from mnfn_cli.tasks.condition import Range
 from mnfn_cli.tasks.evaluation import evaluate_runs
 from mnfn_cli.tasks.finished_run import Run, load_runs
+from mnfn_cli.tasks.sweep import plan_sweep, run_sweep
 from mnfn_cli.tasks.training import resolve_recipe, resume_run, train_run
+from mnfn_cli.training.events import require_tensorboard
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.layout import Reading
+from mnfn_cli.weightspace.spec import Pair
+from mnfn_cli.zoo.comparison import compare_pair
+from mnfn_cli.zoo.importers.architecture import Architecture
+from mnfn_cli.zoo.pair import read_pair
 from mnfn_cli.zoo.store import Zoo
 
 Overrides = Mapping[str, Any] | Sequence[str]
@@ -38,6 +53,7 @@ def train(
     force: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
+    tensorboard: bool = False,
 ) -> TrainingResult:
     """Train a neural functional on zoos, as a recipe says, and write the folder of the run: ``mnfn train``.
 
@@ -51,13 +67,14 @@ def train(
         force: replace an existing run.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:i``.
         progress: whom progress is reported to; by default nobody.
+        tensorboard: also write the figures of the training as events that TensorBoard shows.
 
     Returns:
         the figures on the test networks; ``load()`` returns the functional.
 
     Raises:
         RecipeError: the recipe or an override is wrong, or a zoo does not fit it.
-        UsageError: there is no such device.
+        UsageError: there is no such device, or TensorBoard is asked for and not installed.
         DataError: a zoo cannot be read, or lacks what the task needs.
         OutputError: the folder exists, or is equal to, inside or around a zoo.
         NumericError: a loss or a gradient is not finite.
@@ -69,14 +86,12 @@ def train(
     ...     run.load().predict(example_zoo().split("test").read()).shape
     torch.Size([2])
     """
-    given = [_override(key, value) for key, value in overrides.items()] if isinstance(overrides, Mapping) else overrides
+    given = _texts(overrides)
     if isinstance(recipe, Recipe):
         recipe = parse_recipe(apply_overrides(recipe_to_document(recipe), given), "recipe")
     resolved = resolve_recipe(recipe, given, _paths(zoo), seed)
-    path = Path(out)
-    result = train_run(
-        resolved, path, force=force, skip_bad=skip_bad, context=_context(device, progress), illustrate=present_run
-    )
+    path, context = Path(out), _context(device, progress, tensorboard)
+    result = train_run(resolved, path, force=force, skip_bad=skip_bad, context=context, illustrate=present_run)
     return TrainingResult(path, result)
 
 
@@ -102,6 +117,67 @@ def resume(run: str | Path, *, device: str = "auto", progress: Progress | None =
     """
     path = Path(run)
     return TrainingResult(path, resume_run(path, context=_context(device, progress), illustrate=present_run))
+
+
+def sweep(
+    recipes: str | Path | Sequence[str | Path],
+    zoo: Zoos | None,
+    out: str | Path,
+    overrides: Overrides = (),
+    *,
+    variants: Sequence[Overrides] = ((),),
+    seeds: Sequence[int] = (0,),
+    device: str = "auto",
+    progress: Progress | None = None,
+    tensorboard: bool = False,
+) -> SweepResult:
+    """Train recipes over several seeds, and tabulate the mean and the deviation of every test figure: ``mnfn sweep``.
+
+    An interrupted sweep continues when it is called again. Runs that are finished are not trained again.
+
+    Args:
+        recipes: recipes that come with mnfn, such as ``generalization/relu-monomial``, or YAML files. Overrides of one
+            recipe only follow it after semicolons, as in ``"generalization/relu-np;data.zoo=[zoos/digits-relu]"``.
+        zoo: the zoo or zoos to train on, open or by path; None for those that the recipes name.
+        out: the folder of the sweep, which is created, or goes on; its runs and their tables lie in it.
+        overrides: values that replace those of every recipe, as for ``train``.
+        variants: overrides of each variant of every recipe; ``()`` stands for the recipes as they are.
+        seeds: the seeds; each trains every recipe and variant.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:i``.
+        progress: whom progress is reported to; by default nobody.
+        tensorboard: also write the figures of each training as events that TensorBoard shows.
+
+    Returns:
+        a row for each recipe and variant; ``runs`` are the trained runs.
+
+    Raises:
+        RecipeError: a recipe or an override is wrong, or a zoo does not fit it; nothing is trained.
+        UsageError: there is no such device, a run would be trained twice, or the folder holds it with another recipe;
+            or TensorBoard is asked for and not installed.
+        DataError: a zoo cannot be read, or lacks what the task needs; nothing is trained.
+        OutputError: the folder holds something other than a sweep, or is equal to, inside or around a zoo.
+        NumericError: a loss or a gradient is not finite.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from mnfn_cli.testing import example_zoo
+    >>> with TemporaryDirectory() as folder:
+    ...     found = sweep(
+    ...         "generalization/relu-statnn", example_zoo(), f"{folder}/sweep", {"training.epochs": 1}, seeds=[0, 1]
+    ...     )
+    ...     found.table.select("recipe", "seeds").rows(), len(found.runs)
+    ([('generalization/relu-statnn', 2)], 2)
+    """
+    given = [recipes] if isinstance(recipes, str | Path) else recipes
+    trials = plan_sweep(
+        [str(recipe) for recipe in given],
+        seeds,
+        variants=[_texts(variant) for variant in variants],
+        overrides=_texts(overrides),
+        zoos=_paths(zoo),
+    )
+    path = Path(out)
+    rows = run_sweep(trials, path, context=_context(device, progress, tensorboard), illustrate=present_run)
+    return SweepResult(path, rows, [path / trial.folder for trial in trials])
 
 
 def evaluate(
@@ -283,6 +359,104 @@ def edit(
     return EditResult(_apply(*arguments, output=output, force=force), output)
 
 
+def explain(
+    run: str | Path | Run,
+    networks: Networks,
+    network: str | None = None,
+    *,
+    reading: Reading = Reading(),
+    seed: int = 0,
+    device: str = "auto",
+) -> ExplanationResult:
+    """Say what carried a prediction about a network: its layers, and the inputs that the run has learned.
+
+    It is what ``mnfn explain`` does. A layer counts by how far the prediction moves when each of its numbers is shaken
+    by 10 %, which no rescaling of neurons changes.
+
+    Args:
+        run: a finished run of the task generalization: its folder, the name of one that comes with mnfn, or loaded.
+        networks: an open zoo or some networks of one, raw weights ``(networks, 1, ...)``, whose names are their
+            numbers, or the path of a zoo, of a checkpoint file, or of a folder of them.
+        network: the name of the network; not needed if there is one only.
+        reading: what files do not say of themselves, such as the order of their layers.
+        seed: the seed of the noise.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:i``.
+
+    Returns:
+        the prediction, and a row for each layer; ``plot`` draws what the command draws.
+
+    Raises:
+        DataError: the run or the network cannot be read, or there is no network of this name.
+        UsageError: the run was trained for another task; or there are several networks, and none is named.
+
+    >>> from mnfn_cli.testing import example_zoo
+    >>> found = explain("generalization/digits-relu-hybrid", example_zoo(), "10")
+    >>> found.network, found.table.columns, found.table.height
+    ('10', ['layer', 'weights', 'biases'], 4)
+    """
+    found = explanation.explain(
+        run if isinstance(run, Run) else Path(run),
+        Path(networks) if isinstance(networks, str) else networks,
+        network=network,
+        reading=reading,
+        seed=seed,
+        context=_context(device, None),
+    )
+    return ExplanationResult(found)
+
+
+def compare(
+    a: str | Path,
+    b: str | Path,
+    *,
+    activation: str | None = None,
+    omega: float | None = None,
+    stride: int | Sequence[int | Pair] | None = None,
+    padding: int | Sequence[int | Pair] | None = None,
+    pool: str | Sequence[str] | None = None,
+    input_size: int | Sequence[int] | None = None,
+    reading: Reading = Reading(),
+) -> ComparisonResult:
+    """Say whether two networks compute the same function, and are the same up to the group: ``mnfn compare``.
+
+    The outputs are compared in float64 on random inputs. For weights in memory there is ``mnfn_cli.weightspace.align``.
+
+    Args:
+        a: the checkpoint file of the network to move.
+        b: the file of the network to compare it with.
+        activation: for files that do not say it, the activation after every layer but the last.
+        omega: for files that do not say it, the frequency of sine layers.
+        stride, padding: for files that do not say them, those of the convolutions: one number or one for each.
+        pool: for files that do not say it, the pooling after each convolution: one text or one for each.
+        input_size: for files that do not say it, the size in pixels of the pictures that the networks read.
+        reading: the order of the layers where their shapes leave it open, and where batch normalisations stand.
+
+    Returns:
+        the verdict, and a row for each hidden layer; ``save`` writes A moved onto B.
+
+    Raises:
+        DataError: a file cannot be read, the networks have different weight spaces, or a number is not finite.
+        UsageError: the activation is needed and not given, or contradicts that in a file.
+        NumericError: the weights are too large to be brought into canonical form in float64.
+
+    Source:
+        docs/symmetries.md (the groups, and what they leave as it is).
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from mnfn_cli import augment_zoo, export_zoo
+    >>> from mnfn_cli.testing import example_zoo
+    >>> with TemporaryDirectory() as folder:
+    ...     moved = augment_zoo(example_zoo(), f"{folder}/moved", scale=(1.0, 10.0)).zoo
+    ...     count = export_zoo(example_zoo(), f"{folder}/a") + export_zoo(moved, f"{folder}/b")
+    ...     found = compare(f"{folder}/a/00.safetensors", f"{folder}/b/00-g1.safetensors")
+    >>> found.twins, found.verdict
+    (True, 'A and B are the same network up to permutations and scalings')
+    """
+    said = Architecture.of(activation, omega, stride=stride, padding=padding, pool=pool, input_size=input_size)
+    pair = read_pair(Path(a), Path(b), said, reading)
+    return ComparisonResult(compare_pair(pair), pair)
+
+
 def _apply(
     task: str,
     run: str | Path | Run,
@@ -308,13 +482,18 @@ def _apply(
     )
 
 
-def _context(device: str, progress: Progress | None) -> Context:
-    return Context(resolve_device(device), progress or Silent())
+def _context(device: str, progress: Progress | None, tensorboard: bool = False) -> Context:
+    if tensorboard:
+        require_tensorboard("tensorboard")
+    return Context(resolve_device(device), progress or Silent(), tensorboard=tensorboard)
 
 
-def _override(key: str, value: Any) -> str:
-    """Return the text of an override: YAML reads JSON."""
-    return f"{key}={value if isinstance(value, str) else json.dumps(value, allow_nan=False)}"
+def _texts(overrides: Overrides) -> Sequence[str]:
+    """Return overrides as texts ``key=value``: YAML reads JSON."""
+    if not isinstance(overrides, Mapping):
+        return overrides
+    pairs = overrides.items()
+    return [f"{key}={each if isinstance(each, str) else json.dumps(each, allow_nan=False)}" for key, each in pairs]
 
 
 def _paths(zoos: Zoos | None) -> list[Path]:

@@ -21,6 +21,11 @@ class PretrainedRun:
     Attributes:
         name: the task and the run, such as ``generalization/digits-relu-hybrid``.
         path: its folder.
+
+    >>> from mnfn_cli import list_pretrained
+    >>> run = next(run for run in list_pretrained() if run.name == "generalization/digits-relu-hybrid")
+    >>> run.result["task"], run.path.name
+    ('generalization', 'digits-relu-hybrid')
     """
 
     name: str
@@ -39,7 +44,14 @@ class PretrainedRun:
 
 
 def list_pretrained() -> list[PretrainedRun]:
-    """Return the runs that come with mnfn, sorted by name."""
+    """Return the runs that come with mnfn, sorted by name: ``mnfn pretrained``.
+
+    Returns:
+        the runs; ``load_run``, ``predict`` and the like take their names.
+
+    >>> "generalization/digits-relu-hybrid" in [run.name for run in list_pretrained()]
+    True
+    """
     folder = next((folder for folder in FOLDERS if folder.is_dir()), None)
     if folder is None:
         return []

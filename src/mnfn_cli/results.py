@@ -1,30 +1,37 @@
 """What the functions of ``mnfn_cli.jobs`` return: numbers with intervals, tables of polars or pandas, and plots."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from mnfn_cli.errors import MnfnError, UsageError
 from mnfn_cli.pretrained import find_run
 from mnfn_cli.report.evaluation import to_document, write_evaluation
+from mnfn_cli.report.explanation import plot_explanation
 from mnfn_cli.report.figures import plot, plot_training, robustness
 from mnfn_cli.report.plot import Plot
-from mnfn_cli.storage.frames import to_pandas, to_polars
+from mnfn_cli.report.sweep_plot import figures_of, plot_sweep
+from mnfn_cli.storage.frames import Tabled, to_polars
+from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.tasks.application import Application
 from mnfn_cli.tasks.evaluation import Evaluation, Row
+from mnfn_cli.tasks.explanation import Explanation
 from mnfn_cli.tasks.finished_run import Run, load_run
 from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.tasks.result import Result, read_result
+from mnfn_cli.tasks.sweep import summarise
+from mnfn_cli.tasks.sweep_results import read_sweep
 from mnfn_cli.training.run_folder import RunFolder
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.weightspace.group import MonomialElement
+from mnfn_cli.zoo.comparison import Comparison, write_aligned
+from mnfn_cli.zoo.pair import Pair
 from mnfn_cli.zoo.store import Zoo, open_zoo
 
 if TYPE_CHECKING:
-    import pandas as pd
     import polars as pl
 
 
@@ -32,27 +39,6 @@ def _saved(figure: Plot, path: str | Path | None) -> Plot:
     if path is not None:
         figure.save(path)
     return figure
-
-
-class _Tabled(ABC):
-    """A result with a table."""
-
-    @property
-    @abstractmethod
-    def table(self) -> "pl.DataFrame":
-        """A polars table."""
-
-    def to_polars(self) -> "pl.DataFrame":
-        """Return ``table``."""
-        return self.table
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return ``table`` as a pandas DataFrame.
-
-        Raises:
-            UsageError: pandas is not installed.
-        """
-        return to_pandas(self.table)
 
 
 @dataclass(frozen=True)
@@ -83,6 +69,9 @@ class TrainingResult:
 
         Raises:
             DataError: there is no finished run.
+
+        >>> TrainingResult.read("generalization/digits-relu-hybrid").path.name
+        'digits-relu-hybrid'
         """
         path = find_run(run)
         return cls(path, read_result(path))
@@ -109,7 +98,11 @@ class TrainingResult:
         return pl.read_ndjson(RunFolder(self.path).metrics)
 
     def load(self) -> Run:
-        """Return the trained functional, as ``load_run`` does."""
+        """Return the trained functional, as ``load_run`` does.
+
+        >>> TrainingResult.read("generalization/digits-relu-hybrid").load().recipe.task
+        'generalization'
+        """
         return load_run(self.path)
 
     def plot(self, path: str | Path | None = None) -> Plot:
@@ -120,13 +113,16 @@ class TrainingResult:
 
         Raises:
             StorageError: the file cannot be written.
+
+        >>> TrainingResult.read("generalization/digits-relu-hybrid").plot().axes[0].get_xlabel()
+        'epoch'
         """
         step = int(self.result.validation["step"] or 0)
         return _saved(plot_training(RunFolder(self.path).metrics, step), path)
 
 
 @dataclass(frozen=True)
-class PredictionResult(_Tabled):
+class PredictionResult(Tabled):
     """What a run says about some networks: predicted numbers, classes, or edited weights.
 
     Args:
@@ -196,6 +192,15 @@ class PredictionResult(_Tabled):
 
         Raises:
             StorageError: the file cannot be written.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> from mnfn_cli import predict
+        >>> from mnfn_cli.testing import example_zoo
+        >>> found = predict("generalization/digits-relu-hybrid", example_zoo())
+        >>> with TemporaryDirectory() as folder:
+        ...     found.save(f"{folder}/predictions.csv")
+        ...     len((Path(folder) / "predictions.csv").read_text().splitlines())
+        13
         """
         self.application.write_csv(Path(path))
 
@@ -208,6 +213,12 @@ class PredictionResult(_Tabled):
         Raises:
             UsageError: no true values are known to compare with.
             StorageError: the file cannot be written.
+
+        >>> from mnfn_cli import predict
+        >>> from mnfn_cli.testing import example_zoo
+        >>> found = predict("generalization/digits-relu-hybrid", example_zoo())
+        >>> found.plot().axes[0].get_ylabel()
+        'predicted from the weights'
         """
         if self.application.figure is None:
             raise UsageError("plot", "no true values of these networks are known; there is nothing to compare with")
@@ -215,7 +226,7 @@ class PredictionResult(_Tabled):
 
 
 @dataclass(frozen=True)
-class EvaluationResult(_Tabled):
+class EvaluationResult(Tabled):
     """The scores of runs on their test networks, as they are and after group elements changed their weights.
 
     Args:
@@ -303,6 +314,226 @@ class EditResult(PredictionResult):
         if self.output is None:
             raise UsageError("out", "nothing was written; give edit an output")
         return open_zoo(self.output)
+
+
+@dataclass(frozen=True)
+class SweepResult(Tabled):
+    """The runs of a sweep, and the mean and the standard deviation of their test figures over seeds.
+
+    Args:
+        path: the folder of the sweep.
+        rows: a row for each recipe and variant.
+        folders: the folder of each run.
+
+    Raises:
+        DataError: from ``runs``, if a file of a run is missing or cannot be read.
+
+    >>> rows = [{"recipe": "mine", "variant": "", "seeds": 2, "tau": 0.5, "tau_sd": 0.1}]
+    >>> found = SweepResult(Path("sweeps/mine"), rows, [])
+    >>> found.figures, found.plot().axes[0].get_xlabel()
+    (['tau'], 'tau, mean and standard deviation over seeds')
+    """
+
+    path: Path
+    rows: Sequence[Mapping[str, Any]]
+    folders: Sequence[Path]
+
+    @classmethod
+    def read(cls, path: str | Path) -> "SweepResult":
+        """Return what is finished of a sweep.
+
+        Args:
+            path: the folder of the sweep.
+
+        Raises:
+            DataError: its results.json cannot be read.
+        """
+        path = Path(path)
+        found = read_sweep(path)
+        return cls(path, summarise([one.to_json() for one in found]), [path / one.folder for one in found])
+
+    @property
+    def figures(self) -> Sequence[str]:
+        """The names of the test figures, such as ``tau``."""
+        return figures_of(self.rows)
+
+    @property
+    def table(self) -> "pl.DataFrame":
+        """A polars table with a row for each recipe and variant.
+
+        Its columns are ``recipe``, ``variant``, ``parameters``, ``seeds``, the mean of each figure and its standard
+        deviation, as ``tau`` and ``tau_sd``, which is NaN for one seed, and ``seconds``, the mean time of a run.
+        """
+        return to_polars(self.rows)
+
+    @property
+    def runs(self) -> Sequence[TrainingResult]:
+        """The finished runs, in the order of recipes, variants and seeds."""
+        return [TrainingResult.read(folder) for folder in self.folders]
+
+    def plot(self, path: str | Path | None = None, *, figure: str | None = None) -> Plot:
+        """Draw the mean of a test figure for each recipe and variant, with one standard deviation around it.
+
+        Args:
+            path: a PNG file to write; by default none is written.
+            figure: the figure, one of ``figures``; by default the first one.
+
+        Raises:
+            UsageError: the sweep has no such figure.
+            StorageError: the file cannot be written.
+        """
+        return _saved(plot_sweep(self.rows, figure or next(iter(self.figures), "figure")), path)
+
+
+@dataclass(frozen=True)
+class ExplanationResult(Tabled):
+    """What carried a prediction about a network.
+
+    Args:
+        explanation: the prediction, the layers and the learned inputs.
+
+    >>> from mnfn_cli import explain
+    >>> from mnfn_cli.testing import example_zoo
+    >>> found = explain("generalization/digits-relu-hybrid", example_zoo(), "10")
+    >>> low, high = found.interval
+    >>> low < found.prediction < high, found.inputs.columns[:3]
+    (True, ['input', 'weight', 'agreement'])
+    """
+
+    explanation: Explanation
+
+    @property
+    def network(self) -> str:
+        """The name of the network."""
+        return self.explanation.network
+
+    @property
+    def prediction(self) -> float:
+        """The predicted number."""
+        return self.explanation.prediction
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The ends of the 90 % interval around the prediction; None if the run has no intervals."""
+        return self.explanation.interval
+
+    @property
+    def unlike(self) -> float | None:
+        """How far the network is from those of the training zoo, unlike them above 1; None if the run cannot tell."""
+        return self.explanation.unlike
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Sentences that the user should read."""
+        return self.explanation.remarks
+
+    @property
+    def table(self) -> "pl.DataFrame":
+        """A polars table with a row for each layer: how far its ``weights`` and its ``biases`` move the prediction."""
+        return to_polars([vars(moves) for moves in self.explanation.layers])
+
+    @property
+    def inputs(self) -> "pl.DataFrame":
+        """A polars table with a row for each input that the functional has learned, the heaviest first.
+
+        Its columns are ``input``, ``weight``, ``agreement``, and the probabilities of the classes that the functional
+        expects (``answer``) and the network gives (``response``). Other functionals have none, and no rows.
+        """
+        return to_polars(self.explanation.to_json().get("inputs", []))
+
+    def plot(self, path: str | Path | None = None) -> Plot:
+        """Draw a bar for each layer and, below them, the learned inputs with the largest weights.
+
+        Args:
+            path: a PNG file to write; by default none is written.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        return _saved(plot_explanation(self.explanation), path)
+
+
+@dataclass(frozen=True)
+class ComparisonResult(Tabled):
+    """Whether networks A and B compute the same function, and are the same network up to the group.
+
+    Args:
+        comparison: the differences of the outputs and of the weights.
+        pair: both networks.
+
+    Raises:
+        OutputError: from ``save``, if the file exists.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from mnfn_cli import compare, export_zoo
+    >>> from mnfn_cli.testing import example_zoo
+    >>> with TemporaryDirectory() as folder:
+    ...     count = export_zoo(example_zoo(), f"{folder}/files")
+    ...     found = compare(f"{folder}/files/00.safetensors", f"{folder}/files/01.safetensors")
+    >>> found.twins, found.same_function, found.table.columns[:4]
+    (False, False, ['layer', 'group', 'neurons', 'moved'])
+    """
+
+    comparison: Comparison
+    pair: Pair
+
+    @property
+    def twins(self) -> bool:
+        """Whether A and B are the same network up to the group."""
+        return self.comparison.twins
+
+    @property
+    def same_function(self) -> bool | None:
+        """Whether the outputs agree on all inputs, up to rounding; None if that is inconclusive."""
+        return self.comparison.same_function
+
+    @property
+    def verdict(self) -> str:
+        """What was found, in one sentence."""
+        return self.comparison.verdict
+
+    @property
+    def element(self) -> MonomialElement:
+        """The group element that takes A nearest to B."""
+        return self.comparison.alignment.element
+
+    @property
+    def table(self) -> "pl.DataFrame":
+        """A polars table with a row for each hidden layer, of the group element that takes A nearest to B.
+
+        Its columns are ``layer``, ``group``, ``neurons``, how many of these are ``moved`` to another place and
+        ``flipped`` in sign, and the ``smallest_factor`` and ``largest_factor``.
+        """
+        return to_polars(
+            [
+                {
+                    "layer": number,
+                    "group": layer.group,
+                    "neurons": len(layer.permutation),
+                    "moved": layer.moved,
+                    "flipped": layer.flipped,
+                    "smallest_factor": min(layer.factors),
+                    "largest_factor": max(layer.factors),
+                }
+                for number, layer in enumerate(self.comparison.layers, 1)
+            ]
+        )
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write A, moved as near to B as it comes, with the names, dtypes and metadata of its own file.
+
+        Args:
+            path: the file to write.
+            force: replace an existing file.
+
+        Raises:
+            NumericError: a weight exceeds the range of its dtype.
+            OutputError: the file exists, or is A or B.
+            StorageError: the file cannot be written.
+        """
+        path = Path(path)
+        check_outputs([Output(path)], [self.pair.file_a.path, self.pair.file_b.path], force=force)
+        write_aligned(self.pair, self.comparison.alignment, path)
 
 
 def _metric(figures: Mapping[str, Metric], name: str, where: object) -> Metric:

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mnfn_cli import edit, evaluate, load_run, predict, resume, train
+from mnfn_cli import edit, evaluate, load_run, predict, resume, sweep, train
 from mnfn_cli.cli.app import main
 from mnfn_cli.errors import OutputError, RecipeError, UsageError
 from mnfn_cli.recipe import load_recipe
@@ -42,6 +42,19 @@ def test_a_recipe_object_and_texts_as_overrides(run, tmp_path):
     recipe = load_recipe("generalization/relu-statnn")
     again = train(recipe, example_zoo().path, tmp_path / "run", ["training.epochs=1"], seed=3)
     assert (again.path / "model.safetensors").read_bytes() == (run.path / "model.safetensors").read_bytes()
+
+
+def test_events_for_tensorboard(run, tmp_path, monkeypatch):
+    assert not [*run.path.glob("events.*")]
+    zoo = example_zoo()
+    again = train("generalization/relu-statnn", zoo, tmp_path / "run", SHORT, seed=3, tensorboard=True)
+    assert len([*again.path.glob("events.*")]) == 1
+    assert (again.path / "model.safetensors").read_bytes() == (run.path / "model.safetensors").read_bytes()
+    found = sweep("generalization/relu-statnn", zoo, tmp_path / "sweep", SHORT, tensorboard=True)
+    assert len([*found.folders[0].glob("events.*")]) == 1
+    monkeypatch.setattr("mnfn_cli.training.events.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="tensorboard is not installed"):
+        train("generalization/relu-statnn", zoo, tmp_path / "none", SHORT, tensorboard=True)
 
 
 def test_errors_are_those_of_the_command(run, tmp_path, monkeypatch, capsys):

@@ -11,6 +11,8 @@ import pytest
 import torch
 from exports import PACKAGES, entries, explained, parameters, public_names, raised, sections
 
+from mnfn_cli import MonomialElement, NetworkSpec, Run, WeightSpaceFeatures, Zoo
+
 ROOT = Path(__file__).parents[2]
 NAMES = public_names()
 LAZY = ("mnfn_cli", "mnfn_cli.weightspace", "mnfn_cli.nn", "mnfn_cli.models", "mnfn_cli.zoo")
@@ -42,6 +44,22 @@ def test_a_public_name_says_what_users_need(package, name, value):
     if inspect.isclass(value) and issubclass(value, torch.nn.Module):
         assert found.get("Shapes"), "does not say shapes"
         assert found.get("Source"), "does not say its source"
+
+
+METHODS = [
+    (f"{owner.__name__}.{name}", getattr(owner, name))
+    for owner in (Zoo, Run, MonomialElement, NetworkSpec, WeightSpaceFeatures)
+    for name, found in inspect.getmembers(owner, inspect.isroutine)
+    if not name.startswith("_") and getattr(found, "__module__", "").startswith("mnfn_cli")
+]
+
+
+@pytest.mark.parametrize(("name", "method"), METHODS, ids=[name for name, _ in METHODS])
+def test_a_method_of_the_classes_of_most_programs_says_what_users_need(name, method):
+    found = sections(inspect.cleandoc(method.__doc__ or ""))
+    assert found.get(">>>"), "no example"
+    assert set(entries(found.get("Args", ""))) == set(parameters(method))
+    assert raised(method) <= set(entries(found.get("Raises", "")))
 
 
 def test_the_sections_of_a_docstring_can_fail():

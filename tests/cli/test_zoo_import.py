@@ -21,7 +21,7 @@ from foreign_files import (
     write_nfn,
 )
 
-from mnfn_cli.cli.import_options import BELONGS
+from mnfn_cli.zoo.importers.formats import BELONGS
 
 INDICES = [*range(16), 45_000, 45_001, 49_999, 50_000, 50_001, 60_000, 69_999, 69_998]
 

@@ -9,7 +9,7 @@ import torch
 from mnfn_cli.models.functional import count_parameters
 from mnfn_cli.recipe import list_recipes, load_recipe
 from mnfn_cli.report.counting import growth, paper_tables, size_of_layers
-from mnfn_cli.report.figures import draw_growth
+from mnfn_cli.report.figures import plot_growth
 from mnfn_cli.tasks.counting import layers_of, skeleton, usual_space
 from mnfn_cli.tasks.functional import build_model
 
@@ -130,5 +130,5 @@ def test_growth_by_the_formulas():
 
 
 def test_the_picture(tmp_path):
-    draw_growth(growth(), tmp_path / "growth.png")
+    plot_growth(growth()).save(tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size > 10_000

@@ -11,7 +11,7 @@ from PIL import Image
 from mnfn_cli.errors import DataError, UsageError
 from mnfn_cli.models.learned_test_set import LearnedTestSet
 from mnfn_cli.recipe import load_recipe
-from mnfn_cli.report.explanation import draw_explanation
+from mnfn_cli.report.explanation import plot_explanation
 from mnfn_cli.tasks import explanation
 from mnfn_cli.tasks.explanation import explain, layer_moves
 from mnfn_cli.tasks.finished_run import load_run
@@ -104,14 +104,14 @@ def test_the_picture_and_the_numbers(name, request, digits_zoo, tmp_path):
     if "inputs" in document:
         weights = [entry["weight"] for entry in document["inputs"]]
         assert weights == sorted(weights, reverse=True) and len(weights) == 24
-    draw_explanation(found, tmp_path / "picture.png")
+    plot_explanation(found).save(tmp_path / "picture.png")
     again = explain(run, digits_zoo.path, network=chosen)
-    draw_explanation(again, tmp_path / "again.png")
+    plot_explanation(again).save(tmp_path / "again.png")
     assert (tmp_path / "picture.png").read_bytes() == (tmp_path / "again.png").read_bytes()
     drawn = np.asarray(Image.open(tmp_path / "picture.png").convert("RGB")).reshape(-1, 3)
     assert len(np.unique(drawn, axis=0)) > 20
     marked = dataclasses.replace(found, interval=(0.1, 0.9), unlike=2.0)
-    draw_explanation(marked, tmp_path / "marked.png")
+    plot_explanation(marked).save(tmp_path / "marked.png")
 
 
 def test_networks_that_are_not_named_or_not_there(relu_run, classes_run, digits_zoo, tmp_path):

@@ -7,7 +7,7 @@ import typer
 
 from mnfn_cli.cli import completion
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.import_formats import read_architecture
+from mnfn_cli.cli.import_values import read_values
 from mnfn_cli.cli.job import claim
 from mnfn_cli.cli.options import BatchNorm, Force, Json, Layers, Quiet, Writes, examples, names
 from mnfn_cli.cli.table import Table
@@ -78,13 +78,14 @@ def compare(
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.weightspace.layout import Reading
     from mnfn_cli.zoo.comparison import compare_pair, write_aligned
+    from mnfn_cli.zoo.importers.architecture import Architecture
     from mnfn_cli.zoo.pair import read_pair
 
     if align is not None:
         claim([Output(align)], [a, b], force=force)
     said = {"activation": activation, "omega": omega, "stride": stride, "padding": padding, "pool": pool}
     said |= {"input_size": input_size}
-    architecture = read_architecture({name: value for name, value in said.items() if value is not None})
+    architecture = Architecture.of(**read_values(said))
     pair = read_pair(a, b, architecture, Reading(names(layers), batchnorm is not None))
     if not pair.complete:
         console.note("the files do not say stride, padding and pooling: say --stride to run the networks")

@@ -145,9 +145,9 @@ def _growth(console: Console, out: Path | None, force: bool) -> None:
     sizes = growth()
     title = f"One layer, {CHANNELS} to {CHANNELS} channels, for dense ReLU networks 2 -> ... -> 1"
     if out is not None:
-        from mnfn_cli.report.figures import draw_growth
+        from mnfn_cli.report.figures import plot_growth
 
-        draw_growth(sizes, out)
+        plot_growth(sizes).save(out)
         console.note(f"drawn: {out}")
     document = {along: [size.to_json() for size in rows] for along, rows in sizes.items()}
     tables = [_growth_table(along, rows) for along, rows in sizes.items()]

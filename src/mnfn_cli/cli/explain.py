@@ -60,7 +60,7 @@ def explain(
     """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import printable
-    from mnfn_cli.report.explanation import draw_explanation
+    from mnfn_cli.report.explanation import plot_explanation
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.tasks import explanation
     from mnfn_cli.weightspace.layout import Reading
@@ -78,7 +78,7 @@ def explain(
         )
     for remark in found.remarks:
         console.note(remark)
-    draw_explanation(found, out)
+    plot_explanation(found).save(out)
     document = found.to_json()
     shown = [name for name in ("network", "prediction", "low", "high", "unlike") if name in document]
     tables = [

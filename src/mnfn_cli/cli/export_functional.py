@@ -40,7 +40,7 @@ def export_functional(
     run_plugins(console, plugin)
     claim([Output(out)], [run], force=force)
     with job(console) as context:
-        written = exported.export_functional(run, out, context=context)
+        written = exported.export_functional(run, out, force=force, context=context)
     for remark in written.remarks:
         console.note(remark)
     told = written.metadata

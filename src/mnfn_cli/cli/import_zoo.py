@@ -4,10 +4,11 @@ from typing import Any
 
 from mnfn_cli.cli import import_options as options
 from mnfn_cli.cli.console import Console
-from mnfn_cli.cli.import_formats import input_files, plan_import, refuse_foreign
+from mnfn_cli.cli.import_values import read_values
 from mnfn_cli.cli.job import claim, job
 from mnfn_cli.cli.options import Force, Json, Quiet, examples
 from mnfn_cli.errors import DataError, UsageError
+from mnfn_cli.zoo.importers.formats import BELONGS, input_files, plan_import, refuse_foreign
 
 EXAMPLES = examples(
     "mnfn zoo export zoos/digits-relu -o checkpoints",
@@ -63,9 +64,9 @@ def import_zoo(
     not tell, such as the activation, has to be said. All networks that cannot be used are named in one pass. An
     interrupted import continues when the same command is given again.
     """
-    every: dict[str, Any] = {name: value for name, value in locals().items() if name in options.BELONGS}
-    given = {name: value for name, value in every.items() if value is not None and value is not False}
-    refuse_foreign(format, given)
+    every: dict[str, Any] = {name: value for name, value in locals().items() if name in BELONGS}
+    refuse_foreign(format, [name for name, value in every.items() if value is not None and value is not False])
+    given = read_values(every)
     if out is None and not dry_run:
         raise UsageError("--out", "say where to write the zoo, or give --dry-run to write nothing")
     from mnfn_cli.cli.import_report import show_plan

@@ -43,18 +43,15 @@ def report(
     """
     console = Console(quiet=quiet, json=json)
     from mnfn_cli.errors import printable
-    from mnfn_cli.report.page.document import document, title_of
-    from mnfn_cli.report.page.sources import find_sources, sections_of
-    from mnfn_cli.storage.atomic import write_text
+    from mnfn_cli.report.page.report import write_report
+    from mnfn_cli.report.page.sources import find_sources
     from mnfn_cli.storage.outputs import Output
 
     run_plugins(console, plugin)
-    sources = find_sources(paths)
-    claim([Output(out)], [source.path for source in sources], force=force)
+    claim([Output(out)], [source.path for source in find_sources(paths)], force=force)
     with job(console) as context:
-        sections = sections_of(sources, context)
-    write_text(out, document(sections, title or title_of([path.resolve().name for path in paths])))
-    rows = [{"kind": one.kind, "path": str(one.path), "state": one.state or None} for one in sections]
+        written = write_report(paths, out, title=title, force=force, context=context)
+    rows = written.table.rows(named=True)
     facts = {"output": str(out), "bytes": out.stat().st_size, "sections": rows}
     shown = Table(rows, title=f"{printable(out)}: {out.stat().st_size / 2**20:.1f} MiB")
     console.result(facts, shown)

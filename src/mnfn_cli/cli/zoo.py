@@ -151,13 +151,13 @@ def render(
     json: Json = False,
 ) -> None:
     """Draw the pictures that implicit neural representations encode, below the original ones, into a PNG file."""
-    from mnfn_cli.report.pictures import draw_zoo
+    from mnfn_cli.report.pictures import render_zoo
     from mnfn_cli.storage.outputs import Output
     from mnfn_cli.zoo.export import choose_rows
     from mnfn_cli.zoo.store import open_zoo
 
     opened = open_zoo(zoo)
     claim([Output(out)], [zoo], force=force)
-    rows = choose_rows(opened, split=split, ids=names(ids), limit=limit)
-    draw_zoo(opened, rows, out)
-    Console(quiet=quiet, json=json).result({"output": str(out), "networks": len(rows)}, f"{out}: {len(rows)} networks")
+    count = len(choose_rows(opened, split=split, ids=names(ids), limit=limit))
+    render_zoo(opened, out, split=split, ids=names(ids), limit=limit, force=force)
+    Console(quiet=quiet, json=json).result({"output": str(out), "networks": count}, f"{out}: {count} networks")

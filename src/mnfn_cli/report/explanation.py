@@ -1,48 +1,44 @@
 """Draw what carried a prediction: the layers of the network, and the inputs that the functional has learned."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mnfn_cli.report.figures import ACCENT, COLOUR, new_figure
+from mnfn_cli.report.figures import ACCENT, COLOUR, new_axes, plot_of
 from mnfn_cli.tasks.explanation import NOISE, Explanation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from mnfn_cli.report.plot import Plot
 
 SHOWN = 24
 """The number of learned inputs that are drawn, those with the largest weights."""
 COLUMNS = 8
 
 
-def draw_explanation(explanation: Explanation, picture: Path) -> None:
-    """Draw a bar for each layer and, below them, the learned inputs with the largest weights, into a PNG file.
+def plot_explanation(explanation: Explanation) -> "Plot":
+    """Draw a bar for each layer and, below them, the learned inputs with the largest weights.
 
     Above each input stand the answer that the functional expects with its probability, and the probability that the
     network gives it; the frame goes from red, no agreement, to blue, full agreement.
 
     Args:
         explanation: what ``tasks.explanation.explain`` returned.
-        picture: the PNG file to write.
-
-    Raises:
-        StorageError: the file cannot be written.
     """
     chosen = explanation.heaviest()[:SHOWN]
     rows = -(-len(chosen) // COLUMNS)
-    with new_figure(picture, 9.0, 2.8 + 1.6 * rows) as axes:
-        grid = axes.figure.add_gridspec(1 + rows, COLUMNS, height_ratios=[1.7, *[1.0] * rows])
-        axes.set_subplotspec(grid[0, :])
-        _draw_layers(explanation, axes)
-        if explanation.learned is None:
-            return
-        shown = _levels(explanation.learned.inputs[chosen])
-        for place, number in enumerate(chosen):
-            tile = axes.figure.add_subplot(grid[1 + place // COLUMNS, place % COLUMNS])
-            _draw_input(explanation, number, shown[place], tile)
+    axes = new_axes(9.0, 2.8 + 1.6 * rows)
+    grid = axes.figure.add_gridspec(1 + rows, COLUMNS, height_ratios=[1.7, *[1.0] * rows])
+    axes.set_subplotspec(grid[0, :])
+    _draw_layers(explanation, axes)
+    shown = [] if explanation.learned is None else _levels(explanation.learned.inputs[chosen])
+    for place, (number, pixels) in enumerate(zip(chosen, shown, strict=True)):
+        tile = axes.figure.add_subplot(grid[1 + place // COLUMNS, place % COLUMNS])
+        _draw_input(explanation, number, pixels, tile)
+    return plot_of(axes)
 
 
 def _draw_layers(explanation: Explanation, axes: "Axes") -> None:

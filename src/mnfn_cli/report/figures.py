@@ -1,8 +1,7 @@
 """Draw the figures of runs, evaluations and parameter counts as PNG files, without a display."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -220,7 +219,7 @@ def _place(mean: Mean, over_zoos: bool) -> str:
     return mean.zoos if over_zoos else replace(mean.condition, permuted=False).label
 
 
-def draw_growth(sizes: Mapping[str, Sequence[Size]], picture: Path) -> None:
+def plot_growth(sizes: Mapping[str, Sequence[Size]]) -> "Plot":
     """Draw the number of parameters of one layer of each kind, over the networks' depth and over their width.
 
     The axes of the depth are linear, those of the width logarithmic. The dense layer between flattened weights is drawn
@@ -228,34 +227,26 @@ def draw_growth(sizes: Mapping[str, Sequence[Size]], picture: Path) -> None:
 
     Args:
         sizes: the result of ``report.counting.growth``.
-        picture: the PNG file to write.
     """
-    with new_figure(picture, 8.4, 3.6) as left:
-        grid = left.figure.add_gridspec(1, 2)
-        left.set_subplotspec(grid[0])
-        right = left.figure.add_subplot(grid[1])
-        right.spines[["top", "right"]].set_visible(False)
-        deep, wide = sizes["depth"], sizes["width"]
-        for number, kind in enumerate(deep[0].parameters):
-            if kind != "no symmetry":
-                left.plot([s.depth for s in deep], [s.parameters[kind] for s in deep], f"C{number}o-", label=kind)
-            right.plot([s.width for s in wide], [s.parameters[kind] for s in wide], f"C{number}o-", label=kind)
-        left.set(xlabel=f"depth of networks of width {deep[0].width}", ylabel="parameters of one layer", ylim=(0, None))
-        left.yaxis.set_major_formatter("{x:,.0f}")
-        right.set(xlabel=f"hidden width of networks of depth {wide[0].depth}", xscale="log", yscale="log")
-        right.set_xticks([size.width for size in wide], [str(size.width) for size in wide])
-        right.minorticks_off()
-        left.set_title(f"{CHANNELS} to {CHANNELS} channels", fontsize=10)
-        handles, labels = right.get_legend_handles_labels()
-        left.figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
-
-
-@contextmanager
-def new_figure(picture: Path, width: float, height: float) -> Iterator["Axes"]:
-    """Yield axes of a new figure of this size in inches, and write it atomically when the block ends without error."""
-    axes = new_axes(width, height)
-    yield axes
-    plot_of(axes).save(picture)
+    left = new_axes(8.4, 3.6)
+    grid = left.figure.add_gridspec(1, 2)
+    left.set_subplotspec(grid[0])
+    right = left.figure.add_subplot(grid[1])
+    right.spines[["top", "right"]].set_visible(False)
+    deep, wide = sizes["depth"], sizes["width"]
+    for number, kind in enumerate(deep[0].parameters):
+        if kind != "no symmetry":
+            left.plot([s.depth for s in deep], [s.parameters[kind] for s in deep], f"C{number}o-", label=kind)
+        right.plot([s.width for s in wide], [s.parameters[kind] for s in wide], f"C{number}o-", label=kind)
+    left.set(xlabel=f"depth of networks of width {deep[0].width}", ylabel="parameters of one layer", ylim=(0, None))
+    left.yaxis.set_major_formatter("{x:,.0f}")
+    right.set(xlabel=f"hidden width of networks of depth {wide[0].depth}", xscale="log", yscale="log")
+    right.set_xticks([size.width for size in wide], [str(size.width) for size in wide])
+    right.minorticks_off()
+    left.set_title(f"{CHANNELS} to {CHANNELS} channels", fontsize=10)
+    handles, labels = right.get_legend_handles_labels()
+    left.figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
+    return plot_of(left)
 
 
 def new_axes(width: float, height: float) -> "Axes":

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from mnfn_cli.storage.atomic import replacing
+from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.tasks.edits import on_symmetric_range
 from mnfn_cli.weightspace.rendering import render
+from mnfn_cli.zoo.export import choose_rows
 from mnfn_cli.zoo.inr_design import InrDesign
-from mnfn_cli.zoo.store import Zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,9 +33,7 @@ COLUMNS = 12
 
 def draw_grid(rows: Mapping[str, Tensor], picture: Path, titles: Sequence[str] = ()) -> None:
     """Write what ``grid_image`` draws into the PNG file ``picture``; raises StorageError if that cannot be done."""
-    image = grid_image(rows, titles)
-    with replacing(picture) as temporary:
-        image.save(temporary, format="PNG")
+    _save(grid_image(rows, titles), picture)
 
 
 def grid_image(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> "Image":
@@ -74,28 +74,66 @@ def grid_image(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> "Image
     return canvas
 
 
-def draw_zoo(zoo: Zoo, rows: Sequence[int], picture: Path) -> None:
-    """Draw the pictures that INRs encode, below the original pictures if the zoo holds those.
+def render_zoo(
+    zoo: str | Path | Zoo,
+    output: str | Path | None = None,
+    *,
+    split: str | None = None,
+    ids: Sequence[str] = (),
+    limit: int = 12,
+    force: bool = False,
+) -> "Image":
+    """Draw the pictures that INRs encode, below the original pictures if the zoo holds those: ``mnfn zoo render``.
 
     Args:
-        zoo: a zoo of INRs.
-        rows: the rows of the networks to draw in the zoo's table; at least one.
-        picture: the PNG file to write.
+        zoo: a zoo of INRs, open or by path.
+        output: a PNG file to write; by default none is written.
+        split: the split to draw, ``train``, ``val`` or ``test``; all by default.
+        ids: the ids of the networks to draw; all by default.
+        limit: the largest number of networks to draw.
+        force: replace an existing file.
+
+    Returns:
+        a ``PIL.Image.Image``, which a notebook shows where it is the last value of a cell.
 
     Raises:
-        UsageError: the zoo's networks are not INRs.
-        DataError: zoo.json does not hold the size of the pictures.
+        UsageError: the zoo's networks are not INRs, it has no network with one of the ids, or none is selected.
+        DataError: there is no zoo, or its zoo.json does not hold the size of the pictures.
+        OutputError: the file exists, or lies in the zoo.
+        StorageError: the file cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures, render_zoo, save_zoo
+    >>> spec = NetworkSpec.mlp([2, 8, 8, 1], activation="sin", omega=15.0)
+    >>> table = {"id": ["a", "b"], "split": ["train", "test"]}
+    >>> facts = {"size": [16, 16], "init": "random"}
+    >>> with TemporaryDirectory() as folder:
+    ...     zoo = save_zoo(f"{folder}/zoo", spec, WeightSpaceFeatures.randn(spec, 2), table, made=facts)
+    ...     render_zoo(zoo, split="test").mode
+    'RGB'
     """
-    titles = [zoo.ids[row] for row in rows]
-    if "psnr" in zoo.table.columns:
-        titles = [f"{title}\n{zoo.table['psnr'][row]:.1f} dB" for title, row in zip(titles, rows, strict=True)]
-    draw_grid(renderings(zoo, rows), picture, titles)
+    opened = open_zoo(zoo)
+    if output is not None:
+        check_outputs([Output(Path(output))], [opened.path], force=force)
+    rows = choose_rows(opened, split=split, ids=ids, limit=limit)
+    titles = [opened.ids[row] for row in rows]
+    if "psnr" in opened.table.columns:
+        titles = [f"{title}\n{opened.table['psnr'][row]:.1f} dB" for title, row in zip(titles, rows, strict=True)]
+    image = grid_image(renderings(opened, rows), titles)
+    if output is not None:
+        _save(image, Path(output))
+    return image
 
 
 def renderings(zoo: Zoo, rows: Sequence[int]) -> dict[str, Tensor]:
     """Return the pictures that INRs encode, and the original ones if the zoo holds those.
 
-    The arguments and the errors are those of :func:`draw_zoo`.
+    Args:
+        zoo: a zoo of INRs.
+        rows: the rows of the networks in the zoo's table; at least one.
+
+    Raises:
+        UsageError, DataError: as in ``render_zoo``.
 
     Returns:
         by ``picture`` and ``network``, pictures ``(rows, channels, height, width)`` on [-1, 1].
@@ -117,6 +155,11 @@ def to_image(tensor: Tensor) -> "Image":
     colour = torch.where(known.isnan(), red, known).clamp(-1, 1)
     levels = ((colour + 1) * 127.5).round().to(torch.uint8).movedim(0, 2)
     return Image.fromarray(levels.contiguous().numpy())
+
+
+def _save(image: "Image", picture: Path) -> None:
+    with replacing(picture) as temporary:
+        image.save(temporary, format="PNG")
 
 
 def _write(pen: "ImageDraw", font: "Font", place: tuple[int, int], text: str, room: int) -> None:

@@ -1,5 +1,6 @@
 """Tables of other libraries: polars is ours; pandas is read and written where it is installed, and never required."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,27 @@ if TYPE_CHECKING:
 
 Table = "pl.DataFrame | pd.DataFrame | Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]"
 """A table in any of the forms that ``to_polars`` reads."""
+
+
+class Tabled(ABC):
+    """A result with a table."""
+
+    @property
+    @abstractmethod
+    def table(self) -> "pl.DataFrame":
+        """A polars table."""
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return ``table``."""
+        return self.table
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return ``table`` as a pandas DataFrame.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return to_pandas(self.table)
 
 
 def to_polars(table: Any) -> "pl.DataFrame":

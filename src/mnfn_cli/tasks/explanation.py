@@ -19,6 +19,7 @@ from mnfn_cli.weightspace.layout import Reading
 from mnfn_cli.weightspace.mixed import MixedFeatures, Networks, join_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.checkpoints import Checkpoints, Wanted, load_checkpoints
+from mnfn_cli.zoo.store import Zoo
 
 NOISE = 0.1
 """The deviation of the relative noise by which weights are shaken."""
@@ -94,8 +95,8 @@ class Explanation:
 
 
 def explain(
-    run: Path,
-    checkpoint: Path,
+    run: Path | Run,
+    checkpoint: Path | Zoo | WeightSpaceFeatures,
     *,
     network: str | None = None,
     reading: Reading = Reading(),
@@ -105,8 +106,10 @@ def explain(
     """Explain a run's prediction about one network.
 
     Args:
-        run: the folder of a finished run of the task generalization, or the name of one that comes with mnfn.
-        checkpoint: a file, or with ``network`` also a folder of files or a zoo.
+        run: the folder of a finished run of the task generalization, the name of one that comes with mnfn, or a run
+            that was loaded, which is moved to the device.
+        checkpoint: a file, or with ``network`` also a folder of files or a zoo, open or by path; or raw weights
+            ``(networks, 1, ...)``, whose names are their numbers.
         network: the name of the network; not needed if there is one only.
         reading: what the user says about files that their tensors do not tell.
         seed: the seed of the noise.
@@ -117,11 +120,13 @@ def explain(
         UsageError: the run was trained for another task; or there are several networks, and none is named.
     """
     context = context or Context()
-    loaded = load_run(run, "generalization").to(device=context.device)
+    loaded = run.require_task("generalization") if isinstance(run, Run) else load_run(run, "generalization")
+    loaded.to(device=context.device)
     layouts = loaded.folder.record.layouts
     wanted = Wanted(loaded.specs, reading=reading, layouts=layouts, in_float32=loaded.in_float32)
     networks = load_checkpoints(checkpoint, wanted)
-    chosen = _position(networks, checkpoint, network)
+    where = "features" if isinstance(checkpoint, WeightSpaceFeatures) else getattr(checkpoint, "path", checkpoint)
+    chosen = _position(networks, where, network)
     one = networks.features.select([chosen])
     space = int(one.spaces[0]) if isinstance(one, MixedFeatures) else 0
     raw = one.parts[space] if isinstance(one, MixedFeatures) else one
@@ -193,7 +198,7 @@ def learned_inputs(run: Run, network: WeightSpaceFeatures, space: int = 0) -> Le
     return LearnedInputs(**tensors)
 
 
-def _position(networks: Checkpoints, path: Path, name: str | None) -> int:
+def _position(networks: Checkpoints, path: object, name: str | None) -> int:
     """Return the position of the network that is meant."""
     if name is not None:
         if name not in networks.names:

@@ -13,14 +13,19 @@ from torch.export import Dim, ExportedProgram
 
 from mnfn_cli.errors import NumericError, UsageError
 from mnfn_cli.models.functional import Functional, place_of
+from mnfn_cli.pretrained import find_run
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.seeds import generator
+from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.storage.torch_files import save_program
 from mnfn_cli.tasks.finished_run import Run, load_run
 from mnfn_cli.tasks.task import Task
+from mnfn_cli.training.run_folder import RUN
 from mnfn_cli.version import __version__
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.zoo.contents import ZOO
 from mnfn_cli.zoo.shards import tensor_names
+from mnfn_cli.zoo.single_files import CHECKPOINTS
 
 METADATA = "mnfn.json"
 """The name of the extra file that describes the program."""
@@ -33,8 +38,8 @@ _STANDARDISATION = "inside the program: the inputs are raw weights and biases, a
 
 
 @dataclass(frozen=True)
-class Exported:
-    """What was written.
+class ExportedFunctional:
+    """A functional that ``export_functional`` wrote as a program.
 
     Args:
         metadata: the description of the program, which its file holds too.
@@ -42,6 +47,9 @@ class Exported:
             networks of other numbers than those that the program was traced with.
         bytes: the size of the file.
         remarks: sentences about the run that the user should read.
+
+    >>> ExportedFunctional({"returns": "a tuple of tensors"}, 1e-8, 2048, ()).difference < TOLERANCE
+    True
     """
 
     metadata: Mapping[str, Any]
@@ -73,22 +81,41 @@ class StandAlone(nn.Module):
         return _plain(self._task.from_output(self.model(features), features))
 
 
-def export_functional(path: Path, output: Path, *, context: Context | None = None) -> Exported:
-    """Write a finished run's functional to a file of ``torch.export``, with any number of networks as its batch.
+def export_functional(
+    run: str | Path | Run, output: str | Path, *, force: bool = False, context: Context | None = None
+) -> ExportedFunctional:
+    """Write a run's functional as a program of ``torch.export``: ``mnfn export-functional``.
+
+    The program runs on a CPU where mnfn is not installed: ``torch.export.load(FILE).module()(*tensors)`` takes the raw
+    weights ``(networks, out, in, *kernel)`` and biases ``(networks, out)`` of each layer in turn, and returns the
+    answers as a tuple of tensors. Tracing takes up to two minutes.
 
     Args:
-        path: the folder of the run, or the name of one that comes with mnfn.
+        run: a finished run: its folder, the name of one that comes with mnfn, or loaded, on the CPU.
         output: the file to write, by custom with the ending ``.pt2``.
+        force: replace an existing file.
         context: where interrupts are noticed.
+
+    Returns:
+        what was written: the description of the program, its size, and how far its answers are from those of the run.
 
     Raises:
         DataError: the run cannot be read.
         UsageError: the functional cannot be exported.
         NumericError: the program's answers differ from those of the run.
+        OutputError: the file exists, or lies in the folder of the run.
         StorageError: the file cannot be written.
+
+    >>> from mnfn_cli import export_functional
+    >>> export_functional("generalization/digits-relu-hybrid", "hybrid.pt2")
+    Traceback (most recent call last):
+    mnfn_cli.errors.UsageError: ...digits-relu-hybrid: cannot be exported: ...
     """
-    context = context or Context()
-    run = load_run(path)
+    output, context = Path(output), context or Context()
+    path = run.folder.path if isinstance(run, Run) else find_run(run)
+    check_outputs([Output(output)], [path], force=force, kinds=(ZOO, RUN, CHECKPOINTS))
+    if not isinstance(run, Run):
+        run = load_run(run)
     program = trace(run)
     context.interruption.check(output, "nothing was written")
     difference = difference_from(program, run)
@@ -97,7 +124,7 @@ def export_functional(path: Path, output: Path, *, context: Context | None = Non
     metadata = describe(run)
     context.interruption.check(output, "nothing was written")
     save_program(output, program, {METADATA: json.dumps(metadata, indent=2, allow_nan=False)})
-    return Exported(metadata, difference, output.stat().st_size, run.remarks)
+    return ExportedFunctional(metadata, difference, output.stat().st_size, run.remarks)
 
 
 def trace(run: Run) -> ExportedProgram:
@@ -130,7 +157,7 @@ def trace(run: Run) -> ExportedProgram:
 
 
 def difference_from(program: ExportedProgram, run: Run) -> float:
-    """Return the largest difference between a program's answers and a run's, on random networks (``Exported``)."""
+    """Return the largest difference between a program's answers and a run's, on random networks."""
     networks = _sample(run, _CHECKED, seed=1)
     with torch.no_grad():
         found = program.module()(*networks)

@@ -27,7 +27,7 @@ from mnfn_cli.weightspace.mixed import Networks, join_networks
 from mnfn_cli.weightspace.spec import NetworkSpec
 from mnfn_cli.zoo.inr_design import InrDesign
 from mnfn_cli.zoo.mixed import place_of_spec
-from mnfn_cli.zoo.store import open_zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 
 EFFORT_BESIDE = 1_000_000
 """The effort (``_effort``) for parameters that a model may have for a moment while it is built, and does not keep."""
@@ -99,13 +99,34 @@ class Run:
         return None if self.task.fit is None else self.task.fit.start
 
     def require_task(self, task: str | None) -> "Run":
-        """Return the run; raises ``UsageError`` if it was trained for another task."""
+        """Return the run if it was trained for a task.
+
+        Args:
+            task: the task; None for any.
+
+        Raises:
+            UsageError: it was trained for another one.
+
+        >>> run = load_run("generalization/digits-relu-hybrid")
+        >>> run.require_task("editing")
+        Traceback (most recent call last):
+        mnfn_cli.errors.UsageError: ...digits-relu-hybrid: is a run of task generalization; mnfn predict reads it
+        """
         if task is not None:
             _require_task(self.folder.path, self.recipe.task, task)
         return self
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Run":
-        """Move the functional to a device or a dtype in place, and return the run."""
+        """Return the run, whose functional is moved to a device or a dtype in place.
+
+        Args:
+            device: the device; by default the functional stays where it is.
+            dtype: the dtype of its parameters; by default as they are.
+
+        >>> run = load_run("generalization/digits-relu-hybrid")
+        >>> run.to(dtype=torch.float64).in_float32
+        False
+        """
         self.model.to(device=device, dtype=dtype)
         return self
 
@@ -123,6 +144,11 @@ class Run:
         Returns:
             for generalization the predicted accuracies ``(networks,)``, for classification the probabilities
             ``(networks, classes)``, for editing the edited weights in the dtypes of ``features``; all on the CPU.
+
+        >>> run = load_run("generalization/digits-relu-hybrid")
+        >>> from mnfn_cli.testing import example_zoo
+        >>> run.predict(example_zoo().split("test").read()).shape
+        torch.Size([2])
         """
         return self.task.answers(self.model, self._placed(features, spec))
 
@@ -138,6 +164,11 @@ class Run:
 
         Raises:
             UsageError: the run has no flag, or as in ``predict``.
+
+        >>> from mnfn_cli.testing import example_zoo
+        >>> run = load_run("generalization/digits-relu-hybrid")
+        >>> run.unlike(example_zoo().split("test").read()).shape
+        torch.Size([2])
         """
         if self.calibration.familiarity is None:
             raise UsageError(self.folder.path, "the run cannot tell unlike networks: it has no calibration for that")
@@ -167,6 +198,12 @@ class Run:
 
         Raises:
             UsageError: the run has no intervals.
+
+        >>> from mnfn_cli.testing import example_zoo
+        >>> run = load_run("generalization/digits-relu-hybrid")
+        >>> low, high = run.intervals(run.predict(example_zoo().split("test").read()))
+        >>> low.shape, bool((low < high).all())
+        (torch.Size([2]), True)
         """
         if self.calibration.intervals is None:
             raise UsageError(self.folder.path, NO_INTERVALS)
@@ -308,11 +345,11 @@ def label_runs(runs: Sequence[Run]) -> dict[str, str]:
     }
 
 
-def design_of(path: Path) -> InrDesign:
+def design_of(path: str | Path | Zoo) -> InrDesign:
     """Return how the INRs of a zoo, or of the zoo that a finished run was trained on, were fitted.
 
     Args:
-        path: the folder of a zoo or of a finished run, or the name of a run that comes with mnfn.
+        path: an open zoo, the folder of a zoo or of a finished run, or the name of a run that comes with mnfn.
 
     Returns:
         the architecture of the INRs, the settings of the fit and the initial weights that they share, for
@@ -328,6 +365,8 @@ def design_of(path: Path) -> InrDesign:
     Traceback (most recent call last):
     mnfn_cli.errors.UsageError: ...zoo: holds networks 1 -> 16 -> 16 -> 16 -> 10,... relu, no INRs
     """
+    if isinstance(path, Zoo):
+        return InrDesign.of_zoo(path)
     path = find_run(path)
     if not (path / RUN_FILE).exists():
         return InrDesign.of_zoo(open_zoo(path))

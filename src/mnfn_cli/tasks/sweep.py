@@ -1,7 +1,6 @@
 """Train recipes over several seeds and tabulate the results. A sweep can be resumed; finished runs are kept."""
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from mnfn_cli.storage.locks import locked
 from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.tasks.data import open_zoos, with_absolute_zoos
 from mnfn_cli.tasks.result import read_result
+from mnfn_cli.tasks.sweep_results import folder_of
 from mnfn_cli.tasks.training import Illustrate, require_same_recipe, train_or_resume
 from mnfn_cli.training.run_folder import RUN, RunFolder, clear_finished
 from mnfn_cli.zoo.contents import ZOO
@@ -71,8 +71,7 @@ class Trial:
     @property
     def folder(self) -> str:
         """The name of the run's folder inside the folder of the sweep."""
-        words = [self.recipe, *self.variant]
-        return "+".join(re.sub(r"[^\w.,=-]+", "-", word).strip("-") for word in words) + f"-seed{self.seed}"
+        return folder_of(self.recipe, self.variant, self.seed)
 
 
 def plan_sweep(

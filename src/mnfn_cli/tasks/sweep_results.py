@@ -1,6 +1,7 @@
 """Read the table of a sweep back from its folder."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mnfn_cli.errors import DataError
@@ -10,7 +11,7 @@ from mnfn_cli.tasks.metrics import Metric
 from mnfn_cli.tasks.result import Seconds
 
 
-class SweepResult(Record):
+class SweptRun(Record):
     """The settings and figures of one finished run of a sweep, an entry of results.json.
 
     Attributes:
@@ -31,8 +32,23 @@ class SweepResult(Record):
     test: Mapping[str, Metric]
     seconds: Seconds
 
+    @property
+    def folder(self) -> str:
+        """The name of the run's folder inside the folder of the sweep."""
+        return folder_of(self.recipe, self.variant, self.seed)
 
-def read_sweep(folder: Path) -> list[SweepResult]:
+
+def folder_of(recipe: str, variant: Sequence[str], seed: int) -> str:
+    """Return the name of a run's folder inside the folder of its sweep.
+
+    >>> folder_of("generalization/relu-np", ["model.channels=[5]"], seed=1)
+    'generalization-relu-np+model.channels=-5-seed1'
+    """
+    words = [recipe, *variant]
+    return "+".join(re.sub(r"[^\w.,=-]+", "-", word).strip("-") for word in words) + f"-seed{seed}"
+
+
+def read_sweep(folder: Path) -> list[SweptRun]:
     """Return the entries of results.json in the folder of a sweep; none if no run of it is finished yet.
 
     Raises:
@@ -46,7 +62,7 @@ def read_sweep(folder: Path) -> list[SweepResult]:
         return []
     if not isinstance(entries, list):
         raise DataError(file, "is no list of runs")
-    found = [parse_record(entry, file, SweepResult) for entry in entries]
+    found = [parse_record(entry, file, SweptRun) for entry in entries]
     figures: dict[tuple[str, ...], set[str]] = {}
     for one in found:
         if figures.setdefault((one.recipe, *one.variant), {*one.test}) != {*one.test}:

@@ -62,19 +62,47 @@ class WeightSpaceFeatures:
         return self.biases[0].device
 
     def tensors(self) -> Iterator[Tensor]:
-        """Yield all tensors in the order W(1), b(1), W(2), b(2), ..."""
+        """Return an iterator over all tensors in the order W(1), b(1), W(2), b(2), ...
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=7)
+        >>> [tuple(tensor.shape) for tensor in networks.tensors()][:2]
+        [(7, 1, 5, 2), (7, 1, 5)]
+        """
         for weight, bias in zip(self.weights, self.biases, strict=True):
             yield weight
             yield bias
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "WeightSpaceFeatures":
-        """Return the features with ``function`` applied to every tensor."""
+        """Return the features with a function applied to every tensor.
+
+        Args:
+            function: a function of one tensor, which changes the batch and the channels of all alike, or of none.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=7)
+        >>> networks.map(torch.zeros_like).flatten().any().item()
+        False
+        """
         return WeightSpaceFeatures([function(w) for w in self.weights], [function(b) for b in self.biases])
 
     def zip_map(
         self, function: Callable[[Tensor, Tensor], Tensor], other: "WeightSpaceFeatures"
     ) -> "WeightSpaceFeatures":
-        """Return the features with ``function`` applied to every pair of tensors of ``self`` and ``other``."""
+        """Return the features with a function applied to every pair of tensors of two batches.
+
+        Args:
+            function: a function of two tensors.
+            other: the second batch, of the same weight space.
+
+        Raises:
+            ValueError: the two have other numbers of layers.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=7)
+        >>> networks.zip_map(torch.sub, networks).flatten().any().item()
+        False
+        """
         weights = [function(a, b) for a, b in zip(self.weights, other.weights, strict=True)]
         biases = [function(a, b) for a, b in zip(self.biases, other.biases, strict=True)]
         return WeightSpaceFeatures(weights, biases)
@@ -82,19 +110,54 @@ class WeightSpaceFeatures:
     def to(
         self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> "WeightSpaceFeatures":
-        """Return the features on another device or in another dtype."""
+        """Return the features on another device or in another dtype.
+
+        Args:
+            device: the device; by default that of the tensors.
+            dtype: the dtype; by default that of the tensors.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=7)
+        >>> networks.to(dtype=torch.float64).dtype
+        torch.float64
+        """
         return self.map(lambda tensor: tensor.to(device=device, dtype=dtype))
 
     def select(self, index: slice | Tensor | Sequence[int]) -> "WeightSpaceFeatures":
-        """Return the networks that ``index`` selects from the batch; with a slice the tensors are views."""
+        """Return some networks of the batch; with a slice the tensors are views.
+
+        Args:
+            index: a slice, or the places of the networks, in any order.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=7)
+        >>> networks.select([0, 6]).batch, networks.select(slice(3)).batch
+        (2, 3)
+        """
         return self.map(lambda tensor: tensor[index])
 
     def flatten(self) -> Tensor:
-        """Return all numbers of each network as ``(batch, channels * numbers)``, in the order W(1), b(1), W(2), ..."""
+        """Return all numbers of each network as ``(batch, channels * numbers)``, in the order W(1), b(1), W(2), ...
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=7)
+        >>> networks.flatten().shape, spec.num_parameters
+        (torch.Size([7, 54]), 54)
+        """
         return torch.cat([tensor.flatten(1) for tensor in self.tensors()], dim=1)
 
     def unflatten(self, numbers: Tensor) -> "WeightSpaceFeatures":
-        """Return features with one channel from ``(batch, numbers)``, which are in the order of ``flatten``."""
+        """Return features with one channel of the shapes of these.
+
+        Args:
+            numbers: ``(batch, numbers)``, in the order of ``flatten``; the batch may be another one.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=7)
+        >>> again = networks.unflatten(networks.flatten())
+        >>> torch.equal(again.weights[1], networks.weights[1])
+        True
+        """
         pieces = numbers.split([tensor[0, 0].numel() for tensor in self.tensors()], dim=1)
         tensors = [
             piece.reshape(numbers.shape[0], 1, *tensor.shape[2:])
@@ -103,16 +166,40 @@ class WeightSpaceFeatures:
         return WeightSpaceFeatures(tensors[0::2], tensors[1::2])
 
     def beside(self, other: "WeightSpaceFeatures") -> "WeightSpaceFeatures":
-        """Return features whose channels are those of ``self`` followed by those of ``other``."""
+        """Return features whose channels are those of ``self`` followed by those of ``other``.
+
+        Args:
+            other: features of the same networks, with any number of channels.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=7)
+        >>> networks.beside(networks).channels
+        2
+        """
         return self.zip_map(lambda a, b: torch.cat([a, b], dim=1), other)
 
     def detach(self) -> "WeightSpaceFeatures":
-        """Return the features detached from the graph of gradients."""
+        """Return the features detached from the graph of gradients.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=7)
+        >>> networks.map(torch.Tensor.requires_grad_).detach().weights[0].requires_grad
+        False
+        """
         return self.map(Tensor.detach)
 
     @classmethod
     def cat(cls, parts: Sequence["WeightSpaceFeatures"]) -> Self:
-        """Concatenate batches of one weight space along the batch axis."""
+        """Return one batch of the networks of several.
+
+        Args:
+            parts: batches of one weight space, with the same number of channels; at least one.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=7)
+        >>> WeightSpaceFeatures.cat([networks, networks]).batch
+        14
+        """
         layers = range(len(parts[0].weights))
         weights = [torch.cat([part.weights[i] for part in parts]) for i in layers]
         biases = [torch.cat([part.biases[i] for part in parts]) for i in layers]
@@ -120,7 +207,18 @@ class WeightSpaceFeatures:
 
     @classmethod
     def zeros(cls, spec: NetworkSpec, batch: int, channels: int = 1, dtype: torch.dtype = torch.float32) -> Self:
-        """Return features of a weight space that are all 0."""
+        """Return features of a weight space that are all 0.
+
+        Args:
+            spec: the weight space.
+            batch: the number of networks.
+            channels: the number of channels.
+            dtype: the dtype of the tensors.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+        >>> WeightSpaceFeatures.zeros(spec, batch=2, channels=3).biases[0].shape
+        torch.Size([2, 3, 5])
+        """
         weights = [torch.zeros(batch, channels, *shape, dtype=dtype) for shape in spec.weight_shapes]
         biases = [torch.zeros(batch, channels, *shape, dtype=dtype) for shape in spec.bias_shapes]
         return cls(weights, biases)
@@ -135,7 +233,20 @@ class WeightSpaceFeatures:
         generator: torch.Generator | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Self:
-        """Return features of a weight space drawn from a standard normal distribution."""
+        """Return features of a weight space drawn from a standard normal distribution.
+
+        Args:
+            spec: the weight space.
+            batch: the number of networks.
+            channels: the number of channels.
+            generator: the source of randomness; by default torch's global generator.
+            dtype: the dtype of the tensors.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+        >>> seeded = torch.Generator().manual_seed(0)
+        >>> WeightSpaceFeatures.randn(spec, batch=2, generator=seeded).weights[2].shape
+        torch.Size([2, 1, 3, 4])
+        """
 
         def draw(shape: tuple[int, ...]) -> Tensor:
             return torch.randn(batch, channels, *shape, generator=generator, dtype=dtype)
@@ -150,7 +261,7 @@ class WeightSpaceFeatures:
         names: Sequence[str] | None = None,
         reading: Reading = Reading(),
     ) -> Self:
-        """Stack the state dicts of single networks, with tensors of any names.
+        """Return a batch of networks from their state dicts, with tensors of any names.
 
         The layers are put in the one order that their shapes and the numbers in their names allow; see
         ``layout.find_layout``. A layer without a bias gets a bias of 0.
@@ -164,6 +275,10 @@ class WeightSpaceFeatures:
         Raises:
             DataError: a network has a tensor too many or a shape that differs, or the order of its layers is not clear.
                 The error names all such networks.
+
+        >>> net = torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
+        >>> WeightSpaceFeatures.from_state_dicts([net.state_dict(), net.state_dict()])
+        WeightSpaceFeatures((2, 1, 5, 2), (2, 1, 5), (2, 1, 3, 5), (2, 1, 3))
         """
         names = names or [f"network {i}" for i in range(len(state_dicts))]
         rows: list[list[Tensor]] = []
@@ -193,6 +308,11 @@ class WeightSpaceFeatures:
 
         Raises:
             ValueError: the features have more than one channel.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="tanh")
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=7)
+        >>> len(networks.to_state_dicts()), networks.to_state_dicts()[0]["layers.0.weight"].shape
+        (7, torch.Size([5, 2]))
         """
         if self.channels != 1:
             raise ValueError(f"state dicts hold raw weights; these features have {self.channels} channels")

@@ -76,7 +76,18 @@ class MonomialElement:
 
     @classmethod
     def identity(cls, spec: NetworkSpec, batch: int, dtype: torch.dtype = torch.float64) -> "MonomialElement":
-        """Return identity elements, which change nothing."""
+        """Return identity elements, which change nothing.
+
+        Args:
+            spec: the weight space.
+            batch: the number of elements.
+            dtype: the dtype of the factors.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=2, dtype=torch.float64)
+        >>> torch.equal(MonomialElement.identity(spec, 2).act(networks).flatten(), networks.flatten())
+        True
+        """
         permutations = [torch.arange(n).expand(batch, n) for n in spec.hidden_widths]
         return cls(permutations, [torch.ones(batch, n, dtype=dtype) for n in spec.hidden_widths])
 
@@ -110,6 +121,11 @@ class MonomialElement:
         Raises:
             UsageError: ``scale`` does not satisfy ``0 < low <= high < infinity``; or ``check_shifts`` refuses
                 ``shifts``.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+        >>> g = MonomialElement.sample(spec, batch=2, scale=(1.0, 100.0))
+        >>> g.permutations[0].shape, bool((g.scales[0] >= 1).all()), bool((g.scales[0] <= 100).all())
+        (torch.Size([2, 5]), True, True)
         """
         check_shifts(spec, shifts)
         low, high = scale
@@ -142,6 +158,12 @@ class MonomialElement:
 
         Raises:
             UsageError: the elements have shifts, and the features have several channels.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+        >>> g = MonomialElement.sample(spec, batch=2, scale=(1.0, 100.0))
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=2, dtype=torch.float64)
+        >>> g.act(networks).weights[1].shape
+        torch.Size([2, 1, 4, 5])
         """
         if self.shifts and features.channels != 1:
             raise UsageError("features", f"{features.channels} channels; shifts act on raw weights (1 channel) alone")
@@ -149,7 +171,17 @@ class MonomialElement:
         return WeightSpaceFeatures(moved.weights, self.shift(moved.biases))
 
     def shift(self, biases: Sequence[Tensor]) -> list[Tensor]:
-        """Return the biases ``(batch, 1, n_i)`` of all layers with the shifts added in float64, and rounded once."""
+        """Return biases with the shifts added in float64, and rounded once.
+
+        Args:
+            biases: the biases ``(batch, 1, n_i)`` of all layers.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 1], activation="sin", omega=30.0)
+        >>> g = MonomialElement.sample(spec, batch=1, shifts=2)
+        >>> moved = g.shift(WeightSpaceFeatures.zeros(spec, batch=1).biases)[0]
+        >>> torch.allclose(moved, g.shifts[0][:, None] * pi / 30, atol=1e-6)
+        True
+        """
         shifted = list(biases)
         for i, shift in enumerate(self.shifts):
             exact = biases[i].double() + shift.to(biases[i].device).double()[:, None] * self._unit
@@ -164,6 +196,14 @@ class MonomialElement:
 
         Args:
             features: changes of the weights with any number of channels, one network for each element.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+        >>> g = MonomialElement.sample(spec, batch=2, scale=(1.0, 100.0))
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=2, dtype=torch.float64)
+        >>> change = networks.map(torch.ones_like)
+        >>> after = g.act(networks.zip_map(torch.add, change)).zip_map(torch.sub, g.act(networks))
+        >>> torch.allclose(g.act_on_change(change).flatten(), after.flatten())
+        True
         """
         device, dtype, batch = features.device, features.dtype, features.batch
         ends = (features.weights[0].shape[3], features.weights[-1].shape[2])
@@ -188,7 +228,14 @@ class MonomialElement:
         return WeightSpaceFeatures(weights, biases)
 
     def inverse(self) -> "MonomialElement":
-        """Return the inverse elements."""
+        """Return the inverse elements.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+        >>> g = MonomialElement.sample(spec, batch=2, scale=(1.0, 100.0))
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=2, dtype=torch.float64)
+        >>> torch.allclose(g.inverse().act(g.act(networks)).flatten(), networks.flatten())
+        True
+        """
         inverses = [_inverse(permutation) for permutation in self.permutations]
         scales = [
             scale.gather(1, permutation).reciprocal()
@@ -203,8 +250,18 @@ class MonomialElement:
     def compose(self, other: "MonomialElement") -> "MonomialElement":
         """Return the product ``self other``, which acts like ``other`` followed by ``self``.
 
+        Args:
+            other: as many elements of the same weight space.
+
         Raises:
             ValueError: both have shifts, for different omegas.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+        >>> g = MonomialElement.sample(spec, batch=2, scale=(1.0, 100.0))
+        >>> h = MonomialElement.sample(spec, batch=2, scale=(1.0, 100.0))
+        >>> networks = WeightSpaceFeatures.randn(spec, batch=2, dtype=torch.float64)
+        >>> torch.allclose(g.compose(h).act(networks).flatten(), g.act(h.act(networks)).flatten())
+        True
         """
         if self.shifts and other.shifts and self.omega != other.omega:
             raise ValueError(f"shifts for omega {self.omega} and for omega {other.omega} have no product")
@@ -218,7 +275,16 @@ class MonomialElement:
         return MonomialElement(permutations, scales, shifts, self.omega or other.omega)
 
     def select(self, index: slice | Tensor) -> "MonomialElement":
-        """Return the elements that ``index`` selects from the batch."""
+        """Return some elements of the batch.
+
+        Args:
+            index: a slice, or a tensor with their places.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+        >>> g = MonomialElement.sample(spec, batch=2, scale=(1.0, 100.0))
+        >>> g.select(slice(1)).scales[0].shape
+        torch.Size([1, 5])
+        """
         permutations, scales, shifts = (
             [tensor[index] for tensor in parts] for parts in (self.permutations, self.scales, self.shifts)
         )
@@ -226,7 +292,16 @@ class MonomialElement:
 
     @classmethod
     def cat(cls, parts: Sequence["MonomialElement"]) -> "MonomialElement":
-        """Return the elements of several batches of one weight space, either all with shifts or all without."""
+        """Return one batch of the elements of several.
+
+        Args:
+            parts: batches for one weight space, either all with shifts or all without; at least one.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 4, 3], activation="relu")
+        >>> g = MonomialElement.sample(spec, batch=2, scale=(1.0, 100.0))
+        >>> MonomialElement.cat([g, g]).scales[0].shape
+        torch.Size([4, 5])
+        """
         tensors = ([part.permutations, part.scales, part.shifts] for part in parts)
         permutations, scales, shifts = (
             [torch.cat(layer) for layer in zip(*kind, strict=True)] for kind in zip(*tensors, strict=True)
@@ -234,9 +309,17 @@ class MonomialElement:
         return cls(permutations, scales, shifts, parts[0].omega)
 
     def for_biases_of(self, features: WeightSpaceFeatures) -> "MonomialElement":
-        """Return the elements without shifts of layers whose biases are all 0, one network for each element.
+        """Return the elements without shifts of layers whose biases are all 0.
 
         A layer without biases is read as one whose biases are 0, and must not be given any.
+
+        Args:
+            features: raw weights ``(batch, 1, ...)``, one network for each element.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 1], activation="sin", omega=30.0)
+        >>> g = MonomialElement.sample(spec, batch=1, shifts=2)
+        >>> g.for_biases_of(WeightSpaceFeatures.zeros(spec, batch=1)).shifts[0].any().item()
+        False
         """
         shifts = [
             shift * (bias != 0).flatten(1).any(dim=1, keepdim=True).to(shift.device)

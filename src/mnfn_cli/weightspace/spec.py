@@ -74,9 +74,19 @@ class NetworkSpec:
 
     @classmethod
     def mlp(cls, widths: Sequence[int], activation: str, omega: float = 1.0, **more: Any) -> "NetworkSpec":
-        """Return the specification of a dense network, whose ``widths`` include inputs and outputs.
+        """Return the specification of a dense network.
 
-        ``more`` are further fields, such as ``input_size`` and ``output_offset``.
+        Args:
+            widths: the widths of all layers, with those of inputs and outputs.
+            activation: the activation after every layer but the last.
+            omega: the frequency of sines, ``sin(omega x)``.
+            more: further fields, such as ``input_size`` and ``output_offset``.
+
+        Raises:
+            UsageError: the specification is not valid.
+
+        >>> NetworkSpec.mlp([2, 32, 32, 1], activation="sin", omega=30.0).num_layers
+        3
         """
         return cls(tuple(widths), activation, omega=float(omega), **more)
 
@@ -110,6 +120,9 @@ class NetworkSpec:
 
         Raises:
             UsageError: a list does not have one entry for each convolution, or the specification is not valid.
+
+        >>> NetworkSpec.cnn([1, 16, 16], stride=2, outputs=10).weight_shapes
+        ((16, 1, 3, 3), (16, 16, 3, 3), (10, 16))
         """
         count = len(channels) - 1
         return cls(
@@ -181,8 +194,13 @@ class NetworkSpec:
 
         A size is 0 where the picture is too small.
 
+        Args:
+            image_size: the (height, width) of the picture in pixels.
+
         >>> NetworkSpec.cnn([1, 16, 16, 16], stride=2, outputs=10).feature_map_sizes((16, 16))
         [(7, 7), (3, 3), (1, 1)]
+
+
         """
         sizes = []
         height, width = image_size
@@ -196,7 +214,11 @@ class NetworkSpec:
         return sizes
 
     def to_json(self) -> dict[str, Any]:
-        """Return the specification as a JSON object without the fields at their defaults; ``from_json`` reads it."""
+        """Return the specification as a JSON object without the fields at their defaults; ``from_json`` reads it.
+
+        >>> NetworkSpec.mlp([2, 5, 1], activation="relu").to_json()
+        {'widths': [2, 5, 1], 'activation': 'relu'}
+        """
         document: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -210,9 +232,15 @@ class NetworkSpec:
     def from_json(cls, document: Mapping[str, Any]) -> "NetworkSpec":
         """Return the specification that ``to_json`` wrote.
 
+        Args:
+            document: the JSON object.
+
         Raises:
             KeyError, TypeError, ValueError: the document has another form.
             UsageError: the specification is not valid.
+
+        >>> NetworkSpec.from_json({"widths": [2, 5, 1], "activation": "relu"}).hidden_widths
+        (5,)
         """
         if unknown := set(document) - {field.name for field in fields(cls)}:
             raise ValueError(f"unknown keys {', '.join(sorted(unknown))}")
@@ -242,18 +270,36 @@ class NetworkSpec:
         )
 
     def to_text(self) -> str:
-        """Return the specification as one line of JSON, for a file's metadata; ``read_spec`` reads it back exactly."""
+        """Return the specification as one line of JSON, for a file's metadata; ``read_spec`` reads it back exactly.
+
+        >>> NetworkSpec.mlp([2, 5, 1], activation="relu").to_text()
+        '{"widths": [2, 5, 1], "activation": "relu"}'
+        """
         return json.dumps(self.to_json(), allow_nan=False)
 
     def agrees_with(self, found: "NetworkSpec | str") -> bool:
         """Return whether what ``read_spec`` found describes these networks.
 
         The text in an older file names neither strides nor paddings, so any will do; all that it names must agree.
+
+        Args:
+            found: a specification, or a text of an older file.
+
+        >>> spec = NetworkSpec.mlp([2, 5, 1], activation="relu")
+        >>> spec.agrees_with(read_spec(spec.to_text()))
+        True
         """
         return found == describe_shapes(self) if isinstance(found, str) else self.fits(found)
 
     def fits(self, other: "NetworkSpec") -> bool:
-        """Return whether both describe the same networks; an unknown input size fits any."""
+        """Return whether both describe the same networks; an unknown input size fits any.
+
+        Args:
+            other: the other specification.
+
+        >>> NetworkSpec.cnn([1, 4], outputs=10, input_size=(8, 8)).fits(NetworkSpec.cnn([1, 4], outputs=10))
+        True
+        """
         if self.input_size is None or other.input_size is None:
             return replace(self, input_size=None) == replace(other, input_size=None)
         return self == other

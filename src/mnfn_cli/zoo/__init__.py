@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from mnfn_cli.zoo.importers.architecture import Architecture as Architecture
     from mnfn_cli.zoo.importers.folder import plan_folder as plan_folder
     from mnfn_cli.zoo.importers.folder_labels import LabelOptions as LabelOptions
+    from mnfn_cli.zoo.importers.inr_facts import InrOptions as InrOptions
+    from mnfn_cli.zoo.importing import import_zoo as import_zoo
     from mnfn_cli.zoo.inr_design import InrDesign as InrDesign
+    from mnfn_cli.zoo.magnitudes import Magnitudes as Magnitudes
+    from mnfn_cli.zoo.magnitudes import look_at_magnitudes as look_at_magnitudes
     from mnfn_cli.zoo.plan import Plan as Plan
     from mnfn_cli.zoo.plan import write_plan as write_plan
     from mnfn_cli.zoo.selection import plan_filter as plan_filter
@@ -36,7 +40,9 @@ __all__ = [
     "AugmentReport",
     "ImageSet",
     "InrDesign",
+    "InrOptions",
     "LabelOptions",
+    "Magnitudes",
     "Plan",
     "Twins",
     "Zoo",
@@ -48,7 +54,9 @@ __all__ = [
     "collate",
     "export_zoo",
     "find_twins",
+    "import_zoo",
     "load_images",
+    "look_at_magnitudes",
     "open_zoo",
     "plan_filter",
     "plan_folder",
@@ -69,7 +77,10 @@ __getattr__ = lazy_names(
         "mnfn_cli.zoo.importers.architecture": "Architecture",
         "mnfn_cli.zoo.importers.folder": "plan_folder",
         "mnfn_cli.zoo.importers.folder_labels": "LabelOptions",
+        "mnfn_cli.zoo.importers.inr_facts": "InrOptions",
+        "mnfn_cli.zoo.importing": "import_zoo",
         "mnfn_cli.zoo.inr_design": "InrDesign",
+        "mnfn_cli.zoo.magnitudes": "Magnitudes look_at_magnitudes",
         "mnfn_cli.zoo.plan": "Plan write_plan",
         "mnfn_cli.zoo.selection": "plan_filter plan_merge plan_split",
         "mnfn_cli.zoo.store": "Zoo ZooItem collate open_zoo",

@@ -54,7 +54,7 @@ class AugmentReport:
 
 
 def augment_zoo(
-    source: Zoo,
+    source: Zoo | str | Path,
     output: str | Path,
     *,
     scale: tuple[float, float] = (1.0, 1e4),
@@ -78,7 +78,7 @@ def augment_zoo(
     (``SourceFunctions``). The results are the columns ``relative_error`` and ``constant``.
 
     Args:
-        source: the zoo whose networks are changed.
+        source: the zoo whose networks are changed, open or by path.
         output: the folder to create.
         scale: for the scaling group, the interval (low, high) of the factors of hidden neurons.
         copies: the number of copies of each network.
@@ -115,7 +115,7 @@ def augment_zoo(
     >>> len(report.zoo), report.largest_error < 1e-4
     (12, True)
     """
-    output = Path(output)
+    source, output = open_zoo(source), Path(output)
     if copies < 1:
         raise UsageError("--copies", f"{copies} copies; at least 1")
     for space in source.spaces:

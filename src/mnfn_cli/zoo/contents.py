@@ -111,6 +111,10 @@ class ZooContents:
 
         Raises:
             IndexError: there is no such row.
+
+        >>> from mnfn_cli.testing import example_zoo
+        >>> example_zoo().select([0, 5]).ids
+        ['00', '05']
         """
         import numpy as np
 
@@ -127,6 +131,10 @@ class ZooContents:
 
         Raises:
             UsageError: there is no split of this name.
+
+        >>> from mnfn_cli.testing import example_zoo
+        >>> example_zoo().split("test").ids
+        ['10', '11']
         """
         if name not in SPLITS:
             raise UsageError("split", f"'{name}'; splits are {', '.join(SPLITS)}")
@@ -147,7 +155,15 @@ class ZooContents:
         return "-".join(files[name].sha256[:12] for name in sorted(files))
 
     def rows(self, split: str | None = None) -> list[int]:
-        """Return the row indices of a split (``train``, ``val`` or ``test``), or of all networks."""
+        """Return the row numbers of a split, or of all networks.
+
+        Args:
+            split: ``train``, ``val`` or ``test``; all by default.
+
+        >>> from mnfn_cli.testing import example_zoo
+        >>> example_zoo().rows("test")
+        [10, 11]
+        """
         if split is None:
             return list(range(len(self)))
         found: list[int] = (self.table["split"] == split).arg_true().to_list()
@@ -159,6 +175,10 @@ class ZooContents:
         Args:
             rows: the rows to look at; all by default.
             in_float32: whether weights and biases must also be finite in float32.
+
+        >>> from mnfn_cli.testing import example_zoo
+        >>> example_zoo().bad_networks()
+        []
         """
         files = [self.path / file for part in self.whole.parts for file in shard_files(self.record, part.spaces[0])]
         usual = {dtype: FINITE[dtype] for dtype in FINITE if not (in_float32 and dtype == "F64")}
@@ -182,12 +202,33 @@ class ZooContents:
         return sorted(zip(places, found.values(), strict=True))
 
     def faults(self, rows: Sequence[int] | None = None, *, in_float32: bool = False) -> dict[int, DataError]:
-        """Return an error for each network that ``bad_networks`` finds, by its row."""
+        """Return an error for each network that ``bad_networks`` finds, by its row.
+
+        Args:
+            rows: the rows to look at; all by default.
+            in_float32: whether weights and biases must also be finite in float32.
+
+        >>> from mnfn_cli.testing import example_zoo
+        >>> example_zoo().faults()
+        {}
+        """
         found = self.bad_networks(rows, in_float32=in_float32)
         return {row: DataError(f"{self.path}:{self.ids[row]}", problem) for row, problem in found}
 
     def require_column(self, name: str) -> None:
-        """Raise ``DataError`` if the table has no column ``name``, or the column has missing values."""
+        """Check that the table has a column without missing values.
+
+        Args:
+            name: the name of the column.
+
+        Raises:
+            DataError: there is no such column, or a cell of it is empty.
+
+        >>> from mnfn_cli.testing import example_zoo
+        >>> example_zoo().require_column("psnr")
+        Traceback (most recent call last):
+        mnfn_cli.errors.DataError: ...table.csv: no column 'psnr'; it has id, split, activation, test_accuracy
+        """
         if name not in self.table.columns:
             raise DataError(self.path / "table.csv", f"no column '{name}'; it has {', '.join(self.table.columns)}")
         if empty := self.table[name].null_count():

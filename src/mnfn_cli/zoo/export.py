@@ -10,13 +10,13 @@ from mnfn_cli.storage.outputs import Output, check_outputs
 from mnfn_cli.weightspace.naming import natural_key
 from mnfn_cli.zoo.shards import tensor_names
 from mnfn_cli.zoo.single_files import CHECKPOINTS, SUFFIX, write_manifest, write_state_dict
-from mnfn_cli.zoo.store import Zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 
 _SAFE_NAME = re.compile(r"[\w+-][\w .+-]*", re.ASCII)  # a name that starts with a dot is hidden
 
 
 def export_zoo(
-    zoo: Zoo,
+    zoo: Zoo | str | Path,
     output: str | Path,
     *,
     split: str | None = None,
@@ -32,7 +32,7 @@ def export_zoo(
     were fitted.
 
     Args:
-        zoo: the zoo to export.
+        zoo: the zoo to export, open or by path.
         output: the folder to create.
         split: the split to export, ``train``, ``val`` or ``test``; all by default.
         ids: the ids of the networks to export; all by default.
@@ -58,7 +58,7 @@ def export_zoo(
     ...     export_zoo(example_zoo(), f"{folder}/files", split="test")
     2
     """
-    output = Path(output)
+    zoo, output = open_zoo(zoo), Path(output)
     check_outputs([Output(output, CHECKPOINTS)], [zoo.path], force=force)
     every = zoo.ids
     rows = choose_rows(zoo, split=split, ids=ids, limit=limit)

@@ -39,6 +39,9 @@ class Magnitudes:
             dtype. Some devices take such numbers for 0.
         reads_nothing: the number of hidden neurons whose incoming weights are all 0, so that they are constant.
         read_by_nothing: the number of hidden neurons whose outgoing weights are all 0.
+
+    >>> Magnitudes(reads_nothing=2).sentences()
+    ['2 hidden neurons are constant: all their incoming weights are 0']
     """
 
     largest: float = 0.0
@@ -63,8 +66,19 @@ class Magnitudes:
 def look_at_magnitudes(zoo: "ZooContents") -> Magnitudes:
     """Read all weights and biases of a whole zoo, some at a time, and count what is unusual about them.
 
+    Args:
+        zoo: the zoo, open.
+
+    Returns:
+        the counts; ``mnfn zoo verify`` prints their ``sentences``.
+
     Raises:
         DataError: a shard cannot be read.
+
+    >>> from mnfn_cli.zoo import look_at_magnitudes
+    >>> from mnfn_cli.testing import example_zoo
+    >>> look_at_magnitudes(example_zoo()).sentences()
+    []
     """
     found = Magnitudes()
     for part in zoo.parts:

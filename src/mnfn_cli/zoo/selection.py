@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +16,7 @@ from mnfn_cli.zoo.merging import merge_tables, shared_facts, shared_pictures
 from mnfn_cli.zoo.plan import Plan
 from mnfn_cli.zoo.record import spaces_of
 from mnfn_cli.zoo.splits import draw_group_splits, join_groups, leaks
-from mnfn_cli.zoo.store import Zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 from mnfn_cli.zoo.table import SPACE_COLUMN
 
 if TYPE_CHECKING:
@@ -30,20 +31,25 @@ Place = tuple[int, int, int]
 """A network: the index of its zoo, of its part of that zoo, and its row in that part."""
 
 
-def plan_split(zoo: Zoo, fractions: dict[str, float], seed: int, twins: Sequence[tuple[str, str]] = ()) -> Plan:
+def plan_split(
+    zoo: Zoo | str | Path, fractions: dict[str, float], seed: int, twins: Sequence[tuple[str, str]] = ()
+) -> Plan:
     """Plan a zoo with the same networks and newly drawn splits.
 
     Networks that are copies of one another (``source_id``), that encode one picture (``image_id``) or that are twins
     share a split. The proportions are those of such groups.
 
     Args:
-        zoo: the zoo.
-        fractions: the shares of train, val and test.
+        zoo: the zoo, open or by path.
+        fractions: the shares of train, val and test, which add up to 1.
         seed: the seed of the draw.
-        twins: the ids of pairs of networks that are one another up to the group.
+        twins: the ids of pairs of networks that are one another up to the group, as of ``find_twins``.
 
     Returns:
         a plan, which ``write_plan`` writes.
+
+    Raises:
+        UsageError: the fractions are not those of train, val and test, or do not add up to 1.
 
     >>> from mnfn_cli.zoo import plan_split
     >>> from mnfn_cli.testing import example_zoo
@@ -53,6 +59,7 @@ def plan_split(zoo: Zoo, fractions: dict[str, float], seed: int, twins: Sequence
     """
     import polars as pl
 
+    zoo = open_zoo(zoo)
     rows = {name: row for row, name in enumerate(zoo.ids)}
     links = [*_common_origins(zoo.table), *((rows[a], rows[b]) for a, b in twins)]
     splits = draw_group_splits(join_groups(len(zoo), links), seed, fractions)
@@ -61,11 +68,11 @@ def plan_split(zoo: Zoo, fractions: dict[str, float], seed: int, twins: Sequence
     return _plan([zoo], [range(len(zoo))], table, made)
 
 
-def plan_filter(zoo: Zoo, condition: str) -> Plan:
+def plan_filter(zoo: Zoo | str | Path, condition: str) -> Plan:
     """Plan a zoo with the networks whose row in the table fulfils a condition.
 
     Args:
-        zoo: the zoo.
+        zoo: the zoo, open or by path.
         condition: an SQL expression over the columns of the table, such as ``test_accuracy > 0.5``. It is parsed by
             polars and can compute with columns only; nothing is evaluated as code.
 
@@ -80,19 +87,20 @@ def plan_filter(zoo: Zoo, condition: str) -> Plan:
     >>> plan_filter(example_zoo(), "test_accuracy > 0.5").table.height
     3
     """
+    zoo = open_zoo(zoo)
     rows = rows_where(zoo.table, condition)
     if not rows:
         raise UsageError(condition, f"no network of {zoo.path} fulfils this")
     return _plan([zoo], [rows], zoo.table[rows], {"filter": condition})
 
 
-def plan_merge(zoos: Sequence[Zoo]) -> Plan:
+def plan_merge(zoos: Sequence[Zoo | str | Path]) -> Plan:
     """Plan a zoo with the networks of several, in the order of the zoos.
 
     Ids that two zoos share get the name of their zoo in front. Columns that a zoo lacks are empty in its rows.
 
     Args:
-        zoos: the zoos; of INRs, all with pictures of one size and pixel range.
+        zoos: the zoos, open or by path; of INRs, all with pictures of one size and pixel range.
 
     Returns:
         a plan, which ``write_plan`` writes.
@@ -107,10 +115,11 @@ def plan_merge(zoos: Sequence[Zoo]) -> Plan:
     Traceback (most recent call last):
     mnfn_cli.errors.UsageError: zoo merge: takes two different zoos or more
     """
-    if len({zoo.path.resolve() for zoo in zoos}) < max(len(zoos), 2):
+    opened = [open_zoo(zoo) for zoo in zoos]
+    if len({zoo.path.resolve() for zoo in opened}) < max(len(opened), 2):
         raise UsageError("zoo merge", "takes two different zoos or more")
-    table = merge_tables(zoos)
-    plan = _plan(zoos, [range(len(zoo)) for zoo in zoos], table, {})
+    table = merge_tables(opened)
+    plan = _plan(opened, [range(len(zoo)) for zoo in opened], table, {})
     if torn := leaks(join_groups(len(table), _common_origins(table)), table["split"].to_list()):
         knowing = f"{torn} pictures or sources have networks in several splits, so that splits know each other"
         plan = replace(plan, notes=[*plan.notes, f"{knowing}; mnfn zoo split draws them anew"])

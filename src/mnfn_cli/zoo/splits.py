@@ -4,6 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import torch
 
+from mnfn_cli.errors import UsageError
 from mnfn_cli.runtime.seeds import generator
 
 SPLIT_FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
@@ -12,9 +13,15 @@ SPLIT_FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 def draw_splits(count: int, seed: int, fractions: Mapping[str, float] = SPLIT_FRACTIONS) -> list[str]:
     """Draw a split, train, val or test, for each of ``count`` items, in the proportions of ``fractions``.
 
+    Raises:
+        UsageError: the fractions are not those of train, val and test, or do not add up to 1.
+
     >>> sorted(draw_splits(10, seed=0))
     ['test', 'test', 'train', 'train', 'train', 'train', 'train', 'train', 'train', 'val']
     """
+    shares = [fractions.get(name, -1.0) for name in SPLIT_FRACTIONS]
+    if len(fractions) != len(shares) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise UsageError("fractions", f"{dict(fractions)}; give those of train, val and test, which add up to 1")
     order = torch.randperm(count, generator=generator(seed, "split")).tolist()
     splits = [""] * count
     edges = [round(count * share) for share in (fractions["train"], 1 - fractions["test"])]

@@ -119,6 +119,11 @@ class Zoo(ZooContents, Dataset[ZooItem]):
 
         Raises:
             DataError: the networks have several weight spaces.
+
+        >>> from mnfn_cli.testing import example_zoo
+        >>> zoo = example_zoo()
+        >>> zoo.read([0, 5]).batch, zoo.split("test").read().weights[0].shape
+        (2, torch.Size([2, 1, 16, 1, 3, 3]))
         """
         chosen = slice(None) if rows is None else rows
         part = next(part for part in self.whole.parts if part.spaces[0] == self._only_space)
@@ -136,6 +141,10 @@ class Zoo(ZooContents, Dataset[ZooItem]):
 
         Raises:
             DataError: the number of pictures is not the number of different ``image_id`` in the table.
+
+        >>> from mnfn_cli.testing import example_zoo
+        >>> example_zoo().pictures() is None
+        True
         """
         file = self.path / "images.safetensors"
         if file.name not in self.record.files or "image_id" not in self.table.columns:
@@ -150,7 +159,18 @@ class Zoo(ZooContents, Dataset[ZooItem]):
         return {name: row for row, name in enumerate(names)}, pictures
 
     def pictures_of(self, rows: Sequence[int] | None = None) -> Tensor | None:
-        """Return the picture of each network, ``(rows, channels, height, width)``; None for a zoo without pictures."""
+        """Return the picture of each network, ``(rows, channels, height, width)``; None for a zoo without pictures.
+
+        Args:
+            rows: row numbers in this zoo's table; all by default.
+
+        Raises:
+            DataError: as from ``pictures``.
+
+        >>> from mnfn_cli.testing import example_zoo
+        >>> example_zoo().pictures_of([0]) is None
+        True
+        """
         found = self.pictures()
         if found is None:
             return None
@@ -163,15 +183,19 @@ class Zoo(ZooContents, Dataset[ZooItem]):
 
         Raises:
             UsageError: pandas is not installed.
+
+        >>> from mnfn_cli.testing import example_zoo
+        >>> example_zoo().to_pandas().columns[0]
+        'id'
         """
         return to_pandas(self.table)
 
 
-def open_zoo(path: str | Path) -> Zoo:
+def open_zoo(path: str | Path | Zoo) -> Zoo:
     """Open a zoo. The sizes of its files, its table and the shapes of its tensors are checked, but not their values.
 
     Args:
-        path: the folder of the zoo.
+        path: the folder of the zoo; an open zoo is returned as it is.
 
     Returns:
         the zoo, whose weights are read when they are used.
@@ -183,6 +207,8 @@ def open_zoo(path: str | Path) -> Zoo:
     >>> open_zoo(example_zoo().path).table.columns[:3]
     ['id', 'split', 'activation']
     """
+    if isinstance(path, Zoo):
+        return path
     found = open_contents(path)
     return Zoo(found.path, found.record, found.table, found.spaces)
 

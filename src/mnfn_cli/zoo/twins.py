@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.threads import in_threads
 from mnfn_cli.weightspace.alignment import align, block_size, twin_tolerance
 from mnfn_cli.weightspace.fingerprint import fingerprint, twin_distance
-from mnfn_cli.zoo.store import Zoo
+from mnfn_cli.zoo.store import Zoo, open_zoo
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,14 @@ class Twins:
         }
 
 
-def find_twins(zoo: Zoo, context: Context | None = None) -> list[Twins]:
+def find_twins(zoo: Zoo | str | Path, context: Context | None = None) -> list[Twins]:
     """Return all pairs of networks that are twins: leaks first, then in the order of the zoo.
 
     Networks whose fingerprints lie as near to one another as those of twins must are aligned, block by block. Only the
     fingerprints of all networks are in memory at once. Networks of different weight spaces are no twins.
 
     Args:
-        zoo: the zoo; its weights must be finite.
+        zoo: the zoo, open or by path; its weights must be finite.
         context: where progress is reported and interrupts are noticed.
 
     Returns:
@@ -80,7 +81,7 @@ def find_twins(zoo: Zoo, context: Context | None = None) -> list[Twins]:
     >>> find_twins(example_zoo())
     []
     """
-    found = [pair for part in zoo.parts for pair in _twins_of(part, context or Context())]
+    found = [pair for part in open_zoo(zoo).parts for pair in _twins_of(part, context or Context())]
     return sorted(found, key=lambda pair: not pair.leak)
 
 

@@ -5,19 +5,21 @@ from pathlib import Path
 from mnfn_cli.errors import DataError, MnfnError
 from mnfn_cli.storage.atomic import sha256
 from mnfn_cli.storage.folders import existing_folder
-from mnfn_cli.zoo.contents import open_contents, read_zoo_record
+from mnfn_cli.zoo.contents import ZooContents, open_contents, read_zoo_record
 from mnfn_cli.zoo.numbers import NumberColumn
 from mnfn_cli.zoo.record import ZooRecord
 
 
-def verify_zoo(path: str | Path) -> list[MnfnError]:
+def verify_zoo(path: str | Path | ZooContents) -> list[MnfnError]:
     """Check the checksums, the table, and the shapes and values of the tensors of a zoo, and return all faults.
+
+    ``mnfn zoo verify`` also prints what ``zoo.look_at_magnitudes`` and ``zoo.find_twins`` find.
 
     The column ``test_accuracy`` is read as a training reads it, except that cells may be empty: networks without a
     label can be predicted.
 
     Args:
-        path: the folder of the zoo.
+        path: the folder of the zoo, or an open zoo, whose files are read anew.
 
     Returns:
         an error for each fault; nothing for a sound zoo.
@@ -30,7 +32,7 @@ def verify_zoo(path: str | Path) -> list[MnfnError]:
     >>> verify_zoo(example_zoo().path)
     []
     """
-    folder = existing_folder(Path(path), "zoo")
+    folder = existing_folder(path.path if isinstance(path, ZooContents) else Path(path), "zoo")
     faults: list[MnfnError] = list(changed_files(folder, read_zoo_record(folder)))
     try:
         zoo = open_contents(folder)

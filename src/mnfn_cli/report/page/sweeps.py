@@ -10,7 +10,7 @@ from mnfn_cli.report.page.runs import FIGURE_NAMES, headline, read_metrics, requ
 from mnfn_cli.report.page.section import Section, block, figure, figures
 from mnfn_cli.report.page.tables import data_table
 from mnfn_cli.tasks.sweep import summarise
-from mnfn_cli.tasks.sweep_results import SweepResult, read_sweep
+from mnfn_cli.tasks.sweep_results import SweptRun, read_sweep
 from mnfn_cli.training.run_folder import RUN_FILE, RunFolder
 from mnfn_cli.weightspace.naming import natural_key
 
@@ -67,7 +67,7 @@ def _unfinished(runs: Sequence[RunFolder]) -> Content:
     return element("p", f"{many} not finished; the command that began the sweep continues it.", class_="note")
 
 
-def _dots(results: Sequence[SweepResult], name: str) -> list[Content]:
+def _dots(results: Sequence[SweptRun], name: str) -> list[Content]:
     """Return a chart of every seed for each figure that counts in a task of the sweep."""
     shown: list[Content] = []
     for key, words in FIGURE_NAMES.items():
@@ -85,7 +85,7 @@ def _dots(results: Sequence[SweepResult], name: str) -> list[Content]:
     return shown
 
 
-def _counts(one: SweepResult) -> str | None:
+def _counts(one: SweptRun) -> str | None:
     return next((key for key in FIGURE_NAMES if key in one.test), None)
 
 
@@ -114,7 +114,7 @@ def _curves(runs: Sequence[RunFolder], name: str) -> list[Content]:
     return shown
 
 
-def _runs(results: Sequence[SweepResult], open_: Sequence[RunFolder]) -> Content:
+def _runs(results: Sequence[SweptRun], open_: Sequence[RunFolder]) -> Content:
     rows: list[dict[str, Any]] = []
     for one in results:
         row: dict[str, Any] = {"recipe": one.recipe, "variant": " ".join(one.variant) or None, "seed": one.seed}

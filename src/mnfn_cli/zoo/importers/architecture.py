@@ -43,6 +43,50 @@ class Architecture:
     input_std: tuple[float, ...] = ()
     output_offset: float = 0.0
 
+    @classmethod
+    def of(
+        cls,
+        activation: str | None = None,
+        omega: float | None = None,
+        *,
+        stride: int | Sequence[int | Pair] | None = None,
+        padding: int | Sequence[int | Pair] | None = None,
+        pool: str | Sequence[str] | None = None,
+        input_size: int | Sequence[int] | None = None,
+        input_mean: float | Sequence[float] | None = None,
+        input_std: float | Sequence[float] | None = None,
+        output_offset: float = 0.0,
+    ) -> "Architecture":
+        """Return what is said in the form of the options of ``mnfn zoo import``.
+
+        Args:
+            activation, omega, output_offset: as in the class.
+            stride, padding: one number or one for each convolution, such as ``2`` or ``[2, (1, 2)]``.
+            pool: one text or one for each convolution, such as ``"max2"`` or ``["max2", "none"]``.
+            input_size: the side of squares, or as in the class.
+            input_mean, input_std: one number, or one for each channel.
+
+        Raises:
+            UsageError: a stride, a padding, a pooling or a size is none.
+
+        >>> Architecture.of("relu", stride=[2, 1], pool="max2", input_size=28).strides
+        ((2, 2), (1, 1))
+        """
+        pools = (pool,) if isinstance(pool, str) else tuple(pool or ())
+        for text in pools:
+            Pooling.parse(text)
+        return cls(
+            activation=activation,
+            omega=omega,
+            strides=_pairs("--stride", stride, 1),
+            paddings=_pairs("--padding", padding, 0),
+            pools=pools,
+            input_size=picture_size("--input-size", input_size),
+            input_mean=_numbers(input_mean),
+            input_std=_numbers(input_std),
+            output_offset=output_offset,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return what is said, for zoo.json, without what is left open."""
         empty = Architecture()
@@ -136,6 +180,38 @@ class Architecture:
         if first and first != [channels]:
             raise DataError(where, f"reads pictures of {channels} channels, and --input-size says {first[0]}")
         return height, width
+
+
+def _pairs(option: str, given: int | Sequence[int | Pair] | None, least: int) -> tuple[Pair, ...]:
+    entries = [given] if isinstance(given, int) else given or ()
+    pairs = [(entry, entry) if isinstance(entry, int) else entry for entry in entries]
+    if any(len(pair) != 2 or not all(isinstance(side, int) and side >= least for side in pair) for pair in pairs):
+        raise UsageError(option, f"{given!r}; give whole numbers from {least} on, such as 2 or [2, 1]")
+    return tuple((high, wide) for high, wide in pairs)
+
+
+def picture_size(
+    option: str, given: int | Sequence[int] | None, sides: tuple[int, ...] = (2, 3)
+) -> tuple[int, ...] | None:
+    """Return a size in pixels, given as such or as the side of a square; None if it is not given.
+
+    Args:
+        option: the name of the option, for errors.
+        given: the size.
+        sides: how many numbers there may be.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    size = (given, given) if isinstance(given, int) else given
+    if size is not None and not (len(size) in sides and all(isinstance(side, int) and side > 0 for side in size)):
+        example = " or (1, 28, 28)" if 3 in sides else ""
+        raise UsageError(option, f"{given!r}; give a size in pixels, such as 28, (28, 28){example}")
+    return None if size is None else tuple(size)
+
+
+def _numbers(given: float | Sequence[float] | None) -> tuple[float, ...]:
+    return (float(given),) if isinstance(given, int | float) else tuple(given or ())
 
 
 def _one_each(option: str, given: Sequence[Entry], count: int, default: Sequence[Entry], where: str) -> Sequence[Entry]:

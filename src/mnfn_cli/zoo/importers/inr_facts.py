@@ -22,6 +22,10 @@ class InrOptions:
         pixel_range: the values of black and white pixels; None if nobody says it.
         coordinates: the order in which the networks read the coordinates of a pixel, ``yx`` or ``xy``. Networks of mnfn
             read (y, x).
+
+    >>> from mnfn_cli.zoo import InrOptions
+    >>> InrOptions(size=(28, 28), pixel_range=(0.0, 1.0)).coordinates
+    'yx'
     """
 
     size: tuple[int, int] | None = None
