@@ -126,18 +126,14 @@ def main() -> None:
         work_together(arguments.worker, arguments.folder, arguments.batch[0], CLOCKS[arguments.clock])
         return
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_many(folder / "zoo", SPEC, arguments.networks)
-        overrides = ["training.epochs=null", "training.steps=1", f"data.zoo=['{folder / 'zoo'}']"]
-        train_run(load_recipe("generalization/relu-monomial", overrides), folder / "run")
-        shutil.copytree(folder, folder.parent / f"{folder.name}-other")
-        folders = [folder, folder.parent / f"{folder.name}-other"]
-        try:
-            for work in arguments.works:
-                for batch in arguments.batch if work == "train" else arguments.batch[:1]:
-                    measure(work, folders, batch, arguments.rounds, arguments.clock)
-        finally:
-            shutil.rmtree(folders[1])
+        folders = [Path(name) / "one", Path(name) / "other"]
+        write_many(folders[0] / "zoo", SPEC, arguments.networks)
+        overrides = ["training.epochs=null", "training.steps=1", f"data.zoo=['{folders[0] / 'zoo'}']"]
+        train_run(load_recipe("generalization/relu-monomial", overrides), folders[0] / "run")
+        shutil.copytree(*folders)
+        for work in arguments.works:
+            for batch in arguments.batch if work == "train" else arguments.batch[:1]:
+                measure(work, folders, batch, arguments.rounds, arguments.clock)
 
 
 if __name__ == "__main__":

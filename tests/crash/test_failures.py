@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from tracing import injected, needs_strace, traced
+from tracing import changes_in, injected, needs_strace, struck, traced
 from world import Trial, differing, tree
 
 from mnfn_cli.cli import app
@@ -54,11 +54,23 @@ def test_a_call_fails(world, record_property, trial, part, parts):
     chosen = [change for change in changes if change.kind in KINDS][part::parts]
     for change in chosen:
         for error in ERRORS:
-            world.prepare(trial)
-            ended = injected(world, trial.argv, change, f"error={error}")
+            ended = injected(world, trial, change, f"error={error}")
             assert ended.code == 4, (str(change), error, ended.stderr)
             check_refused(world, trial, ended, f"{error} at {change}")
     record_property("counts", {"of": "failures injected", "times": len(ERRORS) * len(chosen)})
+
+
+def test_a_failure_at_another_call_is_noticed():
+    traced = [
+        'openat(AT_FDCWD</w>, "/w/out/.a.12.tmp", O_WRONLY|O_CREAT, 0600) = 3</w/out/.a.12.tmp>',
+        "fsync(3</w/b>) = 0",
+    ]
+    change = changes_in(traced, "/w")[0]
+    failed = [
+        traced[0].replace(".12.", ".7.").partition(" = ")[0] + " = -1 ENOSPC (No space left on device) (INJECTED)"
+    ]
+    assert struck(failed, "/w", change)
+    assert not struck([failed[0].replace("out", "other")], "/w", change) and not struck(traced[1:], "/w", change)
 
 
 LIMITED = ["train", "sweep", "zoo build cnn", "zoo build siren", "zoo import", "augment", "edit", "edit one file",

@@ -76,8 +76,7 @@ def test_killed_at_every_change(world, record_property, trial, part, parts):
     ended, changes = traced(world, trial.argv, world.place)
     assert ended.code == 0 and tree(world.place) == whole and len(changes) >= 14
     for change in changes[part::parts]:
-        world.prepare(trial)
-        assert injected(world, trial.argv, change, "signal=KILL").code == -9
+        assert injected(world, trial, change, "signal=KILL").code == -9
         check(world, trial, f"killed before {change}")
     record_property("counts", {"of": "kills at system calls", "times": len(changes[part::parts])})
 
@@ -95,8 +94,7 @@ def test_a_build_that_is_killed_when_its_networks_are_written_has_them_once(worl
     changes = traced(world, trial.argv, world.place)[1]
     for change in changes:
         if change.call == "rename" and change.paths[-1].rpartition("/")[2].startswith("weights-"):
-            world.prepare(trial)
-            assert injected(world, trial.argv, change, "signal=KILL").code == -9
+            assert injected(world, trial, change, "signal=KILL").code == -9
             check(world, trial, f"killed before {change}")
             break
     else:

@@ -24,6 +24,9 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ANGLED = re.compile(r"\d+<([^>]*)>")
 _FAILED = re.compile(r" = -1 E[A-Z]+ ")
 _WRITES = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
+_PROCESS = re.compile(r"\.\d+")
+TRIES = 5
+"""How often a run is repeated that made other calls before the chosen one than the traced run did."""
 
 
 @dataclass(frozen=True)
@@ -76,28 +79,44 @@ def changes_in(lines, place):
         numbers[match["call"]] += 1
         if _FAILED.search(match["rest"]):  # such as mkdir of what exists
             continue
-        paths = [*_ANGLED.findall(match["rest"].partition(" = ")[0])]
-        # strace -s 0 hides what is written; names of files are shown whole.
-        paths += [path for path in _QUOTED.findall(match["rest"]) if path] if CALLS[match["call"]] != "write" else []
-        inside = tuple(
-            path.removeprefix(place).lstrip("/")
-            for path in paths
-            if path.startswith(place) or not path.startswith(("/", "anon_inode:", "pipe:", "socket:"))
-        )
+        inside = _paths(match, place)
         if inside and (CALLS[match["call"]] != "open" or _WRITES.search(match["rest"])):
             found.append(Change(match["call"], numbers[match["call"]], inside))
     return found
 
 
-def injected(world, argv, change, what, **options):
-    """Run a command; at ``change`` let it be killed (``signal=KILL``), or the call fail (``error=ENOSPC``)."""
-    call = change.call
-    words = [
-        "-o",
-        str(world.root / "injected"),
-        "-e",
-        f"trace={call}",
-        "-e",
-        f"inject={call}:{what}:when={change.number}",
-    ]
-    return world.run(argv, strace=words, **options)
+def _paths(match, place):
+    """Return the paths that a call names, relative to the folder ``place`` where they lie in it."""
+    paths = [*_ANGLED.findall(match["rest"].partition(" = ")[0])]
+    # strace -s 0 hides what is written; names of files are shown whole.
+    paths += [path for path in _QUOTED.findall(match["rest"]) if path] if CALLS[match["call"]] != "write" else []
+    return tuple(
+        path.removeprefix(place).lstrip("/")
+        for path in paths
+        if path.startswith(place) or not path.startswith(("/", "anon_inode:", "pipe:", "socket:"))
+    )
+
+
+def injected(world, trial, change, what):
+    """Run a command; at ``change`` let it be killed (``signal=KILL``), or the call fail (``error=ENOSPC``).
+
+    A run that is killed or fails at another call than the chosen one, because it made more or fewer calls before than
+    the traced run, is repeated.
+    """
+    call, file = change.call, world.root / "injected"
+    inject = f"inject={call}:{what}:when={change.number}"
+    for _ in range(TRIES):
+        world.prepare(trial)
+        ended = world.run(trial.argv, strace=["-y", "-s", "0", "-o", str(file), "-e", f"trace={call}", "-e", inject])
+        if struck(file.read_text(errors="replace").splitlines(), str(world.place), change):
+            return ended
+    pytest.fail(f"{change}: in {TRIES} runs it was never call {change.number} of its name")
+
+
+def struck(lines, place, change):
+    """Return whether the call into which something was injected names the paths of the change, but for process ids."""
+    calls = [match for line in lines if (match := _LINE.match(line)) and match["call"] == change.call]
+    if len(calls) < change.number:
+        return False
+    names = [_PROCESS.sub("", path) for path in _paths(calls[change.number - 1], place)]
+    return names == [_PROCESS.sub("", path) for path in change.paths]

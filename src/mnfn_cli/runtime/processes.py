@@ -227,7 +227,7 @@ class Processes:
         self._together(lambda: distributed.recv(size, src=source))
         content = torch.empty(int(size), dtype=torch.uint8)
         self._together(lambda: distributed.recv(content, src=source))
-        return pickle.loads(memoryview(content.numpy()))  # from a process of the same job
+        return pickle.loads(content.numpy().data)  # from a process of the same job
 
     def _raise_together(self, error: MnfnError | None) -> None:
         for fault in self.gather(error):
