@@ -56,6 +56,7 @@ def more(text):
              "tanh"),
         case("R18", "version", recipe("version: 1", "version: 2"), VALIDATE, 2, "recipes of version 1 only",
              real=True),
+        case("R19", "zoo twice", nothing, f"{TRAIN} --zoo ./z", 2, "data.zoo", "z is given more than once"),
         case("H11", "FIFO validate", instead("mine.yaml", os.mkfifo), VALIDATE, 2, "mine.yaml", "a recipe is a file",
              real=True),
         case("H11", "FIFO train", instead("mine.yaml", os.mkfifo), TRAIN, 2, "mine.yaml", "a recipe is a file"),

@@ -1,5 +1,7 @@
 """Load the weights and targets of networks from one or several zoos, split by split."""
 
+import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mnfn_cli.errors import DataError, RecipeError, unicode_text
+from mnfn_cli.errors import DataError, RecipeError, printable, unicode_text
 from mnfn_cli.models.functional import Functional
 from mnfn_cli.models.shared import obstacles
 from mnfn_cli.recipe import Recipe
@@ -169,12 +171,14 @@ def open_zoos(recipe: Recipe) -> list[Zoo]:
     """Open a recipe's zoos and check that their networks fit the recipe and each other.
 
     Raises:
-        RecipeError: the recipe names no zoo; or networks have another activation than the recipe's, or its model cannot
+        RecipeError: the recipe names no zoo, or one twice; or networks have another activation than the recipe's, or its model cannot
             read them beside the others. All such weight spaces are named with their zoo.
         DataError: a zoo cannot be read.
     """
     if not recipe.data.zoo:
         raise RecipeError("data.zoo", "the recipe names no zoo; give one with --zoo")
+    if again := [path for path, times in Counter(map(os.path.realpath, recipe.data.zoo)).items() if times > 1]:
+        raise RecipeError("data.zoo", f"{printable(again[0])} is given more than once")
     zoos = [open_zoo(path) for path in recipe.data.zoo]
     wanted = recipe.data.activation
     misfits = [
