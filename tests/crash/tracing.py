@@ -24,7 +24,7 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ANGLED = re.compile(r"\d+<([^>]*)>")
 _FAILED = re.compile(r" = -1 E[A-Z]+ ")
 _WRITES = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
-_PROCESS = re.compile(r"\.\d+")
+_NUMBER = re.compile(r"[.#]\d+")  # of a process, or of a file that has no name
 TRIES = 5
 """How often a run is repeated that made other calls before the chosen one than the traced run did."""
 
@@ -114,9 +114,9 @@ def injected(world, trial, change, what):
 
 
 def struck(lines, place, change):
-    """Return whether the call into which something was injected names the paths of the change, but for process ids."""
+    """Return whether the call into which something was injected names the paths of the change, but for numbers."""
     calls = [match for line in lines if (match := _LINE.match(line)) and match["call"] == change.call]
     if len(calls) < change.number:
         return False
-    names = [_PROCESS.sub("", path) for path in _paths(calls[change.number - 1], place)]
-    return names == [_PROCESS.sub("", path) for path in change.paths]
+    names = [_NUMBER.sub("", path) for path in _paths(calls[change.number - 1], place)]
+    return names == [_NUMBER.sub("", path) for path in change.paths]

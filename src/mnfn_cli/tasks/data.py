@@ -171,8 +171,8 @@ def open_zoos(recipe: Recipe) -> list[Zoo]:
     """Open a recipe's zoos and check that their networks fit the recipe and each other.
 
     Raises:
-        RecipeError: the recipe names no zoo, or one twice; or networks have another activation than the recipe's, or its model cannot
-            read them beside the others. All such weight spaces are named with their zoo.
+        RecipeError: the recipe names no zoo, or one twice; or networks have another activation than the recipe's, or
+            its model cannot read them beside the others. All such weight spaces are named with their zoo.
         DataError: a zoo cannot be read.
     """
     if not recipe.data.zoo:
