@@ -24,11 +24,11 @@ from reference import Reference
 BATCH = 8
 
 
-def predict(model: nn.Module, reference: Reference, features: WeightSpaceFeatures) -> torch.Tensor:
+def predict(model: nn.Module, features: WeightSpaceFeatures) -> torch.Tensor:
     """Return predictions, without gradients."""
     with torch.no_grad():
         blocks = [features.select(slice(start, start + 256)) for start in range(0, features.batch, 256)]
-        return torch.cat([model(reference.features(block)) for block in blocks])
+        return torch.cat([model(block) for block in blocks])
 
 
 def train(reference: Reference, name: str, zoo_path: Path, epochs: int, seed: int) -> dict[str, Any]:
@@ -50,15 +50,15 @@ def train(reference: Reference, name: str, zoo_path: Path, epochs: int, seed: in
         order = torch.randperm(len(training.ids), generator=generator(seed, "order", epoch))
         for rows in order.split(BATCH):
             optimizer.zero_grad()
-            predicted = model(reference.features(training.features.select(rows)))
+            predicted = model(training.features.select(rows))
             F.binary_cross_entropy(predicted, training.targets[rows]).backward()
             optimizer.step()
-        tau = kendall_tau(predict(model, reference, splits["val"].features).double().numpy(), splits["val"].vector())
+        tau = kendall_tau(predict(model, splits["val"].features).double().numpy(), splits["val"].vector())
         if tau > best:
             best, best_state = tau, {name: tensor.clone() for name, tensor in model.state_dict().items()}
     seconds = time.monotonic() - started
     model.load_state_dict(best_state)
-    predicted = predict(model, reference, splits["test"].features).double().numpy()
+    predicted = predict(model, splits["test"].features).double().numpy()
     return {
         "command": f"python benchmarks/published_tau.py {zoo_path.name} --model {name} --reference CLONE",
         "model": name,

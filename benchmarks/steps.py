@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
@@ -28,10 +29,17 @@ def training_step(
             meta device a model that standardises does so with the numbers that it was built with.
     """
     recipe = load_recipe(name)
-    features = WeightSpaceFeatures.randn(spec, batch).map(lambda tensor: 0.2 * tensor.to(device))
     model = build_model(f"{recipe.task}/{recipe.model.name}", spec, **recipe.model.options()).to(device)
     if hasattr(model, "prepare") and device != "meta":
-        model.prepare(features)
+        model.prepare(_networks(spec, batch, device))
+    return step_of(model, recipe.task, spec, batch, size, device)
+
+
+def step_of(
+    model: nn.Module, task: str, spec: NetworkSpec, batch: int, size: tuple[int, int] = (28, 28), device: str = "cpu"
+) -> Callable[[], None]:
+    """Return a function that takes one training step of any model for a task; the arguments are ``training_step``'s."""
+    features = _networks(spec, batch, device)
     joined = "foreach" if device == "meta" else "fused"
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, **{joined: True})
     labels = torch.arange(batch, device=device) % CLASSES
@@ -40,9 +48,9 @@ def training_step(
     def step() -> None:
         optimizer.zero_grad()
         output = model(features)
-        if recipe.task == "generalization":
+        if task == "generalization":
             loss = F.binary_cross_entropy(output, labels / CLASSES)
-        elif recipe.task == "classification":
+        elif task == "classification":
             loss = F.cross_entropy(output, labels)
         else:
             loss = F.mse_loss(render(spec, features.zip_map(torch.add, output), size), pictures)
@@ -52,6 +60,10 @@ def training_step(
             torch.cuda.synchronize()
 
     return step
+
+
+def _networks(spec: NetworkSpec, batch: int, device: str) -> WeightSpaceFeatures:
+    return WeightSpaceFeatures.randn(spec, batch).map(lambda tensor: 0.2 * tensor.to(device))
 
 
 class _Products(TorchDispatchMode):

@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "train_step": ("--reference",),
     "inr_step": (),
+    "published_step": ("--reference",),
     "epoch": (),
     "distributed": (),
     "augment": ("--reference",),

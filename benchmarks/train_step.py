@@ -41,10 +41,11 @@ def stepper(name: str, activation: str, batch: int, reference: Reference | None)
     """Return one step of Adam on fixed inputs by ``ours`` or by the ``published`` model."""
     spec = space(activation)
     features = WeightSpaceFeatures.randn(spec, batch).map(lambda tensor: 0.1 * tensor)
-    model = build_model("generalization/monomial", spec) if name == "ours" else None
-    if model is None:
+    if name == "ours":
+        model = build_model("generalization/monomial", spec)
+    else:
         assert reference
-        model, features = reference.monomial(spec, HEADS[activation]), reference.features(features)
+        model = reference.monomial(spec, HEADS[activation])
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=name == "ours")
     targets = torch.rand(batch)
 

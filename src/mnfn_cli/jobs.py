@@ -214,7 +214,7 @@ def evaluate(
         DataError: a run or a zoo cannot be read, or a zoo changed since the training.
 
     Source:
-        paper, Table 4 (Kendall's tau of networks scaled by ``U[1, x]``).
+        paper, Section 6.1 and Figure 1 (Kendall's tau of networks scaled by ``U[1, x]``).
 
     >>> from tempfile import TemporaryDirectory
     >>> from mnfn_cli.testing import example_zoo

@@ -34,7 +34,7 @@ class EquivariantActivation(nn.Module):
         UsageError: the function does not commute with the group.
 
     Source:
-        paper, Section 5.1: positively homogeneous functions keep scales, odd ones keep signs.
+        paper, Section 5.3: positively homogeneous functions keep scales, odd ones keep signs.
 
     >>> from mnfn_cli import NetworkSpec, WeightSpaceFeatures
     >>> from mnfn_cli.nn import EquivariantActivation

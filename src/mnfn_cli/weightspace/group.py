@@ -45,7 +45,7 @@ class MonomialElement:
         ValueError: there are shifts and no omega other than 0.
 
     Source:
-        paper, Section 4.1 and Equations 4 to 6; that functions stay the same is Proposition 4.4.
+        paper, Definition 4.2 (Equations 15 and 16); that functions stay the same is Proposition 4.4.
 
     >>> import torch
     >>> from mnfn_cli import MonomialElement, NetworkSpec, WeightSpaceFeatures, run_networks
