@@ -1,7 +1,8 @@
 """Time of a training step of every model of the paper's tables beside the published one of equal size, in turns.
 
-Both take a step of Adam, fused, on the same random networks. The published code comes from a clone that the user points
-at. The monomial predictors of generalisation, and their memory, are in ``train_step``.
+Both take a step on random networks with the optimizer that each code takes, Adam, fused in ours. Freed memory is kept for
+both, which the published code does not do by itself; it comes from a clone that the user points at. The monomial
+predictors of generalisation, and their memory, are in ``train_step``.
 
 python benchmarks/published_step.py --reference CLONE
 """
@@ -60,7 +61,7 @@ def main() -> None:
         if hasattr(ours, "prepare"):
             ours.prepare(WeightSpaceFeatures.randn(spec, batch))
         models = {"ours": ours, "theirs": published}
-        steps = {kind: step_of(model, recipe.task, spec, batch) for kind, model in models.items()}
+        steps = {kind: step_of(models[kind], recipe.task, spec, batch, fused=kind == "ours") for kind in models}
         taken = interleaved(steps, arguments.rounds)
         sizes = f"{count_parameters(ours):,} parameters, published {count_parameters(published):,}"
         note = f"batch {batch}, {1e3 * taken['ours']:.1f} ms; {sizes}"

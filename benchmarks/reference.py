@@ -78,7 +78,7 @@ class Reference:
         from experiments import models
 
         if name == "mlp":
-            return _OnFeatures(models.MlpNFN(self._spec(spec, sizes=True), 1000, sigmoid=True), self)
+            return _OnFeatures(models.MlpNFN(self._spec(spec, sizes=True), 1000, dropout=0.1, sigmoid=True), self)
         head = partial(models.MlpHead, num_out=10, dropout=0.1, pool_mode="HNP")
         options: dict[str, Any] = {"hchannels": [256] * 3, "head_cls": head, "feature_dropout": 0.1}
         options |= {"inp_enc_cls": self._encoding(), "mode": "HNP"}

@@ -36,12 +36,20 @@ def training_step(
 
 
 def step_of(
-    model: nn.Module, task: str, spec: NetworkSpec, batch: int, size: tuple[int, int] = (28, 28), device: str = "cpu"
+    model: nn.Module,
+    task: str,
+    spec: NetworkSpec,
+    batch: int,
+    size: tuple[int, int] = (28, 28),
+    device: str = "cpu",
+    fused: bool = True,
 ) -> Callable[[], None]:
-    """Return a function that takes one training step of any model for a task; the arguments are ``training_step``'s."""
+    """Return a function that takes one training step of any model for a task, with Adam ``fused`` or as torch has it.
+
+    The other arguments are those of ``training_step``.
+    """
     features = _networks(spec, batch, device)
-    joined = "foreach" if device == "meta" else "fused"
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, **{joined: True})
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=fused and device != "meta")
     labels = torch.arange(batch, device=device) % CLASSES
     pictures = torch.rand(batch, spec.widths[-1], *size, device=device)
 
