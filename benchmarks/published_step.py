@@ -1,7 +1,7 @@
 """Time of a training step of every model of the paper's tables beside the published one of equal size, in turns.
 
-Both take a step on random networks with the optimizer that each code takes, Adam, fused in ours. Freed memory is kept for
-both, which the published code does not do by itself; it comes from a clone that the user points at. The monomial
+Both take a step on random networks with the optimizer that each code takes: Adam, fused in ours. Freed memory is kept
+for both, which the published code does not do by itself; it comes from a clone that the user points at. The monomial
 predictors of generalisation, and their memory, are in ``train_step``.
 
 python benchmarks/published_step.py --reference CLONE
