@@ -94,7 +94,7 @@ try: dist
 	@$(PYTHON) scripts/try_wheel.py dist/mnfn-*.whl $(or $(PYTHONS),$(PYTHON))
 
 lowest:
-	@$(PYTHON) scripts/lowest.py
+	@$(PYTHON) scripts/lowest.py --numprocesses $(WORKERS) --dist loadfile
 
 clean:
 	@rm -rf $(VENV) .cache demo site

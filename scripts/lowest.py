@@ -24,8 +24,8 @@ WARNINGS = ("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
 def lowest(requirements: list[str]) -> list[str]:
     """Return ``name==version`` for each ``name>=version``.
 
-    >>> lowest(["torch>=2.10", "pydantic>=2.5,!=2.12.0"])
-    ['torch==2.10', 'pydantic==2.5']
+    >>> lowest(["torch>=2.13", "pydantic>=2.5,!=2.12.0"])
+    ['torch==2.13', 'pydantic==2.5']
     """
     found = [re.match(r"([\w.-]+)>=([\w.]+)", requirement) for requirement in requirements]
     return [f"{match[1]}=={match[2]}" for match in found if match]
@@ -47,7 +47,7 @@ def environment(pins: list[str]) -> Path:
 def main(more: list[str]) -> int:
     """Run the tests with these further arguments of pytest; return its exit code."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pins = lowest(project["dependencies"])
+    pins = lowest(project["dependencies"] + project["optional-dependencies"]["tensorboard"])
     print("  ".join(pins), flush=True)
     python = environment(pins)
     warnings = [part for warning in WARNINGS for part in ("-W", warning)]

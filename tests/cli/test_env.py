@@ -5,6 +5,7 @@ import json
 import platform
 import re
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ def test_versions_devices_and_threads(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     found = json.loads(CliRunner().invoke(app, ["env", "--json"]).stdout)
     assert found["mnfn"] == mnfn_cli.__version__ and found["python"] == platform.python_version()
-    assert found["libraries"]["torch"] == torch.__version__ and all(found["libraries"].values())
+    assert found["libraries"]["torch"] == version("torch") and all(found["libraries"].values())
     requirements = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["dependencies"]
     assert set(found["libraries"]) == {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
     assert set(found["optional"]) == {"tensorboard"}
