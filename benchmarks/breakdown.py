@@ -47,6 +47,11 @@ STEPS = (
     ("generalization/tanh-monomial", 256),
     (STRICT, BATCH),
     (NP, BATCH),
+    ("generalization/relu-statnn", 8),
+    ("generalization/relu-np", 8),
+    ("generalization/relu-hnp", 8),
+    ("classification/mnist-monomial", 32),
+    ("classification/mnist-hnp", 32),
 )
 """Recipes and batch sizes."""
 
@@ -110,7 +115,7 @@ def main() -> None:
     for side, usual in ((8, SMALL), (16, SMALL), (28, LARGE)):
         work[f"zoo build siren {side}x{side}"] = fit_zoo(side, usual)
     for name, batch in STEPS:
-        spec = DIGITS[0] if name.startswith("editing") else usual_space(name, load_recipe(name))
+        spec = DIGITS[0] if "digits" in name else usual_space(name, load_recipe(name))
         work[f"training step, {name}, batch {batch}"] = training_step(name, spec, batch, DIGITS[1])
     rows = {name: shares(run, arguments.rounds) for name, run in work.items()}
     for name, found in rows.items():

@@ -1,11 +1,13 @@
 """The main job, end to end, on real pictures: what ``make demo`` runs. Every step is a command that works as typed.
 
-A step whose result is there already is not run again, so an interrupted demo continues.
+A step whose result is there already is not run again, so an interrupted demo continues. A second process fits, names
+and edits pictures meanwhile, since the small networks of this demo keep few cores busy; what it prints comes last.
 """
 
 import argparse
 import csv
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -169,6 +171,14 @@ def _column(file: Path, name: str) -> list[str]:
         return [row[name] for row in csv.DictReader(opened)]
 
 
+def beside(arguments: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
+    """Start the part about pictures as a process of its own, which prints into a file."""
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            [sys.executable, __file__, *arguments, "--pictures"], stdout=file, stderr=subprocess.STDOUT
+        )
+
+
 def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -178,12 +188,25 @@ def main() -> None:
     parser.add_argument("--hybrid", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--classifier-epochs", type=int, default=20)
     parser.add_argument("--editor-steps", type=int, default=800)
+    parser.add_argument("--pictures", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     folder: Path = arguments.folder
+    if arguments.pictures:
+        read_and_edit_pictures(folder, arguments.classifier_epochs, arguments.editor_steps)
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    generalise(folder, arguments.networks, arguments.epochs, arguments.hybrid)
-    read_and_edit_pictures(folder, arguments.classifier_epochs, arguments.editor_steps)
+    started, log = time.monotonic(), folder / "pictures.log"
+    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 2) // 2, 1)))
+    print(f"# Meanwhile another process fits, names and edits pictures; it prints into {log}.\n", flush=True)
+    pictures = beside(sys.argv[1:], log)
+    try:
+        generalise(folder, arguments.networks, arguments.epochs, arguments.hybrid)
+        failed = pictures.wait()
+    finally:
+        pictures.terminate()
+    print(log.read_text(errors="replace"), flush=True)
+    if failed:
+        raise SystemExit(failed)
     print(summarise(folder, arguments.networks))
     page = folder / "report.html"
     run(page, "report", str(folder), "-o", str(page))
