@@ -54,6 +54,12 @@ What bounds the rows that are not reached:
   also starting operations.
 * **The strict editor.** Its products alone take more of the NP editor's step than NP's do (see the row above), and so
   do its gates and odd features, entry by entry, which NP has not.
+* **Published models of large maps** (the classifiers and editors of MNIST, NP and HNP): products of the same sizes are
+  computed by both codes. The rest passes over all entries: the sums of vectors that are added to them, ReLU, dropout,
+  means of rows and columns, and their gradients. One pass over a chunk that stays in the cache could take their place.
+* **Two processes.** A step of a batch that is divided ends when the slower half does, and then gradients are exchanged;
+  validation of few networks and the conclusion are parts that one process does. augment has rank 0 write and hash what
+  others send. How much two processes that share nothing get done is told beside each row.
 * **An epoch of few networks.** Validation of 200 networks and the log are a tenth of 175 short steps.
 * **predict with the flag** of unlike networks computes statistics of every network: seven small eigenvalue problems and
   two sorts, which take as long as the functional. Without the flag the row is reached.
@@ -102,8 +108,6 @@ parameters, losses, and networks that are run stay in float32, and so does the t
   of fewer rows are slower and operations more; larger chunks than 8,192: as fast or slower.
 * Micro-batches whose gradients are added up: as fast as chunks in the forward pass, with more code.
 * The norm of all gradients in every step: 4 % of a step, which Adam's moments do not cost.
-* Dealing blocks of `augment` to processes in fixed turns: 1.1 times one process, since blocks differ; they take turns
-  when they are free instead.
 * In the builder of classifiers: a product for each network by itself in place of a batched one; chunks of a quarter or
   half as many networks, whose maps nearly fit into the second cache; gradients of patches added up by strided slices,
   which takes two to three times the time of summing bags; grouped convolutions with channels last, which save the
