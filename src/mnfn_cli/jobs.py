@@ -390,7 +390,7 @@ def explain(
         UsageError: the run was trained for another task; or there are several networks, and none is named.
 
     >>> from mnfn_cli.testing import example_zoo
-    >>> found = explain("generalization/digits-relu-hybrid", example_zoo(), "10")
+    >>> found = explain("generalization/digits-relu-canonical-statistics", example_zoo(), "10")
     >>> found.network, found.table.columns, found.table.height
     ('10', ['layer', 'weights', 'biases'], 4)
     """
