@@ -57,9 +57,6 @@ What bounds the rows that are not reached:
 * **Published models of large maps** (the classifiers and editors of MNIST, NP and HNP): products of the same sizes are
   computed by both codes. The rest passes over all entries: the sums of vectors that are added to them, ReLU, dropout,
   means of rows and columns, and their gradients. One pass over a chunk that stays in the cache could take their place.
-* **Two processes.** A step of a batch that is divided ends when the slower half does, and then gradients are exchanged;
-  validation of few networks and the conclusion are parts that one process does. augment has rank 0 write and hash what
-  others send. How much two processes that share nothing get done is told beside each row.
 * **An epoch of few networks.** Validation of 200 networks and the log are a tenth of 175 short steps.
 * **predict with the flag** of unlike networks computes statistics of every network: seven small eigenvalue problems and
   two sorts, which take as long as the functional. Without the flag the row is reached.
