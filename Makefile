@@ -47,7 +47,7 @@ demo: install
 	@$(BIN)/python scripts/demo.py demo
 
 test: install
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "not docs and not crash and not fuzz"
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not docs and not crash and not fuzz"
 
 docs: site
 	@$(BIN)/python -m pytest -m docs

@@ -54,18 +54,23 @@ def mnfn(monkeypatch, capsys, tmp_path):
             main()
         captured = capsys.readouterr()
         assert done.value.code == code, captured.err
-        return captured.out if code == 0 else captured.err
+        assert "Traceback" not in captured.err
+        if code == 0:
+            return captured.out
+        assert captured.out == ""
+        return captured.err
 
     return run
 
 
 @pytest.fixture
 def fail(mnfn):
-    """Run a command that must fail with ``code`` and so many one-line errors; return them."""
+    """Run a command that must fail with ``code`` and so many one-line errors; return them. It prints nothing else."""
 
     def run(*arguments, code, lines=1):
-        errors = [line for line in mnfn(*arguments, code=code).splitlines() if line.startswith("mnfn: error: ")]
-        assert len(errors) == lines, errors
+        told = mnfn(*arguments, code=code)
+        errors = [line for line in told.splitlines() if line.startswith("mnfn: error: ")]
+        assert len(errors) == lines, told
         return "\n".join(errors)
 
     return run

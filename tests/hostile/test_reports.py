@@ -66,11 +66,13 @@ def test_any_key_may_hold_anything(mnfn, reported, file):
     assert tree(".") == before and {0, 3} <= ended
 
 
-def test_any_line_of_metrics(mnfn, reported):
+@pytest.mark.parametrize("share", [4, pytest.param(1, marks=pytest.mark.fuzz)])
+def test_any_line_of_metrics(mnfn, reported, share):
+    """Every strange value in every key; of a share, every value in some keys and every key with some values."""
     file = Path("r/metrics.jsonl")
     line = json.loads(file.read_text().splitlines()[0])
-    for key in line:
-        for value in STRANGE:
+    for number, key in enumerate(line):
+        for value in STRANGE[number % share :: share]:
             file.write_text("\n".join(json.dumps(line | {key: value}) for _ in range(3)) + "\n")
             code, _, err = mnfn(["report", "r", "-o", "page.html", "--force", "-q"])
             assert code in (0, 3) and "Traceback" not in err and "Warning" not in err, (key, value, err[-3000:])
