@@ -1,14 +1,16 @@
 """Time of a training step of every model of the paper's tables beside the published one of equal size, in turns.
 
-Both take a step on random networks with the optimizer that each code takes: Adam, fused in ours. Freed memory is kept
-for both, which the published code does not do by itself; it comes from a clone that the user points at. The monomial
+Both take a step on random networks with the optimizer that each code takes: Adam, fused in ours. Each has a process of
+its own, as its users run it: ours with the memory settings of our commands, the published code, which comes from a
+clone that the user points at, with torch's. The note of a row says how it is with our settings for both. The monomial
 predictors of generalisation, and their memory, are in ``train_step``.
 
 python benchmarks/published_step.py --reference CLONE
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -21,26 +23,52 @@ from mnfn_cli.runtime.memory import keep_freed_memory
 from reference import Reference
 from rows import Row, record
 from steps import step_of
-from timing import interleaved
+from timing import Apart, interleaved
 from train_step import space
 
 LARGE = "classification/mnist-monomial"
 TARGET, LARGE_TARGET = 1.5, 2.0
 BATCHES = {"generalization": 8, "classification": 32, "editing": 32}
 SIREN = NetworkSpec.mlp([2, 32, 32, 1], activation="sin", omega=30.0)
+NAMES = (
+    *(f"generalization/{activation}-{name}" for activation in ("relu", "tanh") for name in ("statnn", "np", "hnp")),
+    *(f"classification/mnist-{name}" for name in ("monomial", "np", "hnp", "mlp")),
+    *(f"editing/mnist-dilate-{name}" for name in ("monomial", "np", "hnp", "mlp")),
+)
+"""The recipes."""
 
 
-def pairs(reference: Reference) -> Iterator[tuple[str, NetworkSpec, nn.Module]]:
-    """Yield the name of each recipe, the weight space that it reads, and the published model."""
-    for activation in ("relu", "tanh"):
-        spec = space(activation)
-        some = WeightSpaceFeatures.randn(spec, BATCHES["generalization"])
-        for name in ("statnn", "np", "hnp"):
-            yield f"generalization/{activation}-{name}", spec, reference.baseline(name, spec, some)
-    for name in ("monomial", "np", "hnp", "mlp"):
-        yield f"classification/mnist-{name}", SIREN, reference.classifier(name, SIREN)
-    for name in ("monomial", "np", "hnp", "mlp"):
-        yield f"editing/mnist-dilate-{name}", SIREN, reference.editor(name, SIREN)
+def space_of(name: str) -> NetworkSpec:
+    """Return the weight space that a recipe reads."""
+    return space("relu" if "relu" in name else "tanh") if name.startswith("generalization") else SIREN
+
+
+def published_model(name: str, reference: Path) -> nn.Module:
+    """Return the published model of equal size."""
+    task, kind = name.split("/")[0], name.rsplit("-", 1)[1]
+    published, spec = Reference(reference), space_of(name)
+    if task == "generalization":
+        return published.baseline(kind, spec, WeightSpaceFeatures.randn(spec, BATCHES[task]))
+    return published.classifier(kind, spec) if task == "classification" else published.editor(kind, spec)
+
+
+def our_model(name: str) -> nn.Module:
+    """Return the model of a recipe, ready for a step."""
+    recipe, spec = load_recipe(name), space_of(name)
+    model = build_model(name.split("/")[0] + "/" + recipe.model.name, spec, **recipe.model.options())
+    if hasattr(model, "prepare"):
+        model.prepare(WeightSpaceFeatures.randn(spec, BATCHES[recipe.task]))
+    return model
+
+
+def prepare(name: str, reference: Path | None, memory_kept: bool) -> Callable[[], None]:
+    """Return a function that takes a step of our model, or of the published one of a clone at ``reference``."""
+    torch.set_num_threads(1)
+    if memory_kept:
+        keep_freed_memory()
+    model = our_model(name) if reference is None else published_model(name, reference)
+    task = name.split("/")[0]
+    return step_of(model, task, space_of(name), BATCHES[task], fused=reference is None)
 
 
 def main() -> None:
@@ -48,23 +76,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", type=Path, help="a clone of MathematicalAI-NUS/Monomial-NFN")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", default="", help="measure only recipes with this in their name")
     arguments = parser.parse_args()
     if arguments.reference is None:
         print("published_step: nothing is measured without --reference")
         return
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    for name, spec, published in pairs(Reference(arguments.reference)):
-        recipe = load_recipe(name)
-        ours = build_model(f"{recipe.task}/{recipe.model.name}", spec, **recipe.model.options())
-        batch = BATCHES[recipe.task]
-        if hasattr(ours, "prepare"):
-            ours.prepare(WeightSpaceFeatures.randn(spec, batch))
-        models = {"ours": ours, "theirs": published}
-        steps = {kind: step_of(models[kind], recipe.task, spec, batch, fused=kind == "ours") for kind in models}
-        taken = interleaved(steps, arguments.rounds)
-        sizes = f"{count_parameters(ours):,} parameters, published {count_parameters(published):,}"
-        note = f"batch {batch}, {1e3 * taken['ours']:.1f} ms; {sizes}"
+    for name in (name for name in NAMES if arguments.only in name):
+        with ExitStack() as processes:
+            steps = {
+                "ours": processes.enter_context(Apart(prepare, name, None, True)),
+                "theirs": processes.enter_context(Apart(prepare, name, arguments.reference, False)),
+                "kept": processes.enter_context(Apart(prepare, name, arguments.reference, True)),
+            }
+            taken = interleaved(steps, arguments.rounds, warmup=3)
+        sizes = [count_parameters(model) for model in (our_model(name), published_model(name, arguments.reference))]
+        note = (
+            f"batch {BATCHES[name.split('/')[0]]}, {1e3 * taken['ours']:.1f} ms; with our memory settings for both "
+            f"{taken['kept'] / taken['ours']:.2f}; {sizes[0]:,} parameters, published {sizes[1]:,}"
+        )
         target = LARGE_TARGET if name == LARGE else TARGET
         ratio = taken["theirs"] / taken["ours"]
         record(Row(f"training step, {name}", "the published code", ratio, target, "higher", note))

@@ -14,6 +14,7 @@ from mnfn_cli.nn.encodings import InputOutputEmbedding
 from mnfn_cli.nn.graph import GraphPool, MessagePassing, NeuralGraph
 from mnfn_cli.nn.invariant import MeanPool
 from mnfn_cli.nn.permutation import NPLinear
+from mnfn_cli.nn.permutation_maps import RectifiedSequential
 from mnfn_cli.nn.scaling import Standardize
 from mnfn_cli.nn.statistics import TensorStatistics
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
@@ -139,7 +140,7 @@ class NPGeneralization(AccuracyPredictor):
         for d, e in pairwise([1, *channels]):
             layers += [InputOutputEmbedding(spec, d), NPLinear(spec, d, e), Pointwise(torch.relu)]
         pool = MeanPool(spec, channels[-1])
-        super().__init__(spec, nn.Sequential(*layers, pool), pool.numbers, **options)
+        super().__init__(spec, RectifiedSequential(*layers, pool), pool.numbers, **options)
 
 
 class HNPGeneralization(AccuracyPredictor):

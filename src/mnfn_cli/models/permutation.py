@@ -16,6 +16,7 @@ from mnfn_cli.nn.encodings import GaussianFourierFeatures, InputOutputEncoding
 from mnfn_cli.nn.head import mlp_head
 from mnfn_cli.nn.invariant import MeanPool
 from mnfn_cli.nn.permutation import HNPLinear, NPLinear
+from mnfn_cli.nn.permutation_maps import RectifiedSequential
 from mnfn_cli.nn.scaling import LearnedScale
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -24,7 +25,7 @@ Base = Literal["np", "hnp"]
 LAYERS: Mapping[Base, type[NPLinear] | type[HNPLinear]] = {"np": NPLinear, "hnp": HNPLinear}
 
 
-class PermutationStack(nn.Sequential):
+class PermutationStack(RectifiedSequential):
     """Fourier features, a position encoding, then NP or HNP layers, each followed by ReLU.
 
     It is equivariant to permutations of hidden neurons.

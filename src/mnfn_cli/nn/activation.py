@@ -96,6 +96,11 @@ class Pointwise(nn.Module):
         super().__init__()
         self.function = function
 
+    @property
+    def rectifies(self) -> bool:
+        """Whether the function is ReLU."""
+        return self.function is torch.relu
+
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Return the features with the function applied to every entry."""
         return features.map(self.function)
@@ -135,10 +140,21 @@ class ChannelDropout(nn.Module):
         """Return the features with random channels set to 0."""
         return features.map(self._drop) if self.training else features
 
+    def factors(self, values: Tensor, channels: int) -> Tensor | None:
+        """Return a factor for each channel of each network, ``(batch, channels)``, drawn anew; None in evaluation.
+
+        Args:
+            values: a tensor of the batch, which says its size, dtype and device.
+            channels: the number of channels.
+        """
+        if not self.training:
+            return None
+        total, own = whole_batch(len(values))
+        return values.new_empty(total, channels).bernoulli_(1 - self.probability)[own].div_(1 - self.probability)
+
     def _drop(self, x: Tensor) -> Tensor:
-        total, own = whole_batch(len(x))
-        keep = x.new_empty(total, x.shape[1], *(1,) * (x.dim() - 2)).bernoulli_(1 - self.probability)[own]
-        return x * keep.div_(1 - self.probability)
+        factors = self.factors(x, x.shape[1])
+        return x if factors is None else x * factors.view(*factors.shape, *(1,) * (x.dim() - 2))
 
     def extra_repr(self) -> str:
         """Return the text that ``print(module)`` shows for this layer."""

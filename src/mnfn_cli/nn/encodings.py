@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from mnfn_cli.nn.entries import SummedFeatures
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -180,4 +181,7 @@ class InputOutputEmbedding(nn.Module):
         """Return the features with the learned vectors added."""
         first, *middle, last = features.weights
         weights = [first + self.inputs, *middle, last + self.outputs]
-        return WeightSpaceFeatures(weights, [*features.biases[:-1], features.biases[-1] + self.output_biases])
+        biases = [*features.biases[:-1], features.biases[-1] + self.output_biases]
+        if isinstance(features, SummedFeatures):
+            return features.replaced(weights, biases)
+        return WeightSpaceFeatures(weights, biases)

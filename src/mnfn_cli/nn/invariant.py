@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from mnfn_cli.nn.blocks import Part, parts_of
+from mnfn_cli.nn.entries import SummedFeatures
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.spec import NetworkSpec
 
@@ -204,8 +205,22 @@ class MeanPool(nn.Module):
 
     def forward(self, features: WeightSpaceFeatures) -> Tensor:
         """Return the averages of all tensors, concatenated."""
-        return self.join({part.name: part.take(features).mean(dim=1) for part in self.parts})
+        return self.join({part.name: _mean(part, features) for part in self.parts})
 
     def join(self, means: Mapping[str, Tensor]) -> Tensor:
         """Return the averages of all tensors, which are given by name, concatenated."""
         return torch.cat([means[part.name] for part in self.parts], dim=1)
+
+
+def _mean(part: Part, features: WeightSpaceFeatures) -> Tensor:
+    """Return the mean of a tensor over its positions, ``(batch, entries * channels)``, from its sums if they are there.
+
+    The gradient of a sum that a layer has computed is added up by that layer, and never written for every entry.
+    """
+    if part.kind == "b" or not isinstance(features, SummedFeatures):
+        return part.take(features).mean(dim=1)
+    n_out, n_in, *_ = part.shape
+    if part.free_output:
+        return features.over_inputs[part.layer - 1].flatten(1) / n_in
+    total = features.over_outputs[part.layer - 1]
+    return total.flatten(1) / n_out if part.free_input else total.sum(dim=1) / (n_out * n_in)

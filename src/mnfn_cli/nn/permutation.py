@@ -10,71 +10,15 @@ one matrix product. The means are mapped first and then added to all entries tha
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import sqrt
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from mnfn_cli.weightspace.features import WeightSpaceFeatures
+from mnfn_cli.nn.entries import SpreadMap
+from mnfn_cli.nn.permutation_maps import Means, PermutationLinear
 from mnfn_cli.weightspace.spec import NetworkSpec
-
-
-@dataclass(frozen=True)
-class _Means:
-    """A batch of features with the channels last, and their averages. Each list has one tensor for each layer.
-
-    Args:
-        weights: the weights ``(batch, out, in, numbers)``, where ``numbers`` is channels times kernel entries.
-        biases: the biases ``(batch, out, channels)``.
-        rows: the means of the weights over the output axis, ``(batch, in, numbers)``.
-        columns: the means of the weights over the input axis, ``(batch, out, numbers)``.
-        scalars: the means of the weights over both axes and the means of the biases, concatenated over all layers.
-    """
-
-    weights: list[Tensor]
-    biases: list[Tensor]
-    rows: list[Tensor]
-    columns: list[Tensor]
-    scalars: Tensor
-
-    @classmethod
-    def of(cls, features: WeightSpaceFeatures) -> "_Means":
-        weights = [weight.movedim(1, 3).flatten(3) for weight in features.weights]
-        biases = [bias.movedim(1, 2) for bias in features.biases]
-        # A sum divided afterwards: the gradient of ``mean`` would write a quotient for every entry.
-        rows = [weight.sum(dim=1) / weight.shape[1] for weight in weights]
-        columns = [weight.sum(dim=2) / weight.shape[2] for weight in weights]
-        scalars = [mean.mean(dim=1) for mean in (*rows, *biases)]
-        return cls(weights, biases, rows, columns, torch.cat(scalars, dim=1))
-
-
-class _PermutationLinear(nn.Module):
-    """The base class of ``NPLinear`` and ``HNPLinear``, with the shapes of their inputs and outputs.
-
-    Args:
-        spec: the weight space.
-        in_channels: the number ``d`` of channels of the input.
-        out_channels: the number ``e`` of channels of the output.
-    """
-
-    def __init__(self, spec: NetworkSpec, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.spec = spec
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self._taken = [entries * in_channels for entries in spec.kernel_entries]
-        self._given = [entries * out_channels for entries in spec.kernel_entries]
-
-    def _weight(self, layer: int, values: Tensor) -> Tensor:
-        """Return a view of ``(batch, out, in, numbers)`` in the shape of the weights of a layer, counted from 0."""
-        _, _, *kernel = self.spec.weight_shapes[layer]
-        return values.unflatten(3, (self.out_channels, *kernel)).movedim(3, 1)
-
-    def extra_repr(self) -> str:
-        """Return the text that ``print(module)`` shows for this layer."""
-        return f"{self.in_channels} -> {self.out_channels}"
 
 
 @torch.no_grad()
@@ -87,7 +31,7 @@ def _start_together(maps: Iterable[nn.Module]) -> None:
         linear.bias.uniform_(-bound, bound)
 
 
-class NPLinear(_PermutationLinear):
+class NPLinear(PermutationLinear):
     """A linear layer from ``d`` to ``e`` channels that commutes with permutations of hidden, input and output neurons.
 
         E(W)(i)[j,k] = [W(i)[j,k]] + [all(1..L), m(1..L)]
@@ -106,6 +50,7 @@ class NPLinear(_PermutationLinear):
     Source:
         Zhou et al. 2023 (Permutation equivariant neural functionals).
 
+    >>> from mnfn_cli import NetworkSpec, NPLinear
     >>> spec = NetworkSpec.mlp([2, 32, 32, 1], activation="sin", omega=30.0)
     >>> sum(parameter.numel() for parameter in NPLinear(spec, 4, 8).parameters())
     2128
@@ -127,24 +72,24 @@ class NPLinear(_PermutationLinear):
         for maps in (*zip(*weight_maps, strict=True), *zip(self.bias_outputs, self.bias_scalars, strict=True)):
             _start_together(maps)
 
-    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Return the image of the features under the map."""
-        means, last = _Means.of(features), self.spec.num_layers - 1
-        weights, biases = [], []
+    def _map(self, means: Means) -> tuple[list[Tensor | SpreadMap], list[Tensor]]:
+        """Return the image, the channels last."""
+        last = self.spec.num_layers - 1
+        weights: list[Tensor | SpreadMap] = []
+        biases: list[Tensor] = []
         for i in range(last + 1):
             behind = [means.columns[i - 1], means.biases[i - 1]] if i > 0 else []
             ahead = [means.rows[i + 1]] if i < last else []
             at_inputs = torch.cat([means.rows[i], *behind], dim=2)
             at_outputs = torch.cat([means.columns[i], means.biases[i], *ahead], dim=2)
             spread = self.weight_outputs[i](at_outputs) + self.weight_scalars[i](means.scalars)[:, None]
-            values = _map_entries(self.entry[i], means.weights[i], spread, self.weight_inputs[i](at_inputs))
-            weights.append(self._weight(i, values))
-            bias = self.bias_outputs[i](at_outputs) + self.bias_scalars[i](means.scalars)[:, None]
-            biases.append(bias.movedim(2, 1))
-        return WeightSpaceFeatures(weights, biases)
+            entry = cast(nn.Linear, self.entry[i])
+            weights.append(SpreadMap(entry, means.weights[i], spread, self.weight_inputs[i](at_inputs)))
+            biases.append(self.bias_outputs[i](at_outputs) + self.bias_scalars[i](means.scalars)[:, None])
+        return weights, biases
 
 
-class HNPLinear(_PermutationLinear):
+class HNPLinear(PermutationLinear):
     """A linear layer from ``d`` to ``e`` channels that commutes with permutations of hidden neurons.
 
     The input axis of ``W(1)`` and the output axis of ``W(L)`` are not permuted, so they count as channels. With
@@ -170,6 +115,7 @@ class HNPLinear(_PermutationLinear):
     Source:
         Zhou et al. 2023 (Permutation equivariant neural functionals).
 
+    >>> from mnfn_cli import HNPLinear, NetworkSpec, WeightSpaceFeatures
     >>> spec = NetworkSpec.cnn([1, 16, 16, 16], stride=2, outputs=10)
     >>> HNPLinear(spec, 1, 16)(WeightSpaceFeatures.zeros(spec, batch=2)).weights[1].shape
     torch.Size([2, 16, 16, 16, 3, 3])
@@ -198,9 +144,9 @@ class HNPLinear(_PermutationLinear):
         for maps in (self.first_bias, *self.middle_weights, *self.middle_biases, self.last_weight):
             _start_together(cast(nn.ModuleList, maps))
 
-    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Return the image of the features under the map."""
-        means, layers = _Means.of(features), self.spec.num_layers
+    def _map(self, means: Means) -> tuple[list[Tensor | SpreadMap], list[Tensor]]:
+        """Return the image, the channels last."""
+        layers = self.spec.num_layers
         rows, columns, last = means.rows, means.columns, layers - 1
         from_inputs = means.weights[0].flatten(2)  # W(1)[j, :]
         to_outputs = means.weights[-1].transpose(1, 2).flatten(2)  # W(L)[:, k]
@@ -209,8 +155,8 @@ class HNPLinear(_PermutationLinear):
         shallow = [to_outputs] if layers == 2 else []
         neuron = torch.cat([from_inputs, rows[1], means.biases[0], *shallow], dim=2)
         first = _sum(self.first_weight, neuron, glob).unflatten(2, (self.spec.widths[0], -1))
-        weights = [self._weight(0, first)]
-        biases = [_sum(self.first_bias, neuron, glob).movedim(2, 1)]
+        weights: list[Tensor | SpreadMap] = [first]
+        biases = [_sum(self.first_bias, neuron, glob)]
         for i in range(1, last):
             below = [from_inputs] if i == 1 else []
             above = [to_outputs] if i == last - 1 else []
@@ -218,26 +164,14 @@ class HNPLinear(_PermutationLinear):
             at_outputs = torch.cat([columns[i], means.biases[i], rows[i + 1], *above], dim=2)
             entry, of_glob, of_inputs, of_outputs = cast(nn.ModuleList, self.middle_weights[i - 1])
             spread = of_outputs(at_outputs) + of_glob(glob)[:, None]
-            values = _map_entries(entry, means.weights[i], spread, of_inputs(at_inputs))
-            weights.append(self._weight(i, values))
-            biases.append(_sum(cast(nn.ModuleList, self.middle_biases[i - 1]), at_outputs, glob).movedim(2, 1))
+            weights.append(SpreadMap(cast(nn.Linear, entry), means.weights[i], spread, of_inputs(at_inputs)))
+            biases.append(_sum(cast(nn.ModuleList, self.middle_biases[i - 1]), at_outputs, glob))
         beneath = [from_inputs] if layers == 2 else []
         ending = torch.cat([to_outputs, columns[last - 1], *beneath], dim=2)
         final = _sum(self.last_weight, ending, glob).unflatten(2, (self.spec.widths[-1], -1))
-        weights.append(self._weight(last, final.transpose(1, 2)))
-        biases.append(self.last_bias(glob).unflatten(1, (self.spec.widths[-1], -1)).movedim(2, 1))
-        return WeightSpaceFeatures(weights, biases)
-
-
-def _map_entries(entry: nn.Module, values: Tensor, at_outputs: Tensor, at_inputs: Tensor) -> Tensor:
-    """Return ``[values[j, k]] + at_outputs[j] + at_inputs[k]``, ``(batch, out, in, numbers)``.
-
-    The matrix product adds to the spread vectors. Adding them in place to what ``entry`` returns, a view, would make
-    autograd copy the whole gradient twice for each of them.
-    """
-    linear = cast(nn.Linear, entry)
-    spread = (at_outputs + linear.bias)[:, :, None] + at_inputs[:, None]
-    return torch.addmm(spread.flatten(0, 2), values.flatten(0, 2), linear.weight.t()).view(spread.shape)
+        weights.append(final.transpose(1, 2))
+        biases.append(self.last_bias(glob).unflatten(1, (self.spec.widths[-1], -1)))
+        return weights, biases
 
 
 def _sum(maps: nn.ModuleList, positions: Tensor, glob: Tensor) -> Tensor:

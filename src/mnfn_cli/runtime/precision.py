@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch import Tensor
 
 
 def mixed_precision(device: torch.device, precision: str) -> AbstractContextManager[object]:
@@ -21,3 +22,11 @@ def mixed_precision(device: torch.device, precision: str) -> AbstractContextMana
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
     """Return a context in which nothing is rounded to bfloat16, for what would suffer from it in a training step."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+
+
+def for_products(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Return tensors as automatic mixed precision gives them to products, for what it does not see."""
+    device = tensors[0].device.type
+    if device == "meta" or not torch.is_autocast_enabled(device):
+        return tensors
+    return tuple(tensor.to(torch.get_autocast_dtype(device)) for tensor in tensors)
