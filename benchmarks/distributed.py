@@ -25,6 +25,7 @@ from many import SPEC, write_many
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.runtime.context import Context
 from mnfn_cli.runtime.meeting import connect, join, part
+from mnfn_cli.runtime.memory import keep_freed_memory
 from mnfn_cli.runtime.place import place
 from mnfn_cli.runtime.processes import Processes, sharing
 from mnfn_cli.tasks.application import apply_run
@@ -54,12 +55,13 @@ def prepare(work: str, folder: Path, out: Path, batch: int, context: Context) ->
         plan = ClassifierZooPlan(cnn_spec(images, "relu"), count=960, epochs=1, seed=0)
         return lambda: build_classifier_zoo(plan, images, out, context=context)
     if work == "augment":
-        return lambda: augment_zoo(open_zoo(folder / "zoo"), out, copies=2, context=context)
+        return lambda: augment_zoo(open_zoo(folder / "zoo"), out, copies=10, context=context)
     return lambda: apply_run(folder / "run", folder / "zoo", context=context)
 
 
 def work_together(work: str, folder: Path, batch: int, clock: Callable[[], float]) -> None:
     """Do a work as one of the processes, and print its seconds on rank 0."""
+    keep_freed_memory()  # as the commands do
     here = place()
     processes = join(here, print) if here.world_size > 1 else Processes()
     with sharing(processes):

@@ -14,6 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from mnfn_cli.runtime.memory import keep_freed_memory
 from mnfn_cli.weightspace.features import WeightSpaceFeatures
 from mnfn_cli.weightspace.rendering import pixel_grid, render
 from mnfn_cli.weightspace.spec import NetworkSpec
@@ -102,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
+    keep_freed_memory()  # as the command does
     for side, usual, target in ((8, SMALL, 60), (16, SMALL, 25), (28, LARGE, 8)):
         compare(side, usual, rounds, target)
 

@@ -74,6 +74,10 @@ def _networks(spec: NetworkSpec, batch: int, device: str) -> WeightSpaceFeatures
     return WeightSpaceFeatures.randn(spec, batch).map(lambda tensor: 0.2 * tensor.to(device))
 
 
+_PRODUCTS = (torch.ops.aten.mm, torch.ops.aten.bmm, torch.ops.aten.addmm, torch.ops.aten.addmm_)
+"""Their last two arguments are matrices."""
+
+
 class _Products(TorchDispatchMode):
     """Collects the shapes of the matrices of every product inside the block."""
 
@@ -84,7 +88,7 @@ class _Products(TorchDispatchMode):
     def __torch_dispatch__(
         self, function: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if function in (torch.ops.aten.mm.default, torch.ops.aten.bmm.default, torch.ops.aten.addmm.default):
+        if function.overloadpacket in _PRODUCTS:
             first, second = args[-2:]
             self.shapes.append((first.shape, second.shape))
         return function(*args, **(kwargs or {}))

@@ -6,6 +6,7 @@ moments, and the activations of a batch.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from cost import load_what_torch_loads_late, resident
 from mnfn_cli import NetworkSpec, WeightSpaceFeatures, build_model
 from mnfn_cli.nn.blocks import arrange
 from mnfn_cli.nn.monomial import MonomialLinear
-from mnfn_cli.runtime.memory import keep_freed_memory
+from mnfn_cli.runtime.memory import HUGE_PAGES, keep_freed_memory
 from reference import Reference
 from rows import Row, record
 from timing import interleaved
@@ -88,7 +89,12 @@ def matrix_products(activation: str, batch: int) -> Callable[[], None]:
 
 
 def peak_memory(name: str, batch: int, reference: Reference | None) -> int:
-    """Return the bytes that steps of the ReLU model take at most, beyond those held before it is built."""
+    """Return the bytes that steps of the ReLU model take at most, beyond those held before it is built.
+
+    Ours has the memory settings of our commands.
+    """
+    if name == "ours":
+        keep_freed_memory()
     load_what_torch_loads_late()
     before = resident("VmRSS")
     step = stepper(name, "relu", batch, reference)
@@ -100,8 +106,9 @@ def peak_memory(name: str, batch: int, reference: Reference | None) -> int:
 def memory_row(batch: int, path: Path) -> Row:
     """Return our peak memory against that of the published code, each measured in a process of its own."""
     command = [sys.executable, __file__, "--reference", str(path), "--memory-of"]
+    environment = {name: value for name, value in os.environ.items() if name != HUGE_PAGES}
     ours, theirs = (
-        int(subprocess.run([*command, name], check=True, capture_output=True, text=True).stdout)
+        int(subprocess.run([*command, name], check=True, capture_output=True, text=True, env=environment).stdout)
         for name in ("ours", "published")
     )
     note = f"{ours / 2**20:.0f} MiB, published {theirs / 2**20:.0f} MiB"

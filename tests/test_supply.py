@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted(file for folder in ("src", "scripts", "benchmarks", "docs") for file in (ROOT / folder).rglob("*.py"))
 
 ALLOWED = {
-    "src/mnfn_cli/runtime/processes.py: pickle.dumps": "a message between the processes of one job",
-    "src/mnfn_cli/runtime/processes.py: pickle.loads": "a message between the processes of one job",
+    "src/mnfn_cli/runtime/parcels.py: pickle.Pickler": "a message between the processes of one job",
+    "src/mnfn_cli/runtime/parcels.py: pickle.loads": "a message between the processes of one job",
     "src/mnfn_cli/storage/torch_files.py: torch.save": "mnfn zoo export --format state-dict, and edits of .pt files",
     "scripts/dist.py: extractall": "of the sdist that it has just built",
     "benchmarks/import_files.py: torch.save": "makes files to import",

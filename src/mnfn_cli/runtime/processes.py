@@ -4,7 +4,7 @@ Every process runs the same command. Work on blocks of networks is dealt out (``
 (``add``), and what is written is written by rank 0 (``on_first``). With one process each of these is the plain call.
 """
 
-import pickle
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -17,11 +17,15 @@ import torch
 from torch import Tensor, distributed
 
 from mnfn_cli.errors import MnfnError
+from mnfn_cli.runtime.parcels import packed, unpacked
 from mnfn_cli.runtime.place import Place
 from mnfn_cli.runtime.watch import LostError, Watch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+AHEAD = 2
+"""How many results of a process may wait for rank 0, which meanwhile computes and writes."""
 
 
 class Signals(Protocol):
@@ -171,7 +175,7 @@ class Processes:
     ) -> Iterator[Result]:
         """Yield on rank 0 what a function returns for every item, in order; the others compute their share of it.
 
-        A process computes its next item while the one before waits for rank 0.
+        A process computes its next items while up to ``AHEAD`` before them wait for rank 0.
 
         Args:
             function: a function that, for the same item, returns the same on every rank.
@@ -182,7 +186,7 @@ class Processes:
         if self.count == 1:
             yield from map(function, items)
             return
-        sent: list[Any] = []
+        sent: deque[list[Any]] = deque()
         for number, item in enumerate(items):
             owner = self.owner(number, period or len(items))
             if self.rank == owner:
@@ -191,11 +195,13 @@ class Processes:
                 if self.first:
                     yield found
                 else:
-                    self._finish(sent)
-                    sent = self._send(found)
+                    if len(sent) == AHEAD:
+                        self._finish(sent.popleft())
+                    sent.append(self._send(found))
             elif self.first:
                 yield self._receive(owner)
-        self._finish(sent)
+        while sent:
+            self._finish(sent.popleft())
 
     def owner(self, number: int, period: int) -> int:
         """Return the rank that computes an item of ``map``, in turns.
@@ -218,7 +224,7 @@ class Processes:
 
     def _send(self, value: Any) -> list[Any]:
         """Begin to send a value to rank 0; return the operations that the next one has to wait for."""
-        content = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
+        content = packed(value)
         size = torch.tensor([len(content)])
         return [distributed.isend(tensor, dst=0) for tensor in (size, content)]
 
@@ -227,7 +233,7 @@ class Processes:
         self._together(lambda: distributed.recv(size, src=source))
         content = torch.empty(int(size), dtype=torch.uint8)
         self._together(lambda: distributed.recv(content, src=source))
-        return pickle.loads(content.numpy().data)  # from a process of the same job
+        return unpacked(content)
 
     def _raise_together(self, error: MnfnError | None) -> None:
         for fault in self.gather(error):
