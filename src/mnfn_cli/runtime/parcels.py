@@ -1,19 +1,57 @@
-"""Values as one block of bytes, as one process of a job sends them to another.
+"""What the processes of a job send to rank 0: any value, as one block of bytes.
 
 The bytes of tensors are copied once, into the block, and not again where it is opened: the tensors that come out are
 views of it. Blocks are opened only by processes of the job that packed them.
 """
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
+
+AHEAD = 2
+"""How many values of a process may wait for rank 0, and how many rank 0 receives before it asks for them."""
 
 ALIGNMENT = 64
 """The bytes at whose multiples each part of a block begins."""
+
+
+def send(value: Any) -> list[Any]:
+    """Begin to send a value to rank 0; return the operations whose ends the sender has to wait for."""
+    block = packed(value)
+    return [distributed.isend(tensor, dst=0) for tensor in (torch.tensor([len(block)]), block)]
+
+
+def received(sources: Sequence[int], wait: Callable[[Callable[[], Tensor]], Tensor]) -> Generator[Any, None, None]:
+    """Yield on rank 0 the value that each of these ranks sends, in order. A thread receives the next ones meanwhile.
+
+    Args:
+        sources: the ranks.
+        wait: calls a function that waits for others, and returns what it returns.
+    """
+    thread, upcoming = ThreadPoolExecutor(1), iter(sources)
+    coming = deque(thread.submit(_receive, source) for source in islice(upcoming, AHEAD))
+    try:
+        while coming:
+            yield unpacked(wait(coming.popleft().result))
+            coming.extend(thread.submit(_receive, source) for source in islice(upcoming, 1))
+    finally:
+        # Nobody waits for what will not come; the thread ends when the other process does.
+        thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _receive(source: int) -> Tensor:
+    size = torch.zeros(1, dtype=torch.int64)
+    distributed.recv(size, src=source)
+    block = torch.empty(int(size), dtype=torch.uint8)
+    distributed.recv(block, src=source)
+    return block
 
 
 class _Packer(pickle.Pickler):

@@ -6,26 +6,22 @@ Every process runs the same command. Work on blocks of networks is dealt out (``
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar, cast
 
-import torch
 from torch import Tensor, distributed
 
 from mnfn_cli.errors import MnfnError
-from mnfn_cli.runtime.parcels import packed, unpacked
+from mnfn_cli.runtime.parcels import AHEAD, received, send
 from mnfn_cli.runtime.place import Place
 from mnfn_cli.runtime.watch import LostError, Watch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-AHEAD = 2
-"""How many results of a process may wait for rank 0, which meanwhile computes and writes."""
 
 
 class Signals(Protocol):
@@ -186,20 +182,25 @@ class Processes:
         if self.count == 1:
             yield from map(function, items)
             return
+        owners = [self.owner(number, period or len(items)) for number in range(len(items))]
+        if self.first:
+            with closing(received([owner for owner in owners if owner], self._together)) as from_others:
+                for item, owner in zip(items, owners, strict=True):
+                    if owner:
+                        yield next(from_others)
+                        continue
+                    with alone():
+                        found = function(item)
+                    yield found
+            return
         sent: deque[list[Any]] = deque()
-        for number, item in enumerate(items):
-            owner = self.owner(number, period or len(items))
-            if self.rank == owner:
+        for item, owner in zip(items, owners, strict=True):
+            if owner == self.rank:
                 with alone():
                     found = function(item)
-                if self.first:
-                    yield found
-                else:
-                    if len(sent) == AHEAD:
-                        self._finish(sent.popleft())
-                    sent.append(self._send(found))
-            elif self.first:
-                yield self._receive(owner)
+                if len(sent) == AHEAD:
+                    self._finish(sent.popleft())
+                sent.append(send(found))
         while sent:
             self._finish(sent.popleft())
 
@@ -222,29 +223,16 @@ class Processes:
     def _finish(self, sent: Sequence[Any]) -> None:
         self._together(lambda: [work.wait() for work in sent])
 
-    def _send(self, value: Any) -> list[Any]:
-        """Begin to send a value to rank 0; return the operations that the next one has to wait for."""
-        content = packed(value)
-        size = torch.tensor([len(content)])
-        return [distributed.isend(tensor, dst=0) for tensor in (size, content)]
-
-    def _receive(self, source: int) -> Any:
-        size = torch.zeros(1, dtype=torch.int64)
-        self._together(lambda: distributed.recv(size, src=source))
-        content = torch.empty(int(size), dtype=torch.uint8)
-        self._together(lambda: distributed.recv(content, src=source))
-        return unpacked(content)
-
     def _raise_together(self, error: MnfnError | None) -> None:
         for fault in self.gather(error):
             if fault is not None:
                 raise fault
 
-    def _together(self, operation: Callable[[], Any]) -> None:
+    def _together(self, operation: Callable[[], Result]) -> Result:
         assert self.watch is not None
         self.watch.wait(True)
         try:
-            operation()
+            return operation()
         except RuntimeError as error:
             raise LostError(f"rank {self.rank}", f"lost another process: {error}") from error
         finally:
