@@ -17,6 +17,7 @@ import torch
 from many import SPEC, write_many
 from mnfn_cli.recipe import load_recipe
 from mnfn_cli.runtime.context import Context
+from mnfn_cli.runtime.memory import keep_freed_memory
 from mnfn_cli.tasks import training
 from mnfn_cli.training.loop import Job, run_job
 from mnfn_cli.training.run_folder import RunFolder
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as the command does
     with tempfile.TemporaryDirectory() as folder:
         zoo = write_many(Path(folder) / "zoo", SPEC, arguments.networks).path
         for recipe in arguments.recipes:

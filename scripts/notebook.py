@@ -29,9 +29,16 @@ ALIKE = 20.0
 """The largest mean difference of grey levels, of 255, between pictures made on different processors."""
 
 
-def execute(path: Path = NOTEBOOK) -> Any:
-    """Return the notebook with the outputs of a new run, in a temporary folder and with one thread."""
-    notebook = nbformat.read(path, as_version=4)
+def load(cells: int | None = None) -> Any:
+    """Return the kept notebook; with ``cells``, its first ones alone."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook.cells = notebook.cells[:cells]
+    return notebook
+
+
+def execute(cells: int | None = None) -> Any:
+    """Return the notebook, or its first ``cells``, with the outputs of a new run, in a temporary folder."""
+    notebook = load(cells)
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
             notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": folder}}
@@ -104,7 +111,7 @@ def main() -> None:
     if not check:
         nbformat.write(new, NOTEBOOK)
         return
-    stale = differences(nbformat.read(NOTEBOOK, as_version=4), new)
+    stale = differences(load(), new)
     print("\n".join(stale))
     sys.exit(bool(stale))
 

@@ -5,6 +5,7 @@ A reader who follows ``mnfn train`` or ``mnfn predict`` to the arithmetic reads 
 
 import sys
 from dataclasses import replace
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -53,12 +54,17 @@ class Paths(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+@cache
+def _file_of_project(filename: str) -> str | None:
+    path = Path(filename)
+    return str(path.relative_to(SOURCE)) if SOURCE in path.parents else None
+
+
 def _files_on_stack() -> list[str]:
     frame, files = sys._getframe(2), []
     while frame is not None:
-        path = Path(frame.f_code.co_filename)
-        if SOURCE in path.parents:
-            files.append(str(path.relative_to(SOURCE)))
+        if name := _file_of_project(frame.f_code.co_filename):
+            files.append(name)
         frame = frame.f_back
     return [name for name, _ in groupby(reversed(files))]
 
