@@ -49,6 +49,10 @@ def act_one_by_one(arrays: list[np.ndarray], module: nn.Module) -> list[np.ndarr
     return [np.stack(column) for column in results]
 
 
+MEMORY = Path("/dev/shm")
+"""A file system that keeps its files in memory, where a system has one: what is left without a disk."""
+
+
 def act_in_blocks(spec: NetworkSpec, features: WeightSpaceFeatures) -> None:
     """Act as ``augment_zoo`` does between reading a block and handing it to the writer."""
     for start in range(0, features.batch, BLOCK):
@@ -81,6 +85,10 @@ def main() -> None:
             jobs["published"] = Reference(arguments.reference).augmentation(some, PUBLISHED_COPIES)
         seconds = interleaved(jobs, arguments.rounds)
         seconds |= interleaved({"disk": partial(augment, verify=False), "proof": augment}, arguments.rounds)
+        if MEMORY.is_dir():
+            with tempfile.TemporaryDirectory(dir=MEMORY) as inner:
+                unwritten = partial(augment_zoo, zoo, Path(inner) / "augmented", force=True, verify=False)
+                seconds |= interleaved({"memory": unwritten}, arguments.rounds)
     rates = {
         "one-by-one loop": some.batch / seconds["loop"],
         "acting, in memory": features.batch / seconds["engine"],
@@ -98,6 +106,10 @@ def main() -> None:
     record(Row("augment with its proof", "augment --no-verify", written / proof, 5, "lower", note))
     if arguments.reference:
         record(Row("augment --no-verify, zoo to zoo", "the published loop", written / baseline, 10, "higher", note))
+        if "memory" in seconds:
+            kept = features.batch / seconds["memory"]
+            work = "augment --no-verify, to a file system in memory"
+            record(Row(work, "the published loop", kept / baseline, 10, "higher", note))
 
 
 if __name__ == "__main__":
