@@ -156,6 +156,19 @@ def test_mixed_precision_rounds_the_products_alone():
     assert all(p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in layers.parameters())
 
 
+def test_chunks_do_not_change_a_gradient_in_mixed_precision(monkeypatch):
+    torch.manual_seed(0)
+    layers = RectifiedSequential(HNPLinear(MLP, 2, 8), Pointwise(torch.relu), MeanPool(MLP, 8))
+    features = WeightSpaceFeatures.randn(MLP, 16, 2)
+    found = []
+    for together in (1, 2**20):
+        monkeypatch.setattr(entries, "NUMBERS_TOGETHER", together)
+        with torch.autocast("cpu", torch.bfloat16):
+            output = layers(features)
+        found.append(torch.autograd.grad(output.float().square().sum(), list(layers.parameters())))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 def test_forward_and_backward_on_the_meta_device():
     with torch.device("meta"):
         layers = RectifiedSequential(NPLinear(CNN, 2, 8), Pointwise(torch.relu), ChannelDropout(0.1), MeanPool(CNN, 8))

@@ -173,9 +173,13 @@ class _RectifiedMap(torch.autograd.Function):
 
 
 def _chunks(values: Tensor, result: Tensor) -> Iterator[slice]:
-    """Yield the networks that are computed together, on a CPU those whose entries stay in the cache."""
-    batch, *positions, _ = result.shape
-    numbers = max(values.shape[3], result.shape[3]) * positions[0] * positions[1]
-    together = max(1, NUMBERS_TOGETHER // numbers) if values.device.type == "cpu" else batch
+    """Yield the networks that are computed together, on a CPU those whose entries stay in the cache.
+
+    In bfloat16 all are: the gradient of the matrix would be rounded after each chunk.
+    """
+    batch, n_out, n_in, _ = result.shape
+    numbers = max(values.shape[3], result.shape[3]) * n_out * n_in
+    chunked = values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64)
+    together = max(1, NUMBERS_TOGETHER // numbers) if chunked else batch
     for start in range(0, batch, together):
         yield slice(start, min(start + together, batch))

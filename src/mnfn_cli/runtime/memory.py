@@ -38,7 +38,7 @@ def keep_freed_memory() -> None:
     process then holds up to the memory of its largest step until it ends. Pages are huge where Linux has such: finding
     the memory of small ones took up to an eighth of a step's time.
 
-    Only the GNU C library has these settings; with another one nothing happens. The garbage collector works as usual
+    Only the GNU C library can be told to keep memory; another one does as it does. The garbage collector works as usual
     from here on.
     """
     gc.set_threshold(*_WORKING)
