@@ -3,10 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
+
+FLOPS = {**flop_registry, torch.ops.aten.addmm_: flop_registry[torch.ops.aten.addmm]}
+"""How torch counts the operations of a product; that which overwrites what it adds to is missing there."""
 
 
 class Operations(TorchDispatchMode):
@@ -30,7 +34,7 @@ class Operations(TorchDispatchMode):
         out = function(*args, **kwargs)
         if not function.is_view:
             tensors = [leaf for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, Tensor)]
-            count = flop_registry.get(function.overloadpacket)
+            count = FLOPS.get(function.overloadpacket)
             self.bytes.append(sum(tensor.numel() * tensor.element_size() for tensor in tensors))
             self.flops.append(count(*args, **kwargs, out_val=out) if count else 0)
         return out
